@@ -1,0 +1,41 @@
+"""cnnkit: a convolutional network is a TOML file, and NumPy trains it.
+
+The names below are imported when first used, so that `import cnnkit` and `cnnkit --help` stay
+fast.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnnkit.hookspecs import hookimpl
+    from cnnkit.model import Model
+    from cnnkit.runs.run import Run
+    from cnnkit.runs.session import train
+    from cnnkit.spec.reader import load_spec
+    from cnnkit.spec.runspec import RunSpec
+
+__version__ = "0.1.0"
+__all__ = ["Model", "Run", "RunSpec", "hookimpl", "load_spec", "train"]
+
+_HOMES = {
+    "Model": "cnnkit.model",
+    "Run": "cnnkit.runs.run",
+    "RunSpec": "cnnkit.spec.runspec",
+    "hookimpl": "cnnkit.hookspecs",
+    "load_spec": "cnnkit.spec.reader",
+    "train": "cnnkit.runs.session",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cnnkit' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,136 @@
+"""The array words of cnnkit: arrays, shapes, weight trees, and scratch memory."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
+"""The shape of one sample: plain ints, never the batch axis, never None."""
+Weights = dict[str, Any]
+"""A tree of dicts whose leaves are arrays: `{"W": ..., "b": ...}` or `{"0_conv": {"W": ...}}`."""
+
+_ALIGN = 64  # bytes: one cache line, so that no AVX-512 load crosses two
+
+
+def flatten(tree: Weights, prefix: str = "") -> dict[str, Array]:
+    """Turn a weight tree into `{"2_residual/0_conv/W": array}`, in the tree's own order."""
+    flat: dict[str, Array] = {}
+    for name, value in tree.items():
+        path = f"{prefix}/{name}" if prefix else name
+        if isinstance(value, dict):
+            flat.update(flatten(value, path))
+        else:
+            flat[path] = value
+    return flat
+
+
+def unflatten(flat: dict[str, Array]) -> Weights:
+    """Undo `flatten`: `{"a/W": array}` becomes `{"a": {"W": array}}`."""
+    tree: Weights = {}
+    for path, value in flat.items():
+        *parents, name = path.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = value
+    return tree
+
+
+def replace_leaves(tree: Weights, arrays: dict[str, Array]) -> None:
+    """Put other arrays in place of the leaves at these paths, in the tree itself."""
+    for path, array in arrays.items():
+        *parents, name = path.split("/")
+        node = tree
+        for parent in parents:
+            node = node[parent]
+        node[name] = array
+
+
+class Scratch:
+    """Hands out uninitialised arrays. This base class makes fresh ones and is always safe.
+
+    `empty` gives an array that stays valid until the backward pass of the current shard is over:
+    use it for results and for what backward needs. `temp` gives one that is valid only until the
+    same slot is asked for again, by anybody: use it inside one function, and never return it.
+    """
+
+    def empty(self, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
+        """Return an uninitialised C-contiguous array, valid until the shard's backward is done."""
+        return np.empty(shape, dtype)
+
+    def temp(self, slot: int, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
+        """Return an uninitialised C-contiguous array, valid until `slot` is asked for again."""
+        return np.empty(shape, dtype)
+
+
+FRESH = Scratch()
+"""Fresh arrays every time: for callers without an arena."""
+
+
+class Arena(Scratch):
+    """Scratch memory of one worker thread, reused from shard to shard.
+
+    Every shard asks for the same arrays in the same order, so the k-th request of one shard gets
+    the memory of the k-th request of the shard before: the steady state allocates nothing.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[Array, Array]] = []  # (bytes, last view of them)
+        self._next = 0
+        self._blocks: dict[int, Array] = {}
+        self._temps: dict[tuple[int, Shape, Any], Array] = {}
+
+    def reset(self) -> None:
+        """Start a new shard: every array handed out so far may be handed out again."""
+        self._next = 0
+
+    def empty(self, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
+        index = self._next
+        self._next += 1
+        if index == len(self._kept):
+            block = _block(shape, dtype)
+            self._kept.append((block, _view(block, shape, dtype)))
+            return self._kept[index][1]
+        block, view = self._kept[index]
+        if view.shape != shape or view.dtype != dtype:
+            if block.size < _bytes(shape, dtype):
+                block = _block(shape, dtype)
+            view = _view(block, shape, dtype)
+            self._kept[index] = block, view
+        return view
+
+    def temp(self, slot: int, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
+        key = (slot, shape, dtype)
+        view = self._temps.get(key)
+        if view is None:
+            view = self._temps[key] = self._carve(slot, shape, dtype)
+        return view
+
+    def _carve(self, slot: int, shape: Shape, dtype: npt.DTypeLike) -> Array:
+        block = self._blocks.get(slot)
+        if block is None or block.size < _bytes(shape, dtype):
+            # Views of the smaller block stay valid memory, but would leave the cache cold.
+            self._temps = {key: view for key, view in self._temps.items() if key[0] != slot}
+            block = self._blocks[slot] = _block(shape, dtype)
+        return _view(block, shape, dtype)
+
+
+def _bytes(shape: Shape, dtype: npt.DTypeLike) -> int:
+    return prod(shape) * np.dtype(dtype).itemsize
+
+
+def _block(shape: Shape, dtype: npt.DTypeLike) -> Array:
+    """Return bytes enough for the array, on a cache line's boundary."""
+    size = _bytes(shape, dtype)
+    raw = np.empty(size + _ALIGN, np.uint8)
+    start = -raw.ctypes.data % _ALIGN
+    return raw[start : start + size]
+
+
+def _view(block: Array, shape: Shape, dtype: npt.DTypeLike) -> Array:
+    return block[: _bytes(shape, dtype)].view(dtype).reshape(shape)

@@ -1,0 +1,97 @@
+"""Dataset: where images and labels come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import Field, SerializeAsAny
+
+from cnnkit.arrays import Array, Shape
+from cnnkit.base.component import Component
+from cnnkit.base.resolve import child
+from cnnkit.base.transform import Transform
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What can be known of a dataset without reading it: image shape (C, H, W), class count."""
+
+    shape: Shape
+    classes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Images (N, C, H, W), uint8 or float32, and labels (N,) int64 in 0..classes-1."""
+
+    images: Array
+    labels: Array
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A loaded dataset; `classes` holds one display name per class."""
+
+    name: str
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a dataset may look for files.
+
+    Args:
+        spec_dir: relative paths in a spec start here.
+        data_dir: `--data-dir` or CNNKIT_DATA_DIR: a folder of downloaded datasets.
+        cache_dir: where downloads are kept.
+        say: called with one line of news for the user, such as a download's start.
+        progress: whether bars may be drawn on stderr.
+    """
+
+    spec_dir: Path = Path()
+    data_dir: Path | None = None
+    cache_dir: Path | None = None
+    say: Callable[[str], None] = field(default=lambda line: None)
+    progress: bool = False
+
+
+def _scale() -> list[Transform]:
+    return ["scale"]  # type: ignore[list-item]  # a name: the registry supplies the class
+
+
+class Dataset(Component, ABC):
+    """A source of images with labels, split into training and test."""
+
+    family: ClassVar[str] = "datasets"
+
+    validation: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the training split set aside for validation, stratified by class; 0 means none."""
+    transforms: list[Annotated[SerializeAsAny[Transform], child("transforms")]] = Field(
+        default_factory=_scale
+    )
+    """Applied to every image in this order; the default scales [0, 255] to [-0.5, 0.5]."""
+    only: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)] | None = None
+    """Keep only the classes with these labels; the first becomes class 0, the next class 1."""
+    fallback: Annotated[SerializeAsAny[Dataset], child("datasets")] | None = None
+    """Used, with a loud warning, where this dataset cannot be had."""
+
+    def signature(self, places: Places) -> Signature | None:
+        """Return shape and class count without loading or downloading; None if unknown yet."""
+        return None
+
+    @abstractmethod
+    def load(self, places: Places) -> Data:
+        """Return the whole dataset, checked.
+
+        Raises:
+            DataError: where it cannot be had, or is not what it says it is.
+        """

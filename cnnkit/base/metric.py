@@ -1,0 +1,35 @@
+"""Metric: judges predictions on a whole split."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from cnnkit.arrays import Array
+from cnnkit.base.component import Component
+
+
+class Metric(Component, ABC):
+    """A figure (or a list of lists) from all outputs and labels of a split."""
+
+    family: ClassVar[str] = "metrics"
+
+    @abstractmethod
+    def evaluate(self, y: Array, labels: Array, classes: int) -> Any:
+        """Return a JSON-able figure.
+
+        Args:
+            y: outputs, (N, K) probabilities, or (N, 1) for the probability of class 1.
+            labels: class indices, (N,).
+            classes: how many classes the data has.
+        """
+
+
+def predicted_classes(y: Array) -> Array:
+    """Return class indices (N,): the largest of (N, K), or y > 0.5 for (N, 1)."""
+    if y.shape[1] == 1:
+        return (y[:, 0] > 0.5).astype(np.int64)
+    indices: Array = y.argmax(axis=1)
+    return indices
