@@ -1,0 +1,105 @@
+"""The plugin hooks: one table of families, one hook per family.
+
+Hooks only add names. They return classes; a class carries its own type, options and docs, and
+behaviour enters a run through the spec alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pluggy
+
+from cnnkit.base import (
+    Component,
+    Dataset,
+    Initializer,
+    Layer,
+    Loss,
+    Metric,
+    Observer,
+    Optimizer,
+    Schedule,
+    Transform,
+)
+
+PROJECT = "cnnkit"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+FAMILIES: dict[str, type[Component]] = {
+    cls.family: cls
+    for cls in (
+        Layer,
+        Loss,
+        Optimizer,
+        Schedule,
+        Initializer,
+        Dataset,
+        Transform,
+        Metric,
+        Observer,
+    )
+}
+"""family -> its abstract class; the registry, CLI, docs and meta-tests all read this table."""
+
+
+@hookspec
+def cnnkit_layers() -> Iterable[type[Layer]]:
+    """Return layer classes."""
+    return ()
+
+
+@hookspec
+def cnnkit_losses() -> Iterable[type[Loss]]:
+    """Return loss classes."""
+    return ()
+
+
+@hookspec
+def cnnkit_optimizers() -> Iterable[type[Optimizer]]:
+    """Return optimizer classes."""
+    return ()
+
+
+@hookspec
+def cnnkit_schedules() -> Iterable[type[Schedule]]:
+    """Return learning-rate schedule classes."""
+    return ()
+
+
+@hookspec
+def cnnkit_initializers() -> Iterable[type[Initializer]]:
+    """Return initializer classes."""
+    return ()
+
+
+@hookspec
+def cnnkit_datasets() -> Iterable[type[Dataset]]:
+    """Return dataset classes."""
+    return ()
+
+
+@hookspec
+def cnnkit_transforms() -> Iterable[type[Transform]]:
+    """Return transform classes."""
+    return ()
+
+
+@hookspec
+def cnnkit_metrics() -> Iterable[type[Metric]]:
+    """Return metric classes."""
+    return ()
+
+
+@hookspec
+def cnnkit_observers() -> Iterable[type[Observer]]:
+    """Return observer classes."""
+    return ()
+
+
+@hookspec
+def cnnkit_commands() -> Iterable[Callable[..., Any]]:
+    """Return functions that become verbs of the `cnnkit` command, named after themselves."""
+    return ()

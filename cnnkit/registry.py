@@ -1,0 +1,133 @@
+"""Registry: family -> type -> the class behind it and the distribution that supplied it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from cnnkit.base import Component
+from cnnkit.entries import CORE, ComponentClass, Entry, Plugin, canonical
+from cnnkit.errors import PluginError
+
+__all__ = ["CORE", "Entry", "Plugin", "Registry", "canonical"]
+
+
+@dataclass
+class Registry:
+    """Every type that specs may name. Lookup never depends on the order plugins loaded in."""
+
+    plugins: list[Plugin] = field(default_factory=list)
+
+    def entries(self, family: str) -> Iterator[Entry]:
+        """Yield what is registered in `family`, plugin by plugin."""
+        for plugin in self.plugins:
+            yield from (entry for entry in plugin.entries if entry.family == family)
+
+    def types(self, family: str) -> list[str]:
+        """Return the sorted type names of `family`."""
+        return sorted({entry.type for entry in self.entries(family)})
+
+    def broken(self) -> list[Plugin]:
+        """Return the plugins that could not be loaded."""
+        return [plugin for plugin in self.plugins if plugin.error]
+
+    def third_party(self) -> list[Plugin]:
+        """Return the plugins that do not come with cnnkit, in order."""
+        return [plugin for plugin in self.plugins if plugin.distribution != CORE]
+
+    def installed(self, distribution: str) -> list[Plugin]:
+        """Return the plugins of a distribution, whatever became of them."""
+        wanted = canonical(distribution)
+        return [plugin for plugin in self.plugins if canonical(plugin.distribution) == wanted]
+
+    def claims(self, family: str, name: str) -> list[Entry]:
+        """Return an entry for each class that goes by `name`, which may be "dist:type".
+
+        Built-ins come first, then distributions by name. A class that a second distribution
+        merely passes on counts once, as its first owner's.
+        """
+        owner, _, bare = name.rpartition(":")
+        found = [e for e in self.entries(family) if e.type == bare]
+        if owner:
+            found = [e for e in found if canonical(e.distribution) == canonical(owner)]
+        distinct: dict[ComponentClass, Entry] = {}
+        for entry in sorted(found, key=_by_owner):
+            distinct.setdefault(entry.cls, entry)
+        return list(distinct.values())
+
+    def rivals(self, family: str, name: str) -> list[Entry]:
+        """Return the third-party entries that offer the bare name of a built-in; mostly none."""
+        claims = self.claims(family, name)
+        return claims[1:] if claims and claims[0].built_in else []
+
+    def entry(self, family: str, name: str) -> Entry | None:
+        """Return the entry behind `name`, or None where nobody offers it.
+
+        A built-in keeps its bare name: installing a plugin never changes what a spec means.
+
+        Raises:
+            PluginError: two distributions offer the name; it names both and the way out.
+        """
+        claims = self.claims(family, name)
+        if len(claims) <= 1 or claims[0].built_in:
+            return claims[0] if claims else None
+        owners = " and ".join(entry.owner for entry in claims)
+        choices = " or ".join(f'type = "{entry.qualified}"' for entry in claims)
+        raise PluginError(f"type {name!r} is offered by {owners}; write {choices}")
+
+    def entry_of(self, cls: type) -> Entry | None:
+        """Return the entry of a registered class, or None."""
+        family = getattr(cls, "family", "")
+        found = (entry for entry in self.entries(family) if entry.cls is cls)
+        return min(found, key=_by_owner, default=None)
+
+    def find(self, family: str, name: str) -> type[Component]:
+        """Return the class behind `name`, for validation.
+
+        Raises:
+            PydanticCustomError: "unknown_type" or "type_clash", located by pydantic.
+        """
+        try:
+            entry = self.entry(family, name)
+            if entry is None:
+                facts = {"name": name, "family": family}
+                raise PydanticCustomError("unknown_type", "unknown type {name} in {family}", facts)
+            return entry.cls if entry.built_in else _complete(entry)
+        except PluginError as error:
+            raise PydanticCustomError("type_clash", "{text}", {"text": str(error)}) from None
+
+    def commands(self) -> dict[str, tuple[Callable[..., Any], Plugin]]:
+        """Return the verbs that plugins add; of two that clash, neither."""
+        offers = self.command_offers()
+        return {name: offered[0] for name, offered in offers.items() if len(offered) == 1}
+
+    def command_offers(self) -> dict[str, list[tuple[Callable[..., Any], Plugin]]]:
+        """Return every verb with all the functions offered for it."""
+        found: dict[str, list[tuple[Callable[..., Any], Plugin]]] = {}
+        for plugin in self.plugins:
+            for command in plugin.commands:
+                found.setdefault(command.__name__, []).append((command, plugin))
+        return found
+
+
+def _by_owner(entry: Entry) -> tuple[bool, str, str]:
+    return not entry.built_in, canonical(entry.distribution), entry.cls.__qualname__
+
+
+def _complete(entry: Entry) -> type[Component]:
+    """Return the class with its validation built, which pydantic puts off to the first use.
+
+    Raises:
+        PluginError: where an option's annotation means nothing.
+    """
+    try:
+        entry.cls.model_rebuild()
+    except Exception as error:  # whatever an author's annotations do
+        what = " ".join(str(error).splitlines()[0].split())
+        raise PluginError(
+            f"{entry.type} of {entry.owner} cannot be used: {type(error).__name__}: {what}"
+        ) from error
+    return entry.cls
