@@ -1,0 +1,1 @@
+"""Pure NumPy arithmetic: one file per operation, each function `(y, backward)`."""

@@ -1,0 +1,51 @@
+"""Adam with decoupled weight decay, in place and in cache-sized chunks."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+
+from cnnkit.arrays import Array
+
+CHUNK = 65536  # elements: one chunk's arrays stay in cache from the first pass to the last
+
+
+def adam(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    lr: float,
+    step: int,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float = 0.0,
+) -> None:
+    """Move w by its gradient g, running mean m and running mean square v, all 1-D.
+
+    w *= 1 - lr * weight_decay; m = beta1 * m + (1 - beta1) * g; v = beta2 * v + (1 - beta2) * g²;
+    w -= lr * m^ / (sqrt(v^) + eps), where m^ and v^ are divided by 1 - beta ** step and `step`
+    counts from 1. Updates w, m and v in place and uses g as scratch memory.
+
+    Source: Kingma and Ba, Adam (2015); Loshchilov and Hutter, Decoupled Weight Decay (2019).
+    """
+    # lr * m^ / (sqrt(v^) + eps) = rate * m / (sqrt(v) + eps * root): one pass over v less.
+    root = sqrt(1 - beta2**step)
+    rate = lr * root / (1 - beta1**step)
+    spare = np.empty(min(w.size, CHUNK), w.dtype)
+    for start in range(0, w.size, CHUNK):
+        part = slice(start, start + CHUNK)
+        wc, gc, mc, vc, t = w[part], g[part], m[part], v[part], spare[: w[part].size]
+        mc *= beta1
+        mc += np.multiply(gc, 1 - beta1, out=t)
+        vc *= beta2
+        np.square(gc, out=gc)
+        vc += np.multiply(gc, 1 - beta2, out=gc)
+        np.sqrt(vc, out=t)
+        t += eps * root
+        np.divide(mc, t, out=t)
+        if weight_decay:
+            wc *= 1 - lr * weight_decay
+        wc -= np.multiply(t, rate, out=t)
