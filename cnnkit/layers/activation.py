@@ -1,0 +1,59 @@
+"""What softmax and sigmoid share: an activation that may own the dense layer before it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+from pydantic import Field
+
+from cnnkit.arrays import Array, Scratch, Shape, Weights
+from cnnkit.base import Backward, Context, Init, Layer
+from cnnkit.base.options import Positive
+from cnnkit.layers.dense import Dense
+from cnnkit.layers.sequential import Sequential
+
+
+class Activation(Layer, ABC):
+    """An elementwise or row-wise function, lowered to dense + itself where `units` is given."""
+
+    units: Positive | None = None
+    """With units, a dense layer with that many outputs comes first."""
+    init: Init = Field(default="glorot", validate_default=True)
+    """How the dense layer's W is drawn; of no effect without units."""
+    bias_init: Init = Field(default="zeros", validate_default=True)
+    """How the dense layer's b is drawn; of no effect without units."""
+
+    @abstractmethod
+    def activate(self, x: Array, scratch: Scratch) -> tuple[Array, Callable[[Array], Array]]:
+        """Return y and the function dy -> dx."""
+
+    @cached_property
+    def _lowered(self) -> Layer:
+        if self.units is None:
+            return self
+        dense = Dense(units=self.units, init=self.init, bias_init=self.bias_init)
+        return Sequential(layers=[dense, type(self)(type=self.type)], label=self.type)
+
+    def lower(self) -> Layer:
+        return self._lowered
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape if self.units is None else (self.units,)
+
+    def init_weights(self, shape: Shape, rng: np.random.Generator) -> Weights:
+        return {} if self.units is None else self._lowered.init_weights(shape, rng)
+
+    def macs(self, shape: Shape) -> int:
+        return 0 if self.units is None else self._lowered.macs(shape)
+
+    def weight_count(self, shape: Shape) -> int:
+        return 0 if self.units is None else self._lowered.weight_count(shape)
+
+    def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
+        if self.units is not None:
+            return self._lowered.forward(x, w, ctx)
+        y, back = self.activate(x, ctx.scratch)
+        return y, lambda dy: (back(dy), {})

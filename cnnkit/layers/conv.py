@@ -1,0 +1,129 @@
+"""Convolution."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from cnnkit.arrays import Array, Shape, Weights
+from cnnkit.base import Backward, Context, Fans, Init, Layer, Pair
+from cnnkit.base.chain import image_shape, sized
+from cnnkit.base.options import Positive
+from cnnkit.errors import ShapeError
+from cnnkit.kernels import conv as kernel_functions
+from cnnkit.kernels.conv import ConvGeometry, output_length
+from cnnkit.layers.padding import Padding, Sides, pads
+
+
+class Conv(Layer):
+    """Convolution: (C, H, W) -> (filters, H', W').
+
+    y[f] = b[f] + sum over c, i, j of W[f, c, i, j] * x[c, h*stride + i*dilation, ...], the
+    cross-correlation that the field calls convolution. H' = (H + top + bottom - dilation *
+    (kernel - 1) - 1) // stride + 1. With `groups`, filters see only their share of the channels.
+
+    Raises:
+        ShapeError: input is not an image, the kernel does not fit, groups do not divide.
+    """
+
+    type: Literal["conv"] = "conv"
+    filters: Positive
+    """Number of output channels."""
+    kernel: Pair
+    """Side of the kernel, or [height, width]; odd or even."""
+    stride: Pair = (1, 1)
+    """Step between kernel positions, or [down, across]."""
+    padding: Padding = "valid"
+    """Zeros around the map: "same" (H' = H/stride, rounded up), "valid" (none), an amount,
+    [h, w], or [[top, bottom], [left, right]]."""
+    dilation: Pair = (1, 1)
+    """Distance between kernel taps, or [down, across]."""
+    groups: Positive = 1
+    """Number of groups that channels and filters are split into; channels make it depthwise."""
+    bias: Literal["tied", "untied", "none"] = "tied"
+    """One value per filter ("tied"), one per output position ("untied"), or "none"."""
+    init: Init = Field(default="he", validate_default=True)
+    """How the kernels are drawn."""
+    bias_init: Init = Field(default="zeros", validate_default=True)
+    """How the bias is drawn."""
+
+    def _geometry(self, shape: Shape) -> ConvGeometry:
+        _, H, W = shape
+        return ConvGeometry(self.kernel, self.stride, self.dilation, self._pads(H, W), self.groups)
+
+    def _pads(self, H: int, W: int) -> Sides:
+        return pads(self.padding, (H, W), self.kernel, self.stride, self.dilation)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        C, H, W = image_shape(shape)
+        self._check_groups(C)
+        g = self._geometry(shape)
+        axes = zip((H, W), g.kernel, g.stride, g.dilation, g.padding, strict=True)
+        down, across = (output_length(*axis) for axis in axes)
+        if down < 1 or across < 1:
+            raise self._too_large(H, W)
+        return self.filters, down, across
+
+    def _check_groups(self, C: int) -> None:
+        for count, what in ((C, "input channels"), (self.filters, "filters")):
+            if count % self.groups:
+                raise ShapeError(
+                    f"cannot split {count} {what} into {self.groups} groups",
+                    option="groups",
+                    expected=f"a divisor of {count}",
+                    help="choose groups that divide both the input channels and the filters",
+                )
+
+    def _too_large(self, H: int, W: int) -> ShapeError:
+        spans = [d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True)]
+        kernel = _side(self.kernel)
+        dilated = "" if self.dilation == (1, 1) else f" with dilation {_side(self.dilation)}"
+        limit = [n + sum(p) for n, p in zip((H, W), self._pads(H, W), strict=True)]
+        most = min(limit) if spans[0] == spans[1] else f"{limit[0]}x{limit[1]}"
+        padding = f'"{self.padding}"' if isinstance(self.padding, str) else f"{self.padding}"
+        what = "kernel" if not dilated else "dilation * (kernel - 1) + 1"
+        return ShapeError(
+            f"cannot cover its input: kernel {kernel}{dilated} does not fit {sized(H, W, 'map')}",
+            option="kernel",
+            expected=f"{what} <= {most} with padding {padding}",
+            help='use padding = "same", a smaller kernel, or drop a pool before it',
+        )
+
+    def init_weights(self, shape: Shape, rng: np.random.Generator) -> Weights:
+        C, (kh, kw) = shape[0] // self.groups, self.kernel
+        fans = Fans(C * kh * kw, self.filters // self.groups * kh * kw, kh * kw)
+        W = self.init.draw((self.filters, C, kh, kw), fans, rng)
+        if self.bias == "none":
+            return {"W": W}
+        (top, bottom), (left, right) = self._pads(*shape[1:])
+        padded = (shape[1] + top + bottom) * (shape[2] + left + right)
+        form = self.output_shape(shape) if self.bias == "untied" else (self.filters,)
+        b = self.bias_init.draw(form, Fans(fans.fan_in, fans.fan_out, padded), rng)
+        return {"W": W, "b": b}
+
+    def weight_count(self, shape: Shape) -> int:
+        kernels = self.filters * (shape[0] // self.groups) * self.kernel[0] * self.kernel[1]
+        biases = {"tied": self.filters, "untied": prod(self.output_shape(shape)), "none": 0}
+        return kernels + biases[self.bias]
+
+    def macs(self, shape: Shape) -> int:
+        _, H, W = self.output_shape(shape)
+        return self.filters * H * W * (shape[0] // self.groups) * self.kernel[0] * self.kernel[1]
+
+    def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
+        geometry, b = self._geometry(x.shape[1:]), w.get("b")
+        y, back = kernel_functions.conv(x, w["W"], b, geometry, ctx.scratch, ctx.wants_dx)
+
+        def backward(dy: Array) -> tuple[Array, Weights]:
+            dx, dW, db = back(dy)
+            dx = dy if dx is None else dx  # nobody reads it then
+            return dx, {"W": dW} if db is None else {"W": dW, "b": db}
+
+        return y, backward
+
+
+def _side(pair: tuple[int, int]) -> str:
+    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"

@@ -1,0 +1,30 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from cnnkit.arrays import Array, Weights
+from cnnkit.base import Backward, Context, Layer
+
+
+class Dropout(Layer):
+    """Inverted dropout: shape -> shape; the identity outside training.
+
+    y = x * mask / (1 - rate), each mask value 0 with probability `rate` and else 1.
+    Source: Srivastava et al., Dropout (2014).
+    """
+
+    type: Literal["dropout"] = "dropout"
+    rate: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Fraction of the values that is dropped."""
+
+    def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
+        if not ctx.training or self.rate == 0:
+            return x, lambda dy: (dy, {})
+        kept = ctx.rng().random(x.shape, np.float32) >= self.rate
+        mask = kept / x.dtype.type(1 - self.rate)
+        return x * mask, lambda dy: (dy * mask, {})

@@ -1,0 +1,21 @@
+"""Flatten."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Literal
+
+from cnnkit.arrays import Array, Shape, Weights
+from cnnkit.base import Backward, Context, Layer
+
+
+class Flatten(Layer):
+    """All of a sample in one row: shape -> (prod(shape),), in C order."""
+
+    type: Literal["flatten"] = "flatten"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (prod(shape),)
+
+    def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
+        return x.reshape(len(x), prod(x.shape[1:])), lambda dy: (dy.reshape(x.shape), {})

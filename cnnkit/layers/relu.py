@@ -1,0 +1,22 @@
+"""Rectified linear unit."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from cnnkit.arrays import Array, Weights
+from cnnkit.base import Backward, Context, Layer
+from cnnkit.kernels.relu import relu
+
+
+class Relu(Layer):
+    """Rectified linear unit: shape -> shape.
+
+    y = max(x, 0); dx = dy where x > 0, else 0 (also at x = 0).
+    """
+
+    type: Literal["relu"] = "relu"
+
+    def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
+        y, back = relu(x, ctx.scratch)
+        return y, lambda dy: (back(dy), {})

@@ -1,0 +1,82 @@
+"""Sequential: layers one after the other."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from itertools import pairwise
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from cnnkit.arrays import Array, Shape, Weights
+from cnnkit.base import Backward, Context, Layer
+from cnnkit.base.chain import Layers, chain_shapes, forward_chain
+from cnnkit.layers.pool import Pool
+from cnnkit.layers.relu import Relu
+
+
+class Sequential(Layer):
+    """Layers one after the other: (N, *shape) -> (N, *output_shape(shape)).
+
+    y = f_n(... f_2(f_1(x))); the backward pass is the chain rule, read from the end. Weights are
+    a tree with a branch per layer that owns any, named "0_conv", "1_relu" and so on.
+
+    Raises:
+        ShapeError: where a layer cannot take its predecessor's output.
+    """
+
+    type: Literal["sequential"] = "sequential"
+    layers: Annotated[Layers, Field(min_length=1)]
+    """The layers, first to last."""
+    label: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "sequential"
+    """What this chain is called in the names of its weights."""
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The layers' names in weight trees."""
+        return [f"{i}_{name_of(layer)}" for i, layer in enumerate(self.layers)]
+
+    @cached_property
+    def steps(self) -> list[tuple[str, Layer]]:
+        """The layers with their names, in the order in which they run.
+
+        A relu before a max pool runs after it: the same values and gradients, to the bit, from a
+        fraction of the work. The largest of a window is cut at zero, instead of each of them; and
+        where all are negative, neither order lets a gradient through.
+        """
+        steps = list(zip(self.names, self.layers, strict=True))
+        for i, (one, other) in enumerate(pairwise(self.layers)):
+            if isinstance(one, Relu) and isinstance(other, Pool) and other.kind == "max":
+                steps[i], steps[i + 1] = steps[i + 1], steps[i]
+        return steps
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return chain_shapes(self.layers, shape, "layers")[-1]
+
+    def init_weights(self, shape: Shape, rng: np.random.Generator) -> Weights:
+        shapes = chain_shapes(self.layers, shape, "layers")
+        spawned = rng.spawn(len(self.layers))
+        drawn = zip(self.names, self.layers, shapes, spawned, strict=False)
+        weights = {name: layer.init_weights(s, r) for name, layer, s, r in drawn}
+        return {name: w for name, w in weights.items() if w}
+
+    def lower(self) -> Sequential:
+        lowered = [layer.lower() for layer in self.layers]
+        return Sequential(layers=lowered, label=self.label)
+
+    def weight_count(self, shape: Shape) -> int:
+        shapes = chain_shapes(self.layers, shape, "layers")
+        return sum(layer.weight_count(s) for layer, s in zip(self.layers, shapes, strict=False))
+
+    def macs(self, shape: Shape) -> int:
+        shapes = chain_shapes(self.layers, shape, "layers")
+        return sum(layer.macs(s) for layer, s in zip(self.layers, shapes, strict=False))
+
+    def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
+        return forward_chain(self.steps, x, w, ctx)
+
+
+def name_of(layer: Layer) -> str:
+    """Return the layer's part of a weight name: its type, or the label of a lowered macro."""
+    return layer.label if isinstance(layer, Sequential) else layer.type

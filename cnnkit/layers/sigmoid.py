@@ -1,0 +1,22 @@
+"""Sigmoid, with or without a dense layer of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from cnnkit.arrays import Array, Scratch
+from cnnkit.kernels.sigmoid import sigmoid
+from cnnkit.layers.activation import Activation
+
+
+class Sigmoid(Activation):
+    """Logistic sigmoid: shape -> shape, or with `units` a dense layer first: shape -> (units,).
+
+    y = 1 / (1 + exp(-x)), computed so that no exponential overflows; dx = dy * y * (1 - y).
+    """
+
+    type: Literal["sigmoid"] = "sigmoid"
+
+    def activate(self, x: Array, scratch: Scratch) -> tuple[Array, Callable[[Array], Array]]:
+        return sigmoid(x, scratch)

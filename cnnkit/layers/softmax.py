@@ -1,0 +1,24 @@
+"""Softmax, with or without a dense layer of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+from cnnkit.arrays import Array, Scratch
+from cnnkit.kernels.softmax import softmax
+from cnnkit.layers.activation import Activation
+
+
+class Softmax(Activation):
+    """Softmax over the last axis: shape -> shape, or with `units` a dense layer first.
+
+    y_i = exp(x_i - max x) / sum over j of exp(x_j - max x); dx = y * (dy - sum of dy * y), the
+    full Jacobian, so it goes with any loss. Cross-entropy fuses with it.
+    """
+
+    type: Literal["softmax"] = "softmax"
+    probabilities: ClassVar[bool] = True
+
+    def activate(self, x: Array, scratch: Scratch) -> tuple[Array, Callable[[Array], Array]]:
+        return softmax(x, scratch)

@@ -1,0 +1,50 @@
+"""Scale: map pixel values onto the interval a network likes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from cnnkit.arrays import Array, Scratch
+from cnnkit.base import Transform
+
+Bound = Annotated[float, Field(ge=-1000, le=1000)]
+
+
+class Scale(Transform):
+    """Map [0, 255] linearly onto [low, high]. (C, H, W) -> (C, H, W)
+
+    uint8 images become float32; images that are float already keep their dtype. With the default
+    bounds the result is `x / 255 - 0.5`, rounded once.
+    """
+
+    type: Literal["scale"] = "scale"
+
+    low: Bound = -0.5
+    """What a pixel of 0 becomes."""
+    high: Bound = 0.5
+    """What a pixel of 255 becomes; above `low`."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Scale:
+        if self.high - self.low < 1e-6:
+            raise PydanticCustomError(
+                "scale_bounds",
+                "high must be above low, got low = {low} and high = {high}",
+                {"low": self.low, "high": self.high},
+            )
+        return self
+
+    def apply(self, x: Array, rng: np.random.Generator | None, scratch: Scratch) -> Array:
+        y = scratch.empty(x.shape, np.float32 if x.dtype.kind != "f" else x.dtype)
+        divisor = 255 / (self.high - self.low)
+        # Subtract first: for the usual bounds (x - 127.5) is exact, and dividing rounds once.
+        # Multiplying by 1/255 would round twice, for 1.2 times the speed (64 against 57 us for
+        # 256 images of 28x28); a table of 256 values is exact too, but three times slower.
+        np.copyto(y, x)
+        np.subtract(y, y.dtype.type(-self.low * divisor), out=y)
+        np.divide(y, y.dtype.type(divisor), out=y)
+        return y
