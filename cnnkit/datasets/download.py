@@ -1,0 +1,119 @@
+"""Download one file into the cache, from the first mirror that has it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+from urllib.parse import urlsplit
+
+from cnnkit.base import Places
+from cnnkit.datasets.problems import problem
+from cnnkit.errors import DataUnavailable
+
+_CHUNK = 1 << 16
+_TIMEOUT = (10, 30)  # seconds to connect, and to wait for the next bytes
+
+
+def cache_folder(places: Places) -> Path:
+    """Return the folder of downloads: the one asked for, or the user's cache."""
+    if places.cache_dir is not None:
+        return places.cache_dir
+    import pooch  # type: ignore[import-untyped]  # a tenth of a second that most runs do not need
+
+    return Path(pooch.os_cache("cnnkit"))
+
+
+def download(mirrors: tuple[str, ...], target: Path, sha256: str, places: Places) -> Path:
+    """Return `target` once it holds the file of that hash; the next mirror follows a failure.
+
+    Bytes go to a file of their own in the same folder and move to `target` in one step when
+    their hash is right, so two processes may download at once, and nobody sees half a file.
+
+    Raises:
+        DataUnavailable: listing each address and why it failed, and how to get the file by hand.
+    """
+    _make_folder(target.parent)
+    failures: dict[str, str] = {}
+    for mirror in mirrors:
+        url = mirror + target.name
+        places.say(f"downloading {url}")
+        try:
+            return _retrieve(url, target, sha256, places.progress)
+        except (OSError, ValueError) as error:  # what requests raises is an OSError
+            failures[url] = _reason(error)
+    raise _unavailable(target, sha256, failures)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise problem(
+            folder,
+            f"cannot make a folder for downloads: {error.strerror}",
+            help="make it by hand, or give a folder that holds the data with --data-dir",
+            kind=DataUnavailable,
+        ) from error
+
+
+def _unavailable(target: Path, sha256: str, failures: dict[str, str]) -> DataUnavailable:
+    reasons = ", ".join(dict.fromkeys(failures.values()))
+    return DataUnavailable(
+        "\n".join(
+            [
+                f"cannot download {target.name}: {reasons}",
+                f"  --> {target}",
+                *(f"   = tried: {url}: {why}" for url, why in failures.items()),
+                f"   = expected: sha256 {sha256}",
+                f"   = help: get {target.name} by hand from one of these addresses and put it "
+                f"into {target.parent}, or into a folder named with --data-dir or CNNKIT_DATA_DIR",
+            ]
+        )
+    )
+
+
+def _retrieve(url: str, target: Path, sha256: str, progress: bool) -> Path:
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")  # `say` has told the news already
+    with ExitStack() as stack:
+        downloader: Any = _copy
+        if urlsplit(url).scheme != "file":
+            bar = stack.enter_context(_bar(target.name)) if progress else False
+            downloader = pooch.HTTPDownloader(bar, chunk_size=_CHUNK, timeout=_TIMEOUT)
+        return Path(
+            pooch.retrieve(
+                url, f"sha256:{sha256}", target.name, target.parent, downloader=downloader
+            )
+        )
+
+
+def _bar(label: str) -> Any:
+    from cnnkit.datasets.bar import Bar
+
+    return Bar(label)
+
+
+def _copy(url: str, output: str, _: object) -> None:
+    from urllib.request import url2pathname  # brings http.client along: 20 ms
+
+    copyfile(url2pathname(urlsplit(url).path), output)
+
+
+def _reason(error: Exception) -> str:
+    """Return why a download failed, in a few words."""
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"the server answers {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke off"
+    if isinstance(error, ValueError) and "hash of downloaded file" in str(error):
+        return "what came is not the published file (its sha256 differs)"
+    return f"{type(error).__name__}: {error}"

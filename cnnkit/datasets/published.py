@@ -1,0 +1,77 @@
+"""Published: MNIST and its drop-in relatives, four gzipped IDX files with known hashes."""
+
+from __future__ import annotations
+
+from abc import ABC
+from pathlib import Path
+from typing import ClassVar
+
+from cnnkit.base import Data, Dataset, Places, Signature
+from cnnkit.datasets.assemble import Source, assemble
+from cnnkit.datasets.download import cache_folder, download
+from cnnkit.datasets.idx_file import Role, read_idx
+from cnnkit.datasets.problems import ANEW, problem
+from cnnkit.datasets.reading import digest, exists
+
+
+class Published(Dataset, ABC):
+    """A subclass says where the files are published and how to know them. (1, 28, 28)
+
+    Each file is looked for in `<data_dir>/<folder>`, in `data_dir` itself and in the cache, and
+    is downloaded into the cache where none of them has it.
+    """
+
+    folders: ClassVar[tuple[str, ...]]
+    """Names of the folder that may hold the files; the cache uses the first."""
+    sha256: ClassVar[tuple[str, str, str, str]]
+    """Hashes of the four files, in the order of `names`."""
+    mirrors: ClassVar[tuple[str, ...]]
+    """Addresses that a file's name is appended to, tried in this order."""
+    labels: ClassVar[tuple[str, ...]]
+    """Display names of the classes."""
+    names: ClassVar[tuple[str, str, str, str]] = (
+        "train-images-idx3-ubyte.gz",
+        "train-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz",
+    )
+
+    def signature(self, places: Places) -> Signature:
+        return Signature((1, 28, 28), len(self.labels))
+
+    def load(self, places: Places) -> Data:
+        if places.data_dir is not None and not exists(places.data_dir):
+            places.say(f"there is no data folder {places.data_dir}")
+        found = zip(self.names, self.sha256, strict=True)
+        paths = [self._find(name, sha256, places) for name, sha256 in found]
+        images, labels, test_images, test_labels = map(self._read, paths, self.sha256)
+        return assemble(self, (images, labels), (test_images, test_labels), list(self.labels))
+
+    def _find(self, name: str, sha256: str, places: Places) -> Path:
+        cached = cache_folder(places) / self.folders[0] / name
+        return self.local(name, sha256, places) or download(self.mirrors, cached, sha256, places)
+
+    def local(self, name: str, sha256: str, places: Places) -> Path | None:
+        """Return where a file lies already, or None where it has to be downloaded."""
+        if places.data_dir is not None:
+            folders = [places.data_dir / folder for folder in self.folders]
+            for folder in (*folders, places.data_dir):
+                if exists(folder / name):
+                    return folder / name
+        cached = cache_folder(places) / self.folders[0] / name
+        return cached if exists(cached) and digest(cached) == sha256 else None
+
+    def _read(self, path: Path, sha256: str) -> Source:
+        """Read first: a damaged file is better explained by its damage than by its hash."""
+        role: Role = "images" if "images" in path.name else "labels"
+        array = read_idx(path, role)
+        got = digest(path)
+        if got != sha256:
+            raise problem(
+                path,
+                f"{path.name} is intact, but is not the one published as {self.type}",
+                expected=f"sha256 {sha256}",
+                got=f"sha256 {got}",
+                help=f'{ANEW}; for files of your own use type = "idx"',
+            )
+        return Source(array, path)

@@ -1,0 +1,224 @@
+"""The dataset npz, and every way its file can be wrong."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnnkit.base import Places, Signature
+from cnnkit.datasets import Npz
+from cnnkit.errors import DataError, DataUnavailable
+
+NAMES = {"x_train": "train_images", "y_train": "train_labels"} | {
+    "x_test": "test_images",
+    "y_test": "test_labels",
+}
+
+
+@pytest.fixture
+def named(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: arrays[of] for name, of in NAMES.items()}
+
+
+def load(path: Path, **options: object):
+    return Npz(path=path.name, **options).load(Places(spec_dir=path.parent))
+
+
+def message(path: Path, **options: object) -> str:
+    with pytest.raises(DataError) as caught:
+        load(path, **options)
+    assert type(caught.value) is DataError
+    return str(caught.value).replace(str(path.parent), "DIR")
+
+
+def archive(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as written:
+        for name, data in members.items():
+            written.writestr(name, data)
+    return path
+
+
+def npy(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_loads_what_was_written(tmp_path, named, save):
+    save(tmp_path / "d.npz", **named)
+    data = load(tmp_path / "d.npz")
+    assert data.name == "npz"
+    assert data.classes == ("0", "1")
+    for split, half in ((data.train, "train"), (data.test, "test")):
+        np.testing.assert_array_equal(split.images[:, 0], named[f"x_{half}"])
+        np.testing.assert_array_equal(split.labels, named[f"y_{half}"])
+    signature = Npz(path="d.npz").signature(Places(spec_dir=tmp_path))
+    assert signature == Signature((1, 5, 4), 2)
+
+
+def test_other_names_fortran_order_and_big_endian(tmp_path, arrays):
+    arrays["train_images"] = np.asfortranarray(arrays["train_images"].astype(">f8"))
+    arrays["test_images"] = arrays["test_images"].astype("<f4")
+    np.savez(tmp_path / "d.npz", **arrays)
+    options = {name: name for name in arrays} | {"classes": ["a", "b"], "transforms": []}
+    data = load(tmp_path / "d.npz", **options)
+    np.testing.assert_array_equal(data.train.images[:, 0], arrays["train_images"])
+    signature = Npz(path="d.npz", **options).signature(Places(spec_dir=tmp_path))
+    assert signature == Signature((1, 5, 4), 2)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(DataUnavailable) as caught:
+        load(tmp_path / "d.npz")
+    assert str(caught.value) == f"there is no file d.npz\n  --> {tmp_path}/d.npz"
+    assert Npz(path="d.npz").signature(Places(spec_dir=tmp_path)) is None
+
+
+def test_missing_array(tmp_path, arrays):
+    np.savez(tmp_path / "d.npz", **arrays)
+    assert message(tmp_path / "d.npz") == (
+        "there is no array x_train in d.npz\n"
+        "  --> DIR/d.npz\n"
+        "   = got: train_images, train_labels, test_images, test_labels\n"
+        "   = help: name the arrays with train_images, train_labels, test_images and test_labels"
+    )
+
+
+def test_objects_are_not_unpickled(tmp_path, named):
+    class Trap:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "sprung",)
+
+    named["y_train"] = np.array([Trap()] * 6, object)
+    np.savez(tmp_path / "d.npz", **named)
+    assert message(tmp_path / "d.npz") == (
+        "array y_train in d.npz holds Python objects, which cnnkit never unpickles\n"
+        "  --> DIR/d.npz\n"
+        "   = expected: numbers\n"
+        "   = got: dtype object\n"
+        "   = help: save it as a plain array, for instance with numpy.stack"
+    )
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_error_names_the_array(tmp_path, named):
+    named["x_test"] = named["x_test"].astype(float)
+    named["x_test"][1, 2, 3] = np.nan
+    np.savez(tmp_path / "d.npz", **named)
+    assert message(tmp_path / "d.npz") == (
+        "the images hold NaN or infinity\n  --> DIR/d.npz (x_test)\n   = got: 1 such values"
+    )
+
+
+def test_unit_interval_needs_no_scale(tmp_path, named):
+    for name in ("x_train", "x_test"):
+        named[name] = (named[name] / 255).astype(np.float32)
+    named["x_train"].flat[:2] = 0, 1
+    np.savez(tmp_path / "d.npz", **named)
+    assert message(tmp_path / "d.npz") == (
+        "the images lie within 0..1 already, but the transform scale is for 0..255\n"
+        "  --> DIR/d.npz (x_train)\n"
+        "   = got: 0.0..1.0\n"
+        "   = help: write transforms = [] in [data]"
+    )
+    data = load(tmp_path / "d.npz", transforms=[])
+    np.testing.assert_array_equal(data.train.images[:, 0], named["x_train"])
+
+
+def test_splits_of_different_dtype(tmp_path, named):
+    named["x_test"] = named["x_test"].astype(np.float32)
+    np.savez(tmp_path / "d.npz", **named)
+    assert message(tmp_path / "d.npz") == (
+        "training and test images differ in dtype\n"
+        "  --> DIR/d.npz (x_test)\n"
+        "   = expected: uint8, as in DIR/d.npz (x_train)\n"
+        "   = got: float32"
+    )
+
+
+def test_not_an_archive(tmp_path):
+    path = tmp_path / "d.npz"
+    for data in (b"", b"<html>", npy(np.arange(3))):
+        path.write_bytes(data)
+        assert message(path) == (
+            "d.npz is not an npz file, or is damaged\n"
+            "  --> DIR/d.npz\n"
+            "   = expected: what numpy.savez writes, with an array x_train\n"
+            "   = got: BadZipFile: File is not a zip file\n"
+            "   = help: get the file anew from where it came"
+        )
+
+
+def test_flipped_bit_breaks_the_checksum(tmp_path, named):
+    path = tmp_path / "d.npz"
+    np.savez(path, **named)
+    data = bytearray(path.read_bytes())
+    data[data.index(named["x_train"].tobytes()) + 60] ^= 1
+    path.write_bytes(data)
+    assert message(path) == (
+        "d.npz is not an npz file, or is damaged\n"
+        "  --> DIR/d.npz\n"
+        "   = expected: what numpy.savez writes, with an array x_train\n"
+        "   = got: BadZipFile: Bad CRC-32 for file 'x_train.npy'\n"
+        "   = help: get the file anew from where it came"
+    )
+
+
+def test_header_that_disagrees_with_the_archive(tmp_path, peak):
+    for shape, size in (("(9000000000, 28, 28)", 7056000000000), ("(6, 5, 5)", 150)):
+        whole = npy(np.zeros((6, 5, 4), np.uint8)).replace(b"(6, 5, 4)", shape.encode())
+        header = whole[:-120][:128].rstrip(b" \n")[:127].ljust(127) + b"\n"
+        path = archive(tmp_path / "d.npz", {"x_train.npy": header + bytes(120)})
+        assert peak(lambda path=path: message(path)) == (
+            "array x_train in d.npz does not have the size it declares\n"
+            "  --> DIR/d.npz\n"
+            f"   = expected: {size} bytes for shape {shape} of uint8\n"
+            "   = got: 120 bytes\n"
+            "   = help: get the file anew from where it came"
+        )
+
+
+def test_stream_shorter_than_the_archive_says(tmp_path, named):
+    whole = npy(named["x_train"])
+    path = archive(tmp_path / "d.npz", {"x_train.npy": whole[:-20]}, zipfile.ZIP_DEFLATED)
+    data = bytearray(path.read_bytes())
+    size = data.index(b"PK\x01\x02") + 24  # of the member, in the archive's table of contents
+    data[size : size + 4] = len(whole).to_bytes(4, "little")
+    path.write_bytes(data)
+    assert message(path) == (
+        "array x_train in d.npz does not have the size it declares\n"
+        "  --> DIR/d.npz\n"
+        "   = expected: 120 bytes\n"
+        "   = got: 100 bytes\n"
+        "   = help: get the file anew from where it came"
+    )
+
+
+@pytest.mark.reliability
+def test_zip_bomb_stays_packed(tmp_path, peak):
+    path = archive(
+        tmp_path / "d.npz",
+        {"x_train.npy": npy(np.zeros((100_000, 32, 32), np.uint8))},
+        zipfile.ZIP_DEFLATED,
+    )
+    size = path.stat().st_size
+    assert size < 200_000
+    assert peak(lambda: message(path)) == (
+        "d.npz declares more than it can hold\n"
+        "  --> DIR/d.npz\n"
+        f"   = expected: at most {500 * size} bytes in a file of {size} bytes\n"
+        "   = got: 102400128 bytes for array x_train\n"
+        "   = help: get the file anew from where it came"
+    )
+
+
+def test_unusual_packing_is_refused(tmp_path, named):
+    path = archive(tmp_path / "d.npz", {"x_train.npy": npy(named["x_train"])}, zipfile.ZIP_LZMA)
+    assert message(path) == (
+        "d.npz is packed in a way that numpy.savez does not use\n  --> DIR/d.npz"
+    )
