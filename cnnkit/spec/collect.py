@@ -1,0 +1,124 @@
+"""Collect every problem of a tree: validate, explain, mend a copy, validate again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from cnnkit.base import Places
+from cnnkit.registry import Registry
+from cnnkit.spec.checks import check_classes, check_network, known_signature
+from cnnkit.spec.explain import explain
+from cnnkit.spec.findings import Finding
+from cnnkit.spec.mend import Mender
+from cnnkit.spec.names import missing_options, options_at
+from cnnkit.spec.problems import did_you_mean
+from cnnkit.spec.runspec import RunSpec
+from cnnkit.spec.source import KeyPath
+from cnnkit.spec.tree import at, real_path
+
+_ROUNDS = 25
+"""How many times a broken tree is mended before the collector settles for what it has."""
+_APART = ("validation", "fallback")
+"""Options of a dataset on which neither the shape of its images nor its classes depend."""
+
+
+def collect(
+    tree: dict[str, Any], first: ValidationError, registry: Registry, places: Places
+) -> list[Finding]:
+    """Return every finding about `tree`, which failed validation with `first`.
+
+    One mistake must not hide the next, nor count twice: what the tree was mended by is followed
+    further only where it is probably what was meant.
+    """
+    collector = _Collector(Mender(deepcopy(tree), registry))
+    error = first
+    for _ in range(_ROUNDS):
+        collector.take(error.errors(include_url=False))
+        try:
+            spec = RunSpec.model_validate(collector.mender.tree, context={"registry": registry})
+        except ValidationError as again:
+            error = again
+            continue
+        collector.check(spec, places)
+        break
+    return collector.findings
+
+
+class _Collector:
+    def __init__(self, mender: Mender) -> None:
+        self.mender = mender
+        self.findings: list[Finding] = []
+        self._seen: set[KeyPath] = set()
+
+    def take(self, errors: Sequence[Mapping[str, Any]]) -> None:
+        """Explain and mend `errors`."""
+        tree, registry = self.mender.tree, self.mender.registry
+        places = [real_path(tree, error["loc"]) for error in errors]
+        lacking: dict[KeyPath, list[str]] = {}
+        causes: dict[KeyPath, Mapping[str, Any]] = {}  # both sides of a Pair may be wrong at once
+        for path, error in zip(places, errors, strict=True):
+            if _is_missing_option(error):
+                if self._is_misspelt(path, error, errors):
+                    continue
+                if self._is_new((*path, error["loc"][-1])):
+                    lacking.setdefault(path, []).append(error["loc"][-1])
+            elif self._is_new(path, is_table=isinstance(at(tree, path), dict)):
+                self._add(explain(error, tree, registry))
+            causes.setdefault(path, error)
+        for path, names in lacking.items():
+            self._add(missing_options(tree, path, names, registry))
+        for path, error in causes.items():
+            if real_path(tree, error["loc"]) == path:  # else its layer has been replaced
+                self.mender.mend(error)
+
+    def check(self, spec: RunSpec, places: Places) -> None:
+        """Judge what can be trusted of the mended spec: shapes, loss, memory."""
+        dropped = self.mender.dropped
+        data_is_known = not any(p[0] == "data" and p[1:2] not in _options(_APART) for p in dropped)
+        signature = known_signature(spec.data, places) if data_is_known else None
+        in_model = [path for path in dropped if path[0] == "model" and path[1:] != ("dtype",)]
+        trusted = min((_layer_index(path) for path in in_model), default=None)
+        judge_loss = not any(path[0] == "loss" for path in dropped)
+        findings = check_classes(spec.data, places) if data_is_known else []
+        findings += check_network(spec, spec.data, signature, trusted, judge_loss)
+        for finding in findings:
+            self._add(finding)
+
+    def _add(self, finding: Finding) -> None:
+        self.findings.append(replace(finding, path=self.mender.written(finding.path)))
+
+    def _is_new(self, path: KeyPath, is_table: bool = False) -> bool:
+        """Tell if nothing was said about `path`, or done to it, that this may follow from."""
+        known = self._seen | self.mender.dropped
+        follows = path in known or (is_table and any(p[: len(path)] == path for p in known))
+        self._seen.add(path)
+        return not follows
+
+    def _is_misspelt(
+        self, table: KeyPath, error: Mapping[str, Any], errors: Sequence[Mapping[str, Any]]
+    ) -> bool:
+        """Tell if an option is missing only since it was misspelt: that is reported already."""
+        known = options_at(self.mender.tree, table, self.mender.registry)
+        loc = error["loc"]
+        misspelt = (
+            e for e in errors if e["type"] == "extra_forbidden" and e["loc"][:-1] == loc[:-1]
+        )
+        return loc[-1] in {did_you_mean(str(e["loc"][-1]), known) for e in misspelt}
+
+
+def _is_missing_option(error: Mapping[str, Any]) -> bool:
+    return error["type"] == "missing" and isinstance(error["loc"][-1], str)
+
+
+def _options(names: Sequence[str]) -> Iterator[KeyPath]:
+    return ((name,) for name in names)
+
+
+def _layer_index(path: KeyPath) -> int:
+    """Return the index of the outermost layer that `path` leads through; 0 for all of them."""
+    return path[2] if len(path) > 2 and isinstance(path[2], int) else 0

@@ -1,0 +1,51 @@
+"""What the author of a wrong value probably meant."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from cnnkit.spec.problems import did_you_mean
+
+_WORD = re.compile(r"""["']([\w-]+)["']""")
+_SWITCHES = {"true": True, "yes": True, "on": True, 1: True,
+             "false": False, "no": False, "off": False, 0: False}  # fmt: skip
+
+
+def guess(error: Mapping[str, Any], got: Any) -> Any:
+    """Return the value that was probably meant, or None.
+
+    >>> guess({"type": "int_type"}, "3"), guess({"type": "greater_than"}, -2)
+    (3, 2)
+    """
+    kind = error["type"]
+    if kind == "bool_type" and isinstance(got, str | int):
+        return _SWITCHES.get(got.lower() if isinstance(got, str) else got)
+    if isinstance(got, str):
+        return _number(kind, got) if kind in ("int_type", "float_type") else (
+            suggested_word(error, got)
+        )  # fmt: skip
+    if isinstance(got, float) and kind == "int_from_float" and got.is_integer():
+        return int(got)
+    if kind == "list_type" and isinstance(got, dict):
+        return [got]
+    is_negative = isinstance(got, int | float) and not isinstance(got, bool) and got < 0
+    return -got if is_negative and math.isfinite(got) else None
+
+
+def suggested_word(error: Mapping[str, Any], got: Any) -> str | None:
+    """Return the word of those the error lists that `got` resembles."""
+    if not isinstance(got, str) or error["type"] == "string_pattern_mismatch":
+        return None
+    text = error.get("ctx", {}).get("expected") or error["msg"]
+    return did_you_mean(got, _WORD.findall(text))
+
+
+def _number(kind: str, text: str) -> int | float | None:
+    if re.fullmatch(r"[+-]?\d{1,15}", text):
+        return int(text)
+    if kind == "float_type" and re.fullmatch(r"[+-]?\d{1,15}(\.\d{1,15})?(e[+-]?\d{1,2})?", text):
+        return float(text)
+    return None

@@ -1,0 +1,106 @@
+"""What to say about names in a spec: options and types that are unknown, or missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from cnnkit.base.component import Component, attribute_docstrings
+from cnnkit.hookspecs import FAMILIES
+from cnnkit.registry import Registry
+from cnnkit.spec.findings import Finding
+from cnnkit.spec.missing import help_for_unknown_type
+from cnnkit.spec.problems import did_you_mean
+from cnnkit.spec.source import KeyPath
+from cnnkit.spec.tree import at, place, toml_value, type_at
+
+
+def unknown_option(tree: Any, path: KeyPath, registry: Registry) -> Finding:
+    """Return a finding about the option at `path`, which nothing there takes."""
+    table, name = path[:-1], str(path[-1])
+    known = options_at(tree, table, registry)
+    meant = did_you_mean(name, known)
+    section = None if meant else _section_of(tree, name, registry)
+    note = f'did you mean "{meant}"?' if meant else f"belongs to [{section}]" if section else ""
+    owner = type_at(tree, table) or (f"[{table[0]}]" if table else "a spec")
+    help_ = f"{owner} takes {', '.join(known) or 'no options'}"
+    word = "option" if table else "section or option"
+    return Finding(path, f"{place(tree, table)}unknown {word} {toml_value(name)}", note, help_,
+                   at="key")  # fmt: skip
+
+
+def unknown_type(tree: Any, path: KeyPath, facts: Mapping[str, Any], registry: Registry) -> Finding:
+    """Return a finding about the component at `path`, whose type nobody offers."""
+    name, family = facts["name"], facts["family"]
+    inner = (*path, "type") if isinstance(at(tree, path), dict) else path
+    note, help_ = help_for_unknown_type(name, family, registry)
+    one = FAMILIES[family].__name__.lower()
+    return Finding(inner, f"{place(tree, path)}unknown {one} type {toml_value(name)}", note, help_)
+
+
+def missing_type(tree: Any, path: KeyPath) -> Finding:
+    """Return a finding about the table at `path`, which does not say what it is."""
+    table = at(tree, path)
+    if "type" in table:
+        got = toml_value(table["type"])
+        return Finding((*path, "type"), f"{place(tree, path)}type must be a string, got {got}")
+    help_ = 'add type = "..."; `cnnkit layers` lists the types, with --family those of other kinds'
+    return Finding(path, f"{place(tree, path)}the type is missing", help=help_, at="key")
+
+
+def missing_options(tree: Any, path: KeyPath, names: Sequence[str], registry: Registry) -> Finding:
+    """Return one finding about all the options that the table at `path` lacks."""
+    if not path:
+        return _missing_sections(names)
+    quoted = _listed([f'"{name}"' for name in names])
+    words = f"the option {quoted} is" if len(names) == 1 else f"the options {quoted} are"
+    cls = class_at(tree, path, registry)
+    doc = _docs(cls).get(names[0], "") if cls and len(names) == 1 else ""
+    explained = f" ({' '.join(doc.split()).rstrip('.')})" if doc else ""
+    help_ = f"add {', '.join(f'{name} = ...' for name in names)}{explained}"
+    return Finding(path, f"{place(tree, path)}{words} missing", help=help_, at="key")
+
+
+def _missing_sections(names: Sequence[str]) -> Finding:
+    words = [name if name == "name" else f"[{name}]" for name in names]
+    what = 'add name = "..."' if words == ["name"] else f"add {_listed(words)}"
+    help_ = f"{what}; `cnnkit init NAME` writes a whole spec to start from"
+    return Finding((), f"the spec has no {_listed(words)}", help=help_, at="key")
+
+
+def class_at(tree: Any, path: KeyPath, registry: Registry) -> type[BaseModel] | None:
+    """Return the class of the component or section whose table is at `path`."""
+    from cnnkit.spec.runspec import RunSpec
+
+    if not path:
+        return RunSpec
+    field = RunSpec.model_fields.get(str(path[0])) if len(path) == 1 else None
+    section = field.annotation if field is not None else None
+    if isinstance(section, type) and not issubclass(section, Component):
+        return section if issubclass(section, BaseModel) else None
+    name = type_at(tree, path)
+    entries = (claim for family in FAMILIES for claim in registry.claims(family, name))
+    return next((entry.cls for entry in entries), None)
+
+
+def options_at(tree: Any, path: KeyPath, registry: Registry) -> list[str]:
+    """Return the option names of the component or section whose table is at `path`."""
+    cls = class_at(tree, path, registry)
+    return [name for name in cls.model_fields if path == () or name != "type"] if cls else []
+
+
+def _section_of(tree: Any, name: str, registry: Registry) -> str | None:
+    """Return the section that an option belongs to, if it is not where it was written."""
+    sections = (key for key, value in tree.items() if isinstance(value, dict))
+    return next((s for s in sections if name in options_at(tree, (s,), registry)), None)
+
+
+def _docs(cls: type[BaseModel]) -> dict[str, str]:
+    return cls.option_docs() if issubclass(cls, Component) else attribute_docstrings(cls)
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Join words as people do: "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

@@ -1,0 +1,71 @@
+"""The distributions behind the types of a saved run, held against what is installed now."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from cnnkit.entries import Entry, Plugin
+from cnnkit.hookspecs import FAMILIES
+from cnnkit.registry import Registry
+
+
+def missing_suppliers(
+    made_with: Mapping[str, Any], registry: Registry, families: Collection[str] = FAMILIES.keys()
+) -> list[str]:
+    """Return a sentence for each type that cannot be had from the distribution it came from.
+
+    Args:
+        made_with: what `suppliers` returned then; it may come from a file, so it may be anything.
+        families: those that matter.
+    """
+    return [
+        f"{_what(family, name)} came from {owner}, {_state(registry.installed(owner_name), owner)}"
+        for family, name, owner, owner_name in _types(made_with, families)
+        if _entry(registry, family, name, owner_name) is None
+    ]
+
+
+def other_versions(
+    made_with: Mapping[str, Any], registry: Registry, families: Collection[str] = FAMILIES.keys()
+) -> list[str]:
+    """Return a sentence for each third-party type that another version supplies now."""
+    found = []
+    for family, name, owner, owner_name in _types(made_with, families):
+        entry = _entry(registry, family, name, owner_name)
+        if entry is not None and not entry.built_in and entry.owner != owner:
+            found.append(
+                f"{_what(family, name)} came from {owner}, but {entry.owner} is installed: "
+                "results may differ"
+            )
+    return found
+
+
+def _types(
+    made_with: Mapping[str, Any], families: Collection[str]
+) -> Iterator[tuple[str, str, str, str]]:
+    """Yield family, type, owner with version, and owner."""
+    for used, owner in made_with.items():
+        family, _, name = used.partition("/")
+        if isinstance(owner, str) and family in families:
+            yield family, name.rpartition(":")[2], owner, owner.partition(" ")[0]
+
+
+def _entry(registry: Registry, family: str, name: str, distribution: str) -> Entry | None:
+    return next(iter(registry.claims(family, f"{distribution}:{name}")), None)
+
+
+def _what(family: str, name: str) -> str:
+    return f"{FAMILIES[family].__name__.lower()} type {name!r}"
+
+
+def _state(plugins: list[Plugin], owner: str) -> str:
+    """Say why none of a distribution's plugins supplies a type."""
+    if not plugins:
+        return f'which is not installed: pip install "{owner.replace(" ", "==")}"'
+    plugin = next((p for p in plugins if p.error or p.blocked), plugins[0])
+    if plugin.blocked:
+        return "which CNNKIT_PLUGINS leaves out"
+    if plugin.error:
+        return f"which failed to load: {plugin.error}"
+    return f"but {plugin.owner} is installed, which does not offer it"

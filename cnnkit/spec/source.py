@@ -1,0 +1,52 @@
+"""Source: the text of a spec and the arguments laid over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """One `--set key.path=value`."""
+
+    argument: str
+    path: KeyPath
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a spec came from.
+
+    Args:
+        file: the path as the user gave it; "" for a spec made in Python.
+        raw: the file's bytes.
+        overrides: the `--set` arguments, in order.
+    """
+
+    file: str = ""
+    raw: bytes = b""
+    overrides: tuple[Override, ...] = field(default=())
+
+    @property
+    def text(self) -> str:
+        """The file's text; undecodable bytes are replaced, for messages only."""
+        return self.raw.decode("utf-8", "replace")
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths in the spec start from."""
+        return Path(self.file).resolve().parent if self.file else Path.cwd()
+
+    def override_of(self, path: KeyPath, is_in_file: bool = False) -> Override | None:
+        """Return the last `--set` that decided, or made, what is at `path`, or None."""
+        for override in reversed(self.overrides):
+            shorter = min(len(override.path), len(path))
+            decides = len(override.path) <= len(path) or not is_in_file
+            if path and override.path[:shorter] == path[:shorter] and decides:
+                return override
+        return None

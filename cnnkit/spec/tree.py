@@ -1,0 +1,96 @@
+"""A spec's tree of plain values: what is where, and how to say so."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cnnkit.spec.source import KeyPath
+
+_CHAINS = ("layers", "body", "shortcut", "branches")
+_PLAIN_CHAINS = ("layers", "body")
+"""Chains that go without saying: a container has no other, or it is the first one."""
+
+
+def real_path(tree: Any, loc: tuple[str | int, ...]) -> KeyPath:
+    """Cut pydantic's location to the part that exists in the tree."""
+    path: KeyPath = ()
+    for step in loc:
+        inside = isinstance(tree, dict) and step in tree
+        if not inside and not (isinstance(tree, list) and isinstance(step, int)):
+            break
+        if isinstance(tree, list) and not (isinstance(step, int) and step < len(tree)):
+            break
+        tree, path = tree[step], (*path, step)
+    return path
+
+
+def table_of(tree: Any, path: KeyPath) -> KeyPath:
+    """Return the path of the innermost table or layer that `path` leads through, itself left out.
+
+    >>> table_of({"model": {"layers": [{"kernel": [3, -3]}]}}, ("model", "layers", 0, "kernel", 1))
+    ('model', 'layers', 0)
+    """
+    for length in range(len(path) - 1, 0, -1):
+        if isinstance(at(tree, path[:length]), dict) or is_layer(path[:length]):
+            return path[:length]
+    return ()
+
+
+def is_layer(path: KeyPath) -> bool:
+    """Tell if a path ends at an element of a chain of layers."""
+    return len(path) > 1 and isinstance(path[-1], int) and path[-2] in _CHAINS
+
+
+def place(tree: Any, path: KeyPath) -> str:
+    """Return "layer 3 (residual) > layer 1 (conv): ", "[optimizer] schedule: ", or ""."""
+    words = ""
+    for depth, step in enumerate(path):
+        here, before = path[: depth + 1], path[depth - 1] if depth else ""
+        leads_on = depth + 1 < len(path) and isinstance(path[depth + 1], int)
+        if isinstance(step, int):
+            kind = type_at(tree, here)
+            name = "layer" if before in _PLAIN_CHAINS else str(before).rstrip("s")
+            name = f"{before} layer" if before in _CHAINS[len(_PLAIN_CHAINS) :] else name
+            named = f"{name} {step + 1} ({kind})" if kind else f"{name} {step + 1}"
+            words = f"{words} > {named}" if words and before in _CHAINS else f"{words} {named}"
+        elif leads_on or (depth == 0 and len(path) > 1 and step == "model"):
+            continue
+        elif depth == 0:
+            words = f"[{step}]" if isinstance(at(tree, here), dict) else ""
+        else:
+            words = f"{words} {step}"
+    return f"{words.strip()}: " if words else ""
+
+
+def type_at(tree: Any, path: KeyPath) -> str:
+    """Return the type that the component at `path` has or is, "" where there is none."""
+    value = at(tree, path)
+    kind = value.get("type", "") if isinstance(value, dict) else value
+    return kind if isinstance(kind, str) else ""
+
+
+def at(tree: Any, path: KeyPath) -> Any:
+    """Return what is at `path`."""
+    for step in path:
+        tree = tree[step]
+    return tree
+
+
+def toml_value(value: Any) -> str:
+    """Return a value as TOML writes it, shortened.
+
+    >>> toml_value([True, float("nan"), "a"])
+    '[true, nan, "a"]'
+    """
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return "an array of tables"
+    if isinstance(value, list):
+        text = f"[{', '.join(map(toml_value, value[:20]))}]"
+    else:
+        text = (
+            json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else str(value)
+        )
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,70 @@
+"""The corpus: NAME.toml is a spec that is wrong, NAME.txt what `cnnkit check` says of it.
+
+NAME.args, where there is one, has a `--set` argument per line. `rewrite.py` writes the texts anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import cnnkit
+from cnnkit import plugins
+from cnnkit.cli import main
+from cnnkit.hookspecs import FAMILIES
+from cnnkit.registry import CORE
+
+FOLDER = Path(__file__).parent
+SPECS = sorted(FOLDER.glob("*.toml"))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of checking a spec."""
+
+    code: int
+    text: str
+    report: dict[str, Any]
+
+
+def check(spec: Path) -> Verdict:
+    """Check a spec of the corpus where only cnnkit itself is installed."""
+    out, err = StringIO(), StringIO()
+    with chdir(FOLDER), alone(), redirect_stdout(out), redirect_stderr(err):
+        code = main(["check", spec.name, "--json", *arguments(spec)])
+    return Verdict(code, abridged(err.getvalue()), json.loads(out.getvalue())[0])
+
+
+def arguments(spec: Path) -> list[str]:
+    """Return the `--set` arguments that go with a spec."""
+    file = spec.with_suffix(".args")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return [word for line in lines for word in ("--set", line)]
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Overlook the plugins that happen to be installed, and how wide the terminal is."""
+    found = [plugin for plugin in plugins.find_plugins() if plugin.distribution == CORE]
+    with patch.object(plugins, "find_plugins", lambda: iter(found)), patch.dict(os.environ):
+        os.environ.pop("CNNKIT_PLUGINS", None)
+        os.environ.pop("FORCE_COLOR", None)
+        yield
+
+
+def abridged(text: str) -> str:
+    """Leave out of a text what changes with every type that cnnkit gets, and its version."""
+    with alone():
+        registry = plugins.load_plugins()
+    for family in FAMILIES:
+        types = ", ".join(registry.types(family))
+        for before in (f"installed {family}: ", "offers "):
+            text = text.replace(f"{before}{types}\n", f"{before}(all {family})\n")
+    return text.replace(f"cnnkit {cnnkit.__version__}", "cnnkit (version)")
