@@ -1,0 +1,33 @@
+"""Find the layer at which a loss stopped being finite."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnnkit.arrays import FRESH, flatten
+from cnnkit.engine.batch import Batch
+from cnnkit.engine.plan import Plan
+from cnnkit.model import Model
+
+
+def blame(plan: Plan, model: Model, batch: Batch, step: int) -> str:
+    """Return a message that names the step and the first layer with a value that is not finite."""
+    when = f"epoch {batch.key[1] + 1}, step {step + 1}"
+    advice = "lower the learning rate, or add a warm-up to its schedule"
+    for path, weight in flatten(model.weights).items():
+        if not np.isfinite(weight).all():
+            return f"the loss is not finite at {when}: weight {path} has diverged; {advice}"
+    for shard in range(len(batch)):
+        x = batch.input(shard, FRESH)
+        if not np.isfinite(x).all():
+            return f"the loss is not finite at {when}: the images are not finite; check the data"
+        for segment in plan.segments:
+            for name, layer in segment.steps:
+                ctx = batch.context(shard, FRESH).child(name)
+                x, _ = layer.forward(x, model.weights.get(name, {}), ctx)
+                if not np.isfinite(x).all():
+                    return (
+                        f"the loss is not finite at {when}: layer {name} is the first to give "
+                        f"values that are not finite; {advice}"
+                    )
+    return f"the loss is not finite at {when}, though every layer's output is; {advice}"

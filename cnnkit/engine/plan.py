@@ -1,0 +1,73 @@
+"""Plan: a network cut where samples meet, with its head fused into the loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+
+from cnnkit.base import Layer, Loss
+from cnnkit.layers.sequential import Sequential
+
+Steps = tuple[tuple[str, Layer], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Consecutive layers that run together: shard by shard, or on the whole batch."""
+
+    steps: Steps
+    couples_batch: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the engine runs in training.
+
+    Args:
+        segments: the network, less a head that the loss has taken over.
+        head: that head, or None; it turns the segments' output into predictions.
+        loss: judges the segments' output.
+    """
+
+    segments: tuple[Segment, ...]
+    head: Layer | None
+    loss: Loss
+
+
+def make_plan(network: Sequential, loss: Loss) -> Plan:
+    """Fuse the head into the loss where the loss knows how, and cut the rest into segments."""
+    head = _tail(network)
+    fused = loss.fuse(head)
+    if fused is None:
+        return Plan(_segments(tuple(network.steps)), None, loss)
+    return Plan(_segments(_without_tail(network)), head, fused)
+
+
+def _tail(network: Sequential) -> Layer:
+    last = network.layers[-1]
+    return _tail(last) if isinstance(last, Sequential) else last
+
+
+def _without_tail(network: Sequential) -> Steps:
+    """Return the steps less the very last layer; the others keep their names."""
+    *kept, (name, last) = network.steps
+    if isinstance(last, Sequential) and (inner := _without_tail(last)):
+        kept.append((name, Sequential(layers=[layer for _, layer in inner], label=last.label)))
+    return tuple(kept)
+
+
+def couples(layer: Layer) -> bool:
+    """Tell if samples of a batch meet anywhere inside `layer`."""
+    return layer.couples_batch or any(couples(inner) for inner in children(layer))
+
+
+def children(layer: Layer) -> list[Layer]:
+    """Return the layers among a container's options."""
+    options = [getattr(layer, name) for name in type(layer).model_fields]
+    lists = [value if isinstance(value, list | tuple) else [value] for value in options]
+    return [inner for values in lists for inner in values if isinstance(inner, Layer)]
+
+
+def _segments(steps: Steps) -> tuple[Segment, ...]:
+    grouped = groupby(steps, key=lambda step: couples(step[1]))
+    return tuple(Segment(tuple(group), together) for together, group in grouped)

@@ -1,0 +1,111 @@
+"""Update: the parts of a gradient summed, and the weights moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+import numpy as np
+
+from cnnkit.arrays import Arena, Array
+from cnnkit.base import Optimizer
+from cnnkit.base.optimizer import State
+from cnnkit.engine.flat import Layout
+from cnnkit.engine.gradients import Gradients
+from cnnkit.engine.team import shared_vector
+from cnnkit.pool import Pool
+
+_SLICE = 32768
+"""Numbers per slice of an elementwise update: weights, state and sums stay in the L2 cache."""
+_SMALL = 8192
+"""Arrays of at most this many numbers are updated as one, where calls are the cost."""
+_ALL = "all"
+
+
+class Update:
+    """Holds the weights that learn and the optimizer's state, each as one vector.
+
+    Args:
+        optimizer: moves the weights.
+        layout: the weights that learn, small ones first.
+        weights: their initial values, by path; copied.
+        state: the optimizer's state by slot and path, to go on from; fresh by default.
+        pool: runs slices of elementwise updates.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        layout: Layout,
+        weights: Mapping[str, Array],
+        pool: Pool,
+        state: State | None = None,
+    ) -> None:
+        self._optimizer, self._pool = optimizer, pool
+        dtype = next(iter(weights.values())).dtype
+        self._vector = shared_vector(layout.size, dtype)  # workers read what the parent writes
+        layout.fill(self._vector, weights)
+        self.weights = layout.views(self._vector)
+        """The weights by path: views of one vector, changed in place by every step."""
+        state = state or optimizer.init_state(self.weights)
+        self._slots = {slot: layout.pack(arrays, dtype) for slot, arrays in state.items()}
+        self.state: State = {slot: layout.views(v) for slot, v in self._slots.items()}
+        """The optimizer's state by slot and path, changed in place by every step."""
+        self._join(layout)
+
+    def _join(self, layout: Layout) -> None:
+        """Prepare for updates from one part: the layout's small arrays, which lie first, are one
+        array under the name `_ALL`."""
+        small = {path: shape for path, shape in layout.shapes.items() if prod(shape) <= _SMALL}
+        head = Layout(small)
+        self._head = np.empty(head.size, self._vector.dtype)
+        self._small = head.views(self._head)
+        self._joined = self._with_head(self._vector, self.weights, head.size)
+        self._joined_state = {
+            slot: self._with_head(vector, self.state[slot], head.size)
+            for slot, vector in self._slots.items()
+        }
+
+    def _with_head(self, vector: Array, views: dict[str, Array], size: int) -> dict[str, Array]:
+        large = {path: view for path, view in views.items() if path not in self._small}
+        return {_ALL: vector[:size], **large}
+
+    def __call__(
+        self, parts: Sequence[dict[str, Array]], gradients: Gradients, lr: float, step: int
+    ) -> None:
+        """Add the parts of the gradient in their order and move the weights."""
+        if not self._optimizer.elementwise:
+            if len(parts) > 1:
+                _add_up(gradients.vectors(len(parts)))
+            self._optimizer.update(self.weights, parts[0], self.state, lr, step)
+        elif len(parts) == 1:
+            self._update_one(parts[0], lr, step)
+        else:
+            self._update_slices(gradients.vectors(len(parts)), lr, step)
+
+    def _update_one(self, grads: dict[str, Array], lr: float, step: int) -> None:
+        """Update from one part, where the calls cost more than the arithmetic: all small arrays
+        as one, large ones in place."""
+        for path, view in self._small.items():
+            view[...] = grads.get(path, 0)
+        joined = {path: grads[path] for path in self._joined if path in grads}
+        joined[_ALL] = self._head
+        self._optimizer.update(self._joined, joined, self._joined_state, lr, step)
+
+    def _update_slices(self, vectors: Sequence[Array], lr: float, step: int) -> None:
+        """Add up and update slice by slice, on all threads."""
+
+        def job(number: int, _: Arena) -> None:
+            here = slice(number * _SLICE, (number + 1) * _SLICE)
+            grads = {_ALL: _add_up([vector[here] for vector in vectors])}
+            state = {slot: {_ALL: vector[here]} for slot, vector in self._slots.items()}
+            self._optimizer.update({_ALL: self._vector[here]}, grads, state, lr, step)
+
+        self._pool.run(-(-self._vector.size // _SLICE), job)
+
+
+def _add_up(vectors: Sequence[Array]) -> Array:
+    total = vectors[0]
+    for vector in vectors[1:]:
+        np.add(total, vector, out=total)
+    return total

@@ -1,0 +1,182 @@
+"""The cases that PyTorch and cnnkit are both put to: one table, two readings.
+
+`by_cnnkit` is here; `by_torch`, the other reading, is in make_reference.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli
+
+from cnnkit.arrays import flatten
+from cnnkit.base import Context, Layer, Split
+from cnnkit.engine.trainer import Trainer
+from cnnkit.layers import Conv, Dense, Pool, Relu, Residual, Sequential, Sigmoid, Softmax
+from cnnkit.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
+from cnnkit.model import Model
+from cnnkit.pool import Pool as Threads
+from cnnkit.spec.runspec import RunSpec
+
+Arrays = dict[str, np.ndarray]
+SIMPLE = Path(__file__).parents[2] / "specs" / "simple.toml"
+STEPS = 3
+BATCH = 4
+CLASSES = 10
+
+
+def draw(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Return standard normal numbers: RandomState's stream is frozen for good (NumPy NEP 19)."""
+    return np.random.RandomState(seed).standard_normal(shape)
+
+
+# --- layers: (layer, input shape); torch is asked for the same by the layer's options -------------
+
+
+def _convs() -> dict[str, tuple[Layer, tuple[int, ...]]]:
+    """Return the product of options, less those whose kernel does not fit."""
+    axes = itertools.product(
+        [(1, 1), (2, 2), (3, 3), (5, 5), (3, 2)],  # kernel
+        [(1, 1), (2, 2), (1, 3)],  # stride
+        [0, 1, (2, 1)],  # padding
+        [(1, 1), (2, 1)],  # dilation
+        [1, 2, 4],  # groups
+    )
+    cases: dict[str, tuple[Layer, tuple[int, ...]]] = {}
+    for number, (kernel, stride, padding, dilation, groups) in enumerate(axes):
+        layer = Conv(
+            filters=8 if number % 2 else 4,
+            kernel=kernel,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            bias="none" if number % 5 == 0 else "tied",
+        )
+        name = f"conv k{kernel} s{stride} p{padding} d{dilation} g{groups}"
+        if dilation[0] * (kernel[0] - 1) < 7 + 2 * layer.padding[0][0]:
+            cases[name] = (layer, (4, 7, 8))
+    return cases
+
+
+LAYERS: dict[str, tuple[Layer, tuple[int, ...]]] = {
+    **_convs(),
+    "conv, one channel, batch-sized maps": (Conv(filters=6, kernel=5, padding=2), (1, 28, 28)),
+    "conv, many channels": (Conv(filters=24, kernel=3, padding=1), (32, 6, 6)),
+    **{
+        f"pool {kind} {size} {stride}": (Pool(kind=kind, size=size, stride=stride), (3, 7, 8))
+        for kind in ("max", "mean")
+        for size, stride in [((2, 2), None), ((3, 3), (2, 2)), ((2, 3), (1, 2)), ((2, 2), (3, 3))]
+    },
+    "dense": (Dense(units=5), (3, 4, 2)),
+    "dense without bias": (Dense(units=5, bias="none"), (7,)),
+    "relu": (Relu(), (3, 4, 2)),
+    "sigmoid": (Sigmoid(), (5,)),
+    "softmax": (Softmax(), (5,)),
+}
+HEADS = {
+    "softmax cross_entropy": (Softmax(), CrossEntropy(), 6),
+    "softmax cross_entropy smoothed": (Softmax(), CrossEntropy(label_smoothing=0.2), 6),
+    "sigmoid binary_cross_entropy": (Sigmoid(), BinaryCrossEntropy(), 1),
+    "sigmoid binary_cross_entropy one-hot": (Sigmoid(), BinaryCrossEntropy(), 4),
+    "softmax mean_squared_error": (Softmax(), MeanSquaredError(), 5),
+    "relu mean_squared_error": (Relu(), MeanSquaredError(), 5),
+}
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "sgd": {"type": "sgd", "lr": 0.05, "momentum": 0.9},
+    "adam": {"type": "adam", "lr": 0.002},
+}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "simple": {},  # specs/simple.toml itself
+    "residual": {
+        "layers": [
+            Conv(filters=4, kernel=3, padding="same"),
+            Residual(
+                body=[Relu(), Conv(filters=6, kernel=3, padding="same")],
+                shortcut=[Conv(filters=6, kernel=1)],
+            ),
+            Pool(kind="mean", size=2),
+            Sequential(layers=[Dense(units=8), Relu()]),
+            Softmax(units=CLASSES),
+        ]
+    },
+}
+NAMES = [
+    *(f"layer: {name}" for name in LAYERS),
+    *(f"loss: {name}" for name in HEADS),
+    *(f"steps: {network} {optimizer}" for network in NETWORKS for optimizer in OPTIMIZERS),
+]
+
+
+def layer_problem(name: str) -> tuple[Layer, np.ndarray, Arrays, np.ndarray]:
+    """Return the layer, x (3, *shape), its weights and a dy."""
+    layer, shape = LAYERS[name]
+    x = draw((3, *shape), 1)
+    weights = layer.init_weights(shape, np.random.default_rng(0))
+    weights = {path: draw(w.shape, 2 + i) for i, (path, w) in enumerate(weights.items())}
+    return layer, x, weights, draw((3, *layer.output_shape(shape)), 9)
+
+
+def head_problem(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return logits (7, K) and labels (7,)."""
+    K = HEADS[name][2]
+    return 3 * draw((7, K), 4), np.arange(7) % max(K, 2)
+
+
+def network_problem(network: str, optimizer: str) -> tuple[RunSpec, Model, Split]:
+    """Return a spec of STEPS steps of BATCH images, its model with drawn weights, and data."""
+    tree = tomli.loads(SIMPLE.read_text(encoding="utf-8"))
+    tree["model"].update({"dtype": "float64", **NETWORKS[network]})
+    tree["optimizer"] = OPTIMIZERS[optimizer]
+    tree["train"] = {"epochs": 1, "batch": BATCH, "shuffle": "none", "shard": 3}
+    spec = RunSpec.model_validate(tree)
+    model = Model.build(
+        spec.model.layers, (1, 12, 12), dtype="float64", classes=[str(k) for k in range(CLASSES)]
+    )
+    for seed, w in enumerate(flatten(model.weights).values()):
+        fan_in = prod(w.shape[1:]) if w.ndim == 4 else w.shape[0]
+        w[...] = draw(w.shape, 20 + seed) * (1.4 / fan_in**0.5 if w.ndim > 1 else 0.1)
+    images = draw((STEPS * BATCH, 1, 12, 12), 3)
+    return spec, model, Split(images, np.arange(STEPS * BATCH) % CLASSES)
+
+
+# --- cnnkit's answers ---------------------------------------------------------------------------
+
+
+def by_cnnkit(name: str) -> Arrays:
+    """Return every array that the case is about, by name."""
+    kind, _, rest = name.partition(": ")
+    return {"layer": _layer, "loss": _loss, "steps": _steps}[kind](rest)
+
+
+def _layer(name: str) -> Arrays:
+    layer, x, weights, dy = layer_problem(name)
+    y, back = layer.forward(x, weights, Context(training=True))
+    dx, grads = back(dy)
+    return {"y": y, "dx": dx, **{f"d{path}": grad for path, grad in grads.items()}}
+
+
+def _loss(name: str) -> Arrays:
+    head, loss, _ = HEADS[name]
+    logits, labels = head_problem(name)
+    fused = loss.fuse(head)
+    if fused is not None:
+        losses, slope = fused.forward(logits, labels)
+        return {"losses": losses, "dlogits": slope()}
+    y, back = head.forward(logits, {}, Context(training=True))
+    losses, slope = loss.forward(y, labels)
+    return {"losses": losses, "dlogits": back(slope())[0]}
+
+
+def _steps(name: str) -> Arrays:
+    spec, model, split = network_problem(*name.split(" "))
+    with Threads(2) as pool:
+        start = model.predict(split.images, pool=pool)
+        (epoch,) = Trainer(model, spec, pool).fit(split, None)
+        end = model.predict(split.images, pool=pool)
+    weights = {path: w.copy() for path, w in flatten(model.weights).items()}
+    return {"start": start, "end": end, "loss": np.array([epoch.train_loss]), **weights}
