@@ -1,0 +1,86 @@
+"""Checkpoint: a run's whole position in one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+from cnnkit.arrays import Array
+from cnnkit.errors import RunError
+from cnnkit.files import load_tensors, save_tensors
+
+_FACTS: dict[str, tuple[type, ...]] = {
+    "epoch": (int,),
+    "step": (int,),
+    "best": (dict, NoneType),
+    "spec_text": (str,),
+    "resolved": (str,),
+    "model": (dict,),
+    "plugins": (dict,),
+    "versions": (dict,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """All that going on from here takes. Randomness is stateless: no generator is part of it.
+
+    Args:
+        weights: `{path: array}`, buffers included.
+        optimizer: `{slot: {path: array}}`.
+        epoch: finished epochs.
+        step: finished steps, over the whole run.
+        best: the record of the best epoch so far.
+        spec_text: the spec as given.
+        resolved: the spec with every default filled in.
+        model: what `Model.describe` says, so that the file is a model too.
+        plugins: the distribution and version behind every type in use.
+        versions: of cnnkit, NumPy and BLAS; under others, equal bits are not promised.
+    """
+
+    weights: dict[str, Array]
+    optimizer: dict[str, dict[str, Array]]
+    epoch: int
+    step: int
+    best: dict[str, Any] | None
+    spec_text: str
+    resolved: str
+    model: dict[str, Any]
+    plugins: dict[str, Any]
+    versions: dict[str, Any]
+
+    def save(self, path: Path) -> None:
+        """Write everything to `path`, durably.
+
+        Raises:
+            RunError: where it cannot be written; an older file at `path` then stays as it was.
+        """
+        tensors = {f"weights/{name}": array for name, array in self.weights.items()}
+        for slot, arrays in self.optimizer.items():
+            tensors |= {f"optimizer/{slot}/{name}": array for name, array in arrays.items()}
+        save_tensors(path, tensors, {name: getattr(self, name) for name in _FACTS})
+
+    @classmethod
+    def load(cls, path: Path) -> Checkpoint:
+        """Read what `save` wrote.
+
+        Raises:
+            RunError: where the file is damaged or is not a checkpoint.
+        """
+        tensors, facts = load_tensors(path)
+        for name, types in _FACTS.items():
+            if not isinstance(facts.get(name), types):
+                raise RunError(f"{path} is not a checkpoint of a run: it does not say its {name}")
+        weights: dict[str, Array] = {}
+        optimizer: dict[str, dict[str, Array]] = {}
+        for name, array in tensors.items():
+            match name.split("/", 2):
+                case ["weights", *rest] if rest:
+                    weights["/".join(rest)] = array
+                case ["optimizer", slot, leaf]:
+                    optimizer.setdefault(slot, {})[leaf] = array
+                case _:
+                    raise RunError(f"{path} is not a checkpoint of a run: it holds {name!r}")
+        return cls(weights, optimizer, **{name: facts[name] for name in _FACTS})

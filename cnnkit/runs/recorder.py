@@ -1,0 +1,107 @@
+"""Recorder: writes what a training session does into its run directory."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from cnnkit.arrays import flatten
+from cnnkit.base import Epoch
+from cnnkit.engine.trainer import Trainer
+from cnnkit.files import digest
+from cnnkit.runs.checkpoint import Checkpoint
+from cnnkit.runs.directory import RunDirectory
+from cnnkit.runs.environment import environment
+from cnnkit.runs.stored import Kind
+from cnnkit.spec.resolved import resolved_toml, suppliers
+from cnnkit.spec.runspec import RunSpec
+
+
+class Recorder:
+    """Keeps a run directory abreast of a trainer.
+
+    Args:
+        directory: where to write.
+        spec: what is being run.
+        trainer: where weights and optimizer state are read from.
+    """
+
+    def __init__(self, directory: RunDirectory, spec: RunSpec, trainer: Trainer) -> None:
+        self._directory, self._spec, self._trainer = directory, spec, trainer
+        self._suppliers = suppliers(spec, spec.registry)
+        self._environment = environment(self._suppliers)
+        self._resolved = resolved_toml(spec)
+        self._best: dict[str, Any] | None = None
+        self.epochs: list[Epoch] = []
+        """The records so far."""
+        directory.write_spec(spec.source.raw)
+        directory.write_resolved(self._resolved)
+        directory.write_environment(self._environment)
+
+    def record(self, epoch: Epoch) -> None:
+        """Write an epoch's line, its checkpoint, and a second one where it is the best so far.
+
+        The line comes first: a checkpoint promises that everything up to it is on record.
+        """
+        self.epochs.append(epoch)
+        self._directory.append_epoch(asdict(epoch))
+        best = self._is_best(epoch)
+        if best:
+            self._best = {"epoch": epoch.epoch, **_figures(epoch)}
+        self._save("last", epoch)
+        if best:
+            self._save("best", epoch)
+        self._directory.write_status("running", epoch=epoch.epoch)
+
+    def conclude(self, dataset: str, samples: int, test: dict[str, Any]) -> dict[str, Any]:
+        """Write and return the summary.
+
+        Args:
+            dataset: type of the dataset really used.
+            samples: training samples per epoch.
+            test: loss and metrics on the test split.
+        """
+        seconds = sum(epoch.seconds for epoch in self.epochs)
+        summary = {
+            "status": "done",
+            "dataset": dataset,
+            "seed": self._spec.seed,
+            "epochs": len(self.epochs),
+            "train": {
+                "loss": self.epochs[-1].train_loss,
+                "seconds": seconds,
+                "samples_per_second": samples * len(self.epochs) / seconds,
+            },
+            "test": test,
+            "weights_sha256": digest(flatten(self._trainer.model.weights)),
+        }
+        self._directory.write_summary(summary)
+        self._directory.write_status("done", epoch=len(self.epochs))
+        return summary
+
+    def _is_best(self, epoch: Epoch) -> bool:
+        """Compare validation accuracy, or the loss where accuracy is not measured."""
+        now = _figures(epoch)
+        if self._best is None:
+            return True
+        if "accuracy" in now:
+            return bool(now["accuracy"] > self._best["accuracy"])
+        return bool(now["loss"] < self._best["loss"])
+
+    def _save(self, kind: Kind, epoch: Epoch) -> None:
+        Checkpoint(
+            weights=flatten(self._trainer.model.weights),
+            optimizer=self._trainer.optimizer_state,
+            epoch=epoch.epoch,
+            step=self._trainer.step,
+            best=self._best,
+            spec_text=self._spec.source.text,
+            resolved=self._resolved,
+            model=self._trainer.model.describe(self._spec.registry),
+            plugins=self._suppliers,
+            versions=self._environment,
+        ).save(self._directory.checkpoint(kind))
+
+
+def _figures(epoch: Epoch) -> dict[str, Any]:
+    return epoch.validation or {"loss": epoch.train_loss}

@@ -1,0 +1,159 @@
+"""Session: a spec on its way to a run directory."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from cnnkit.base import Data, Dataset, Epoch, Places, RunInfo, Signature, Split
+from cnnkit.engine.data import load_data
+from cnnkit.engine.split import stratified_split
+from cnnkit.engine.trainer import Trainer, Watcher
+from cnnkit.model import Model
+from cnnkit.pool import Pool
+from cnnkit.runs.directory import RunDirectory, Status
+from cnnkit.runs.observers import Observers
+from cnnkit.runs.places import find_places
+from cnnkit.runs.recorder import Recorder
+from cnnkit.runs.run import Run
+from cnnkit.spec.checks import network_input
+from cnnkit.spec.reader import recheck
+from cnnkit.spec.runspec import RunSpec
+
+
+class Session:
+    """One training run: data, model, trainer and run directory.
+
+    Use as a context manager; iterate over `epochs()`, then call `finish()`. Nothing is written
+    before the data has been loaded and found to fit the spec.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        places: Places,
+        *,
+        out: Path | None = None,
+        allow_fallback: bool = True,
+        watch: Watcher | None = None,
+    ) -> None:
+        """Load the data, build the model and create the run directory.
+
+        Raises:
+            DataError: where the data cannot be had, or is damaged.
+            SpecError: where the spec does not fit the data.
+            RunError: where the run directory cannot be made.
+        """
+        self.spec = spec
+        self.data, self.dataset = load_data(spec.data, places, allow_fallback)
+        self.train, self.validation = _split(self.data, self.dataset, spec.seed)
+        self.model = _build(spec, self.dataset, self.data)
+        with ExitStack() as stack:  # what was opened is closed again where the rest fails
+            self.directory = stack.enter_context(RunDirectory.create(spec.name, out))
+            pool = stack.enter_context(Pool(spec.train.threads))
+            self._trainer = Trainer(self.model, spec, pool, watch)
+            self._recorder = Recorder(self.directory, spec, self._trainer)
+            self._observers = self._observe(places)
+            self._open = stack.pop_all()
+
+    def epochs(self) -> Iterator[Epoch]:
+        """Train; after each epoch record it, save checkpoints, tell observers, and yield it.
+
+        Raises:
+            TrainingError: where the loss stops being finite.
+            RunError: where something cannot be written.
+        """
+        for epoch in self._trainer.fit(self.train, self.validation):
+            self._recorder.record(epoch)
+            self._observers.epoch(epoch)
+            yield epoch
+
+    def finish(self) -> Run:
+        """Judge the model on the test split, once, and write the summary."""
+        test = self._trainer.evaluate(self.data.test)
+        summary = self._recorder.conclude(self.dataset.type, len(self.train), test)
+        self._observers.end(summary)
+        return Run(self.directory.path, self.model, tuple(self._recorder.epochs), summary)
+
+    def _observe(self, places: Places) -> Observers:
+        """Tell the spec's observers that the run begins."""
+        run = RunInfo(
+            name=self.spec.name,
+            path=self.directory.path,
+            dataset=self.dataset.type,
+            classes=self.data.classes,
+            samples=len(self.train),
+            epochs=self.spec.train.epochs,
+        )
+        observers = Observers(self.spec, run, places.say, self.directory.log)
+        observers.start()
+        return observers
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Release threads and lock; where something was raised, say so in status.json."""
+        with self._open:
+            if error is not None:
+                status: Status = "failed" if isinstance(error, Exception) else "interrupted"
+                done, message = len(self._recorder.epochs), str(error) or type(error).__name__
+                self.directory.write_status(status, epoch=done, message=message)
+                self._observers.end({"status": status, "epochs": done, "message": message})
+
+
+def train(
+    spec: RunSpec,
+    *,
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    allow_fallback: bool = True,
+) -> Run:
+    """Train the network a spec describes, and return the finished run.
+
+    Args:
+        spec: from `load_spec`.
+        out: the run directory to make; by default runs/<name>/<UTC>-<4 hex>.
+        data_dir: folder of downloaded datasets; by default CNNKIT_DATA_DIR.
+        allow_fallback: whether the spec's fallback dataset may stand in, with a warning.
+
+    Raises:
+        DataError, SpecError, RunError: before training starts; nothing is lost.
+        TrainingError: where the loss stops being finite.
+    """
+    places = find_places(spec, Path(data_dir) if data_dir else None, _warn)
+    target = Path(out) if out else None
+    with Session(spec, places, out=target, allow_fallback=allow_fallback) as session:
+        for _ in session.epochs():
+            continue
+        return session.finish()
+
+
+def _warn(line: str) -> None:
+    warnings.warn(line, stacklevel=2)
+
+
+def _split(data: Data, dataset: Dataset, seed: int) -> tuple[Split, Split | None]:
+    """Set part of the training split aside."""
+    labels, images = data.train.labels, data.train.images
+    rows, aside = stratified_split(labels, dataset.validation, seed)
+    if not len(aside):
+        return data.train, None
+    return Split(images[rows], labels[rows]), Split(images[aside], labels[aside])
+
+
+def _build(spec: RunSpec, dataset: Dataset, data: Data) -> Model:
+    """Check the spec against the data at hand and draw the weights."""
+    signature = Signature(data.train.images.shape[1:], len(data.classes))
+    recheck(spec, dataset, signature)
+    return Model.build(
+        spec.model.layers,
+        network_input(dataset, signature),
+        seed=spec.seed,
+        dtype=spec.model.dtype,
+        transforms=dataset.transforms,
+        classes=data.classes,
+    )

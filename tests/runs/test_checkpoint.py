@@ -1,0 +1,102 @@
+"""Checkpoint: everything in one file, and nothing else taken for one."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnnkit.errors import RunError
+from cnnkit.files import load_tensors, save_tensors
+from cnnkit.runs import Checkpoint
+
+PATHS = ["0_conv/W", "2_residual/body/0_conv/b", "über/W"]
+
+
+def checkpoint(**changes: Any) -> Checkpoint:
+    rng = np.random.default_rng(0)
+    weights = {path: rng.standard_normal((2, 3)).astype(np.float32) for path in PATHS}
+    facts: dict[str, Any] = {
+        "weights": weights,
+        "optimizer": {
+            "m": {p: w * 2 for p, w in weights.items()},
+            "v": {PATHS[1]: weights[PATHS[0]]},
+        },
+        "epoch": 2,
+        "step": 1234,
+        "best": {"epoch": 1, "accuracy": 0.1 + 0.2},
+        "spec_text": 'name = "größe"\r\n',
+        "resolved": "name = 'größe'\n",
+        "model": {"input": [1, 8, 8]},
+        "plugins": {"layers/prelu": "cnnkit-prelu 0.1"},
+        "versions": {"numpy": "2.4"},
+    }
+    return Checkpoint(**{**facts, **changes})
+
+
+def assert_same_tree(left: Any, right: Any) -> None:
+    assert list(left) == list(right)
+    for name, value in left.items():
+        if isinstance(value, dict):
+            assert_same_tree(value, right[name])
+        else:
+            np.testing.assert_array_equal(value, right[name], strict=True)
+
+
+@pytest.mark.parametrize("changes", [{}, {"best": None, "optimizer": {}}, {"weights": {}}])
+def test_round_trip(tmp_path: Path, changes: dict[str, Any]) -> None:
+    saved = checkpoint(**changes)
+    saved.save(tmp_path / "last")
+    loaded = Checkpoint.load(tmp_path / "last")
+    assert_same_tree(loaded.weights, saved.weights)
+    assert_same_tree(loaded.optimizer, saved.optimizer)
+    for name in ("epoch", "step", "best", "spec_text", "resolved", "model", "plugins", "versions"):
+        assert getattr(loaded, name) == getattr(saved, name)
+
+
+def test_names_on_disk(tmp_path: Path) -> None:
+    checkpoint(optimizer={"v": {"0_conv/W": np.ones(1)}}).save(tmp_path / "last")
+    assert list(load_tensors(tmp_path / "last")[0]) == [
+        "weights/0_conv/W",
+        "weights/2_residual/body/0_conv/b",
+        "weights/über/W",
+        "optimizer/v/0_conv/W",
+    ]
+
+
+def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    save_tensors(path, {"weights/W": np.ones(1)}, {"epoch": 1})
+    with pytest.raises(RunError) as caught:
+        Checkpoint.load(path)
+    assert str(caught.value) == f"{path} is not a checkpoint of a run: it does not say its step"
+    checkpoint(weights={}).save(path)
+    facts = load_tensors(path)[1]
+    for name in ("W", "weights", "optimizer/v", "other/a/b"):
+        save_tensors(path, {name: np.ones(1)}, facts)
+        with pytest.raises(RunError) as caught:
+            Checkpoint.load(path)
+        assert str(caught.value) == f"{path} is not a checkpoint of a run: it holds {name!r}"
+    for name in facts:
+        save_tensors(path, {}, {**facts, name: 1.5})
+        with pytest.raises(RunError, match=f"it does not say its {name}$"):
+            Checkpoint.load(path)
+
+
+@pytest.mark.reliability
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("code", [28, 5, 13])
+def test_a_failing_save_leaves_the_older_checkpoint(tmp_path, monkeypatch, call, code) -> None:
+    path = tmp_path / "last.safetensors"
+    checkpoint().save(path)
+
+    def fail(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        with pytest.raises(RunError, match=rf"cannot write .* \(\d+ bytes\): {os.strerror(code)}"):
+            checkpoint(step=9999).save(path)
+    assert Checkpoint.load(path).step == 1234
+    assert list(tmp_path.iterdir()) == [path]
