@@ -1,0 +1,150 @@
+"""The `cnnkit` command: verbs, loaded when they are called, and what becomes of errors.
+
+Nothing here imports NumPy or pydantic, so that help comes at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter
+
+from cnnkit import __version__
+from cnnkit.commands._console import News, Screen, silence
+from cnnkit.commands._help import Columns
+from cnnkit.commands._verbs import SUBVERBS, VERBS
+from cnnkit.errors import CnnkitError
+
+USAGE, BUG, INTERRUPTED, TERMINATED = 2, 101, 130, 143
+
+
+class Terminated(BaseException):
+    """SIGTERM came: like Ctrl-C, it passes through every `with` block on its way out."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the command line says and return the exit code; nothing is raised.
+
+    0 done, 1 the run failed, 2 usage, spec, data or files, 101 a bug, 130 Ctrl-C, 143 SIGTERM.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    _accept_any_text()
+    try:
+        with _sigterm_raises():
+            app = build_app()
+            if arguments and arguments[0] in SUBVERBS:
+                _add_subverbs(app, arguments[0])
+            elif arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
+                _add_plugin_verbs(app, arguments[0])
+            result = app(arguments)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            return result if isinstance(result, int) else 0
+    except BaseException as error:
+        return _report(error)
+
+
+def build_app() -> App:
+    """Return the app with the built-in verbs."""
+    app = App(
+        name="cnnkit",
+        help="A convolutional network is a TOML file, and NumPy trains it.",
+        help_epilogue="Plugins may add verbs; `cnnkit plugins` lists them.",
+        version=__version__,
+        console=Screen(),
+        help_format="plaintext",
+        version_format="plaintext",
+        help_formatter=Columns(),
+        default_parameter=Parameter(negative=()),
+        exit_on_error=False,
+        print_error=False,
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
+    )
+    for order, (verb, help_) in enumerate(VERBS.items()):
+        app.command(
+            f"cnnkit.commands.{verb}:{verb}",
+            name=verb,
+            help=help_,
+            help_epilogue="",
+            sort_key=order,
+        )
+    return app
+
+
+def _add_subverbs(app: App, verb: str) -> None:
+    """Add what stands under a verb; asking for that imports the verb's module, so not before."""
+    for name, help_ in SUBVERBS[verb].items():
+        path = f"cnnkit.commands.{verb}_{name}:{name}"
+        app[verb].command(path, name=name, help=help_, help_epilogue="")
+
+
+def _add_plugin_verbs(app: App, word: str) -> None:
+    """Add the verbs of plugins, now that `word` is no built-in one; these never give way."""
+    from cnnkit.commands._plugins import plugin_verbs, warn_of_broken
+    from cnnkit.plugins import load_plugins
+
+    registry = load_plugins()
+    verbs = plugin_verbs(registry, word)
+    if word not in verbs:
+        warn_of_broken(registry, News())
+    for verb, function in verbs.items():
+        if verb not in VERBS:
+            app.command(function, name=verb)
+
+
+def _report(error: BaseException) -> int:
+    """Print what ended the command, and return its exit code."""
+    match error:
+        case BrokenPipeError():  # the reader had enough (`| head -1`)
+            silence(sys.stdout)
+            return 0
+        case CycloptsError():
+            News().error(f"error: {error}")
+            return USAGE
+        case CnnkitError():
+            text = str(error)
+            News().error(text if text.startswith("error:") else f"error: {text}")
+            return error.exit_code
+        case KeyboardInterrupt():
+            News().error("error: interrupted")
+            return INTERRUPTED
+        case Terminated():
+            News().error("error: terminated")
+            return TERMINATED
+        case SystemExit(code=int(code)):  # a plugin's verb may end this way
+            return code
+    from cnnkit.commands._bug import describe_bug
+
+    News().error(describe_bug(error))
+    return BUG
+
+
+def _accept_any_text() -> None:
+    """Let streams of any encoding take any text: what they lack is written as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure: Any = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated("terminated by SIGTERM")

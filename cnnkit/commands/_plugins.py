@@ -1,0 +1,79 @@
+"""What verbs say about plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from cnnkit.commands._console import News
+from cnnkit.commands._verbs import VERBS
+from cnnkit.errors import PluginError
+from cnnkit.hookspecs import FAMILIES
+from cnnkit.registry import Registry
+from cnnkit.spec.resolved import suppliers
+from cnnkit.spec.runspec import RunSpec
+
+_ONE_OF_THEM = "uninstall one, or name the plugins to load in CNNKIT_PLUGINS"
+
+
+def plugin_verbs(registry: Registry, word: str) -> dict[str, Callable[..., Any]]:
+    """Return the verbs that plugins add, by the word that calls them.
+
+    Raises:
+        PluginError: where several plugins offer `word`; it names them.
+    """
+    for command, offers in registry.command_offers().items():
+        if verb_name(command) == word and len(offers) > 1:
+            owners = " and ".join(sorted(plugin.owner for _, plugin in offers))
+            raise PluginError(
+                f'the verb "{word}" is offered by {owners}, so neither is used; {_ONE_OF_THEM}'
+            )
+    return {verb_name(name): command for name, (command, _) in registry.commands().items()}
+
+
+def verb_name(function: str) -> str:
+    """Return the word that calls a plugin's function: its name, with dashes."""
+    return function.replace("_", "-")
+
+
+def warn_of_broken(registry: Registry, news: News) -> None:
+    """Name every plugin that could not be loaded."""
+    for plugin in registry.broken():
+        news.warn(f"plugin {plugin.owner} failed to load: {plugin.error}; see `cnnkit plugins`")
+
+
+def warn_of_rivals(spec: RunSpec, news: News) -> None:
+    """Say which built-in types of the spec a plugin offers too; the spec means the built-in."""
+    for used in suppliers(spec, spec.registry):
+        family, _, name = used.partition("/")
+        for rival in spec.registry.rivals(family, name):
+            word = FAMILIES[family].__name__.lower()
+            news.warn(
+                f'{word} type "{name}" is the built-in one; {rival.owner} offers one too: '
+                f'write type = "{rival.qualified}" to use it'
+            )
+
+
+def clashes(registry: Registry) -> Iterator[tuple[str, str]]:
+    """Say which types are offered more than once, what their bare names mean, and the way out."""
+    names = sorted({(entry.family, entry.type) for p in registry.plugins for entry in p.entries})
+    for family, name in names:
+        claims = registry.claims(family, name)
+        if len(claims) > 1:
+            ways = " or ".join(f'"{entry.qualified}"' for entry in claims)
+            meaning = "means the built-in one" if claims[0].built_in else "is refused"
+            what = f'several offer "{name}" in {family}, so the bare name {meaning}'
+            yield what, f"write {ways}"
+
+
+def unused_verbs(registry: Registry) -> Iterator[tuple[str, str]]:
+    """Say which verbs of plugins cannot be called, and the way out."""
+    for name, offers in registry.command_offers().items():
+        owners, verb = " and ".join(sorted(plugin.owner for _, plugin in offers)), verb_name(name)
+        if verb in VERBS:
+            yield (
+                f"the verb {verb} of {owners} is not used: it is a built-in one",
+                "its author can give it another name",
+            )
+        elif len(offers) > 1:
+            yield f"the verb {verb} is offered by {owners}, so neither is used", _ONE_OF_THEM

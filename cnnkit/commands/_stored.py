@@ -1,0 +1,55 @@
+"""What runs have left behind: their specs and models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tomli
+
+from cnnkit.errors import RunError
+from cnnkit.model import Model
+from cnnkit.registry import Registry
+from cnnkit.runs.directory import RunDirectory
+from cnnkit.runs.stored import Kind, StoredRun
+from cnnkit.spec.reader import load_spec
+from cnnkit.spec.runspec import RunSpec
+
+
+def model_file(run: Path, checkpoint: Kind) -> Path:
+    """Return the file that holds the model: a checkpoint of the run directory, or `run` itself.
+
+    Raises:
+        RunError: where there is neither.
+    """
+    if run.is_dir():
+        return RunDirectory.open(run).checkpoint(checkpoint)
+    if not run.exists():
+        raise RunError(
+            f"there is no run {run}; expected a directory made by `cnnkit run`, or a model's file"
+        )
+    return run
+
+
+def stored_spec(run: StoredRun, registry: Registry) -> RunSpec:
+    """Return the spec that a run was made with, every default as it was then, less observers:
+    what watched the run need not be installed where it is looked at.
+
+    It is not judged against its data again: files of that name may be others by now.
+
+    Raises:
+        SpecError: where it cannot be read any more, for want of a plugin for instance.
+    """
+    try:
+        unwatched = tomli.loads(run.resolved) | {"observers": []}
+        return RunSpec.model_validate(unwatched, context={"registry": registry})
+    except ValueError:  # what tomli and pydantic raise; said again in cnnkit's words
+        return load_spec(run.path / "resolved.toml", registry=registry)
+
+
+def load_model(run: Path, checkpoint: Kind, registry: Registry) -> Model:
+    """Return the model of a run directory, a checkpoint or a file that `Model.save` wrote.
+
+    Raises:
+        RunError: where it is missing, damaged, or needs a type that is not installed.
+    """
+    return Model.load(model_file(run, checkpoint), registry)

@@ -1,0 +1,114 @@
+"""`cnnkit evaluate`: judge a run on its test images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from cnnkit.base import Data, Dataset, Metric, Places, show
+from cnnkit.commands._console import News, emit, emit_json, facts, table
+from cnnkit.commands._figures import confusion_rows, figure_rows, per_class
+from cnnkit.commands._plugins import warn_of_broken
+from cnnkit.commands._stored import load_model, stored_spec
+from cnnkit.engine.data import load_data
+from cnnkit.engine.evaluate import evaluate as judge
+from cnnkit.engine.plan import make_plan
+from cnnkit.errors import RunError
+from cnnkit.model import Model
+from cnnkit.plugins import load_plugins
+from cnnkit.pool import Pool, one_blas_thread
+from cnnkit.registry import Registry
+from cnnkit.runs.directory import RunDirectory
+from cnnkit.runs.places import find_places
+from cnnkit.runs.stored import StoredRun
+from cnnkit.spec.runspec import RunSpec
+
+
+def evaluate(
+    run: Path,
+    /,
+    *,
+    checkpoint: Literal["last", "best"] = "last",
+    data_dir: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Judge a run on its test images once more, class by class.
+
+    Args:
+        run: a run directory.
+        checkpoint: the weights after the "last" epoch (the default), or after the "best" one.
+        data_dir: a folder of downloaded datasets; by default CNNKIT_DATA_DIR.
+        json: print one JSON document.
+    """
+    news, registry = News(), load_plugins()
+    warn_of_broken(registry, news)
+    stored = RunDirectory.open(run)
+    spec = stored_spec(stored, registry)
+    model = load_model(run, checkpoint, registry)
+    places = find_places(spec, data_dir, news.say, progress=news.screen.is_terminal)
+    data = _load(_dataset(spec, stored), places, model)
+    test = _judge(spec, model, data, registry)
+    classes = per_class(test["confusion"], model.classes)
+    if json:
+        emit_json({
+            "run": str(run), "checkpoint": checkpoint, "dataset": data.name,
+            "test": test, "classes": classes,
+        })  # fmt: skip
+    else:
+        _print(data, model, test, classes)
+
+
+def _dataset(spec: RunSpec, stored: StoredRun) -> Dataset:
+    """Return what the run was trained on: the spec's dataset, or the fallback that it fell to.
+
+    A run that did not finish has not said which; it is asked for as `cnnkit run` would.
+    """
+    if not (stored.path / "summary.json").exists():
+        return spec.data
+    dataset, used = spec.data, stored.summary()["dataset"]
+    while dataset.type != used and dataset.fallback is not None:
+        dataset = dataset.fallback
+    return dataset.model_copy(update={"fallback": None})
+
+
+def _load(dataset: Dataset, places: Places, model: Model) -> Data:
+    data, _ = load_data(dataset, places, allow_fallback=True)
+    shape = data.test.images.shape[1:]
+    for transform in model.transforms:
+        shape = transform.output_shape(shape)
+    if (shape, data.classes) != (model.input_shape, model.classes):
+        raise RunError(
+            f"{data.name} is not the data that the run was trained on: expected images of "
+            f"{show(model.input_shape)} in the classes {', '.join(model.classes)}; got "
+            f"{show(shape)} in the classes {', '.join(data.classes)}"
+        )
+    return data
+
+
+def _judge(spec: RunSpec, model: Model, data: Data, registry: Registry) -> dict[str, Any]:
+    metrics = list(spec.metrics)
+    if not any(metric.type == "confusion" for metric in metrics):
+        confusion = registry.find("metrics", "confusion").model_validate({})
+        metrics.append(cast(Metric, confusion))
+    plan = make_plan(model.network, spec.loss)
+    with Pool(spec.train.threads) as pool, one_blas_thread():
+        return judge(model, plan, metrics, data.test, pool)
+
+
+def _print(data: Data, model: Model, test: dict[str, Any], classes: list[dict[str, Any]]) -> None:
+    figures = ("images", "precision", "recall", "F1")
+    made = table("class", *figures, right=figures)
+    for one in classes:
+        shares = (f"{one[name]:.3f}" for name in ("precision", "recall", "f1"))
+        made.add_row(one["class"], f"{one['images']:,}", *shares)
+    emit(made)
+    summary = facts()
+    summary.add_row("dataset", f"{data.name} ({len(data.test):,} test images)")
+    for name, value in figure_rows(test):
+        summary.add_row(name, value)
+    title = "confused"
+    for pair, count in confusion_rows(test["confusion"], model.classes):
+        summary.add_row(title, f"{pair}: {count}")
+        title = ""
+    emit("")
+    emit(summary)

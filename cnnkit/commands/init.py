@@ -1,0 +1,117 @@
+"""`cnnkit init`: a first spec to change."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from cnnkit.base import Dataset, Places
+from cnnkit.commands._console import News
+from cnnkit.commands._plugins import warn_of_broken
+from cnnkit.commands.schema import SCHEMA_FILE, schema_text
+from cnnkit.errors import CnnkitError, RunError
+from cnnkit.plugins import load_plugins
+from cnnkit.registry import Registry
+from cnnkit.spec.missing import help_for_unknown_type
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SPEC = """\
+#:schema ./{schema}
+# Check it with `cnnkit check {file}`, look at the layers with `cnnkit show {file}`,
+# train it with `cnnkit run {file}`. `cnnkit layers` lists the types, with their options.
+name = "{name}"
+seed = 0                          # decides every random draw: same spec, same seed, same weights
+
+[data]                            # `cnnkit layers --family datasets` lists the types
+type = {type}
+{options}validation = 0.1                  # share of the training images that only judge progress
+
+[model]                           # the input shape comes from the data
+layers = [                        # first to last; shapes follow from one another
+  {{ type = "conv", filters = 8, kernel = 3, padding = "same" }},
+  "relu",                         # short for {{ type = "relu" }}
+  {{ type = "pool", size = 2 }},    # halves height and width
+  {{ type = "dense", units = 32 }}, # flattens its input
+  "relu",
+  {{ type = "softmax", units = {units} }},{classes}
+]
+
+[loss]
+type = "cross_entropy"
+
+[optimizer]
+type = "adam"
+lr = 0.003                        # the learning rate: too high and the loss jumps or explodes
+schedule = {{ type = "cosine", warmup = 0.1 }}
+
+[train]
+epochs = 5
+batch = 32                        # images per update of the weights
+"""
+
+
+def init(name: str, /, *, data: str = "digits") -> None:
+    """Write a commented spec NAME.toml to start from, and the schema that editors check it by.
+
+    A spec that is there already is never overwritten.
+
+    Args:
+        name: of the spec; letters, digits, dot, dash and underscore.
+        data: the type of its dataset; digits come with cnnkit and train in seconds.
+    """
+    news, registry = News(), load_plugins()
+    warn_of_broken(registry, news)
+    name = name.removesuffix(".toml")
+    if not _NAME.fullmatch(name):
+        raise CnnkitError(
+            f"{name!r} is no name for a spec; expected letters, digits, dot, dash and underscore, "
+            "at most 64, a letter or digit first"
+        )
+    file = Path(f"{name}.toml")
+    _write_new(file, _starter(name, file, data, registry))
+    news.say(f"wrote {file}: train it with `cnnkit run {file}`")
+    if not Path(SCHEMA_FILE).exists():
+        _write_new(Path(SCHEMA_FILE), schema_text(registry, news) + "\n")
+        news.say(f"wrote {SCHEMA_FILE}: editors with Tombi or Taplo complete and check specs by it")
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise RunError(
+            f"{path} exists already and is left as it is; choose another name, or remove it first"
+        ) from None
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _starter(name: str, file: Path, data: str, registry: Registry) -> str:
+    cls = _dataset(data, registry)
+    required = [o for o, field in cls.model_fields.items() if o != "type" and field.is_required()]
+    options = "".join(f'{option} = "{option}"   # yours goes here\n' for option in required)
+    signature = None if required else cls.model_validate({}).signature(Places())
+    return _SPEC.format(
+        schema=SCHEMA_FILE,
+        file=file,
+        name=name,
+        type=json.dumps(data),
+        options=options,
+        units=signature.classes if signature else 10,
+        classes="" if signature else "  # one per class",
+    )
+
+
+def _dataset(data: str, registry: Registry) -> type[Dataset]:
+    """Return the class of a dataset.
+
+    Raises:
+        CnnkitError: where nobody offers it.
+    """
+    entry = registry.entry("datasets", data)
+    if entry is None:
+        said = help_for_unknown_type(data, "datasets", registry)
+        raise CnnkitError("; ".join(filter(None, [f"unknown dataset type {data!r}", *said])))
+    return entry.cls  # type: ignore[return-value]  # the registry knows only components

@@ -1,0 +1,50 @@
+"""`cnnkit plugins new`: a whole plugin to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from cnnkit import __version__
+from cnnkit.commands._console import News
+from cnnkit.commands._verbs import VERBS
+from cnnkit.errors import CnnkitError
+from cnnkit.hookspecs import FAMILIES
+from cnnkit.plugins import load_plugins
+from cnnkit.scaffold import Names, make_plugin, write_plugin
+
+Family = Literal[
+    "layer", "loss", "optimizer", "schedule", "initializer", "dataset", "transform", "metric",
+    "command",
+]  # fmt: skip
+
+
+def new(name: str, /, *, family: Family = "layer", out: Path | None = None) -> None:
+    """Write a whole plugin to start from: a module, tests that pass, a spec, README and CI.
+
+    A folder that is there already is never touched.
+
+    Args:
+        name: of the distribution: cnnkit- and lower-case words, such as cnnkit-soft-plus.
+        family: what the plugin adds.
+        out: the folder to make; by default NAME, here.
+    """
+    names = Names(name)
+    _check_unused(names, family)
+    folder = out or Path(name)
+    write_plugin(folder, make_plugin(names, family, __version__))
+    news = News()
+    news.say(f"wrote {folder}: {names.module}/__init__.py is the plugin")
+    news.say(f'next: cd {folder} && pip install -e ".[dev]" && pytest')
+
+
+def _check_unused(names: Names, family: str) -> None:
+    """Refuse a name that specs or the command line use already: the built-in would win."""
+    if family == "command":
+        if names.verb in VERBS:
+            raise CnnkitError(f"the verb {names.verb} is a built-in one; choose another name")
+        return
+    table = {cls.__name__.lower(): key for key, cls in FAMILIES.items()}
+    for entry in load_plugins().claims(table[family], names.type):
+        raise CnnkitError(f"{family} type {names.type!r} is offered by {entry.owner} already; "
+                          "choose another name")  # fmt: skip

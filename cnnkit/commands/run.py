@@ -1,0 +1,122 @@
+"""`cnnkit run`: train the network a spec describes."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.table import Table
+
+from cnnkit.base import Epoch
+from cnnkit.commands._console import News, emit, emit_json, facts
+from cnnkit.commands._figures import confusion_rows, figure_rows
+from cnnkit.commands._plugins import warn_of_broken, warn_of_rivals
+from cnnkit.engine.trainer import Watcher
+from cnnkit.plugins import load_plugins
+from cnnkit.runs.places import find_places
+from cnnkit.runs.run import Run
+from cnnkit.runs.session import Session
+from cnnkit.spec.reader import load_spec
+from cnnkit.spec.runspec import RunSpec
+
+
+def run(
+    spec: Path,
+    /,
+    *,
+    set: tuple[str, ...] = (),
+    out: Path | None = None,
+    data_dir: Path | None = None,
+    no_fallback: bool = False,
+    quiet: bool = False,
+    json: bool = False,
+) -> None:
+    """Train the network a spec describes, judge it on the test images, and keep it.
+
+    News go to stderr; the closing figures, and as the last line the run's directory, to stdout.
+
+    Args:
+        spec: a TOML file.
+        set: KEY=VALUE laid over the spec, such as train.epochs=5; may be repeated.
+        out: the run directory to make; by default runs/NAME/TIME.
+        data_dir: a folder of downloaded datasets; by default CNNKIT_DATA_DIR.
+        no_fallback: fail where the data cannot be had, whatever fallback the spec has.
+        quiet: print only warnings and errors.
+        json: print one JSON document.
+    """
+    news, registry = News(quiet), load_plugins()
+    warn_of_broken(registry, news)
+    loaded = load_spec(spec, set, registry=registry)
+    warn_of_rivals(loaded, news)
+    finished = _train(loaded, out, data_dir, not no_fallback, news)
+    if json:
+        emit_json({"run": str(finished.path), **finished.summary})
+    elif not quiet:
+        news.say("")
+        emit(_closing(finished))
+        emit(f"\n{finished.path}")
+
+
+def _train(
+    spec: RunSpec, out: Path | None, data_dir: Path | None, allow_fallback: bool, news: News
+) -> Run:
+    with ExitStack() as stack:
+        watch = _bar(stack, spec, news)
+        places = find_places(spec, data_dir, news.say, progress=watch is not None)
+        session = stack.enter_context(
+            Session(spec, places, out=out, allow_fallback=allow_fallback, watch=watch)
+        )
+        news.say(_opening(session))
+        for epoch in session.epochs():
+            news.say(_line(epoch, spec.train.epochs))
+        finished = session.finish()
+    if session.dataset is not spec.data:
+        news.say(
+            f"WARNING: these are figures of {session.dataset.type}, the fallback of "
+            f"{spec.data.type}, which could not be had"
+        )
+    return finished
+
+
+def _bar(stack: ExitStack, spec: RunSpec, news: News) -> Watcher | None:
+    if news.quiet or not news.screen.is_terminal:
+        return None
+    from cnnkit.commands._progress import EpochBar
+
+    return stack.enter_context(EpochBar(news.screen, spec.train.epochs))
+
+
+def _opening(session: Session) -> str:
+    validation = len(session.validation) if session.validation else 0
+    return (
+        f"{session.spec.name}: {len(session.train):,} images of {session.dataset.type} to train "
+        f"on, {validation:,} to validate, {len(session.data.test):,} to test\n"
+        f"writing to {session.directory.path}"
+    )
+
+
+def _line(epoch: Epoch, epochs: int) -> str:
+    figures = [f"epoch {epoch.epoch}/{epochs}: loss {epoch.train_loss:.4f}"]
+    if epoch.validation:
+        figures.append(f"validation loss {epoch.validation['loss']:.4f}")
+    if epoch.validation and "accuracy" in epoch.validation:
+        figures.append(f"accuracy {epoch.validation['accuracy']:.4f}")
+    speed = f"{epoch.seconds:.1f} s, {epoch.samples_per_second:,.0f} images/s"
+    return f"{', '.join(figures)} ({speed})"
+
+
+def _closing(finished: Run) -> Table:
+    made, summary = facts(), finished.summary
+    images = sum(map(sum, summary["test"].get("confusion", [])))
+    made.add_row("dataset", summary["dataset"] + (f" ({images:,} test images)" if images else ""))
+    for name, value in figure_rows(summary["test"]):
+        made.add_row(name, value)
+    train = summary["train"]
+    made.add_row(
+        "training", f"{train['seconds']:.1f} s, {train['samples_per_second']:,.0f} images/s"
+    )
+    title = "confused"
+    for pair, count in confusion_rows(summary["test"].get("confusion"), finished.model.classes):
+        made.add_row(title, f"{pair}: {count}")
+        title = ""
+    return made

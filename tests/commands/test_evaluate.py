@@ -1,0 +1,169 @@
+"""`cnnkit evaluate`: a run's test figures once more."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnnkit.cli import main
+
+
+def test_figures_are_those_of_the_run(trained, call):
+    outcome = call("evaluate", str(trained), "--json")
+    document = json.loads(outcome.out)
+    summary = json.loads((trained / "summary.json").read_text())
+    assert (outcome.code, outcome.err) == (0, "")
+    assert document["test"] == summary["test"]
+    assert (document["dataset"], document["checkpoint"]) == ("digits", "last")
+    assert sum(one["images"] for one in document["classes"]) == 355
+    f1 = sum(one["f1"] for one in document["classes"]) / 10
+    assert f1 == pytest.approx(summary["test"]["macro_f1"])
+
+
+def test_the_table(trained, call):
+    lines = call("evaluate", str(trained)).out.splitlines()
+    assert lines[0].split() == ["class", "images", "precision", "recall", "F1"]
+    assert [line.split()[0] for line in lines[2:12]] == list("0123456789")
+    assert lines[12:14] == ["", "dataset        digits (355 test images)"]
+    assert lines[14].startswith("test accuracy  0.9")
+
+
+def test_the_best_epoch(call, tiny, tmp_path):
+    """The checkpoint that is asked for is the one that is judged."""
+    call("run", "tiny.toml", "--out", "run")
+    call("run", "tiny.toml", "--out", "other", "--set", "train.epochs=1", "--set", "seed=5")
+    checkpoints = tmp_path / "run" / "checkpoints"
+    shutil.copy(tmp_path / "other/checkpoints/last.safetensors", checkpoints / "best.safetensors")
+    for kind, run in (("last", "run"), ("best", "other")):
+        document = json.loads(call("evaluate", "run", "--checkpoint", kind, "--json").out)
+        summary = json.loads((tmp_path / run / "summary.json").read_text())
+        assert (document["checkpoint"], document["test"]) == (kind, summary["test"])
+
+
+def save_data(side: int, classes: int) -> None:
+    """Write later.npz, with three images of noise per class."""
+    labels = np.tile(np.arange(classes), 3)
+    images = np.random.default_rng(0).integers(0, 255, (len(labels), side, side), np.uint8)
+    np.savez("later.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+
+
+def use_npz(spec: Path) -> None:
+    """Let the spec train on later.npz, or on the digits where that is missing."""
+    fallback = '"npz"\npath = "later.npz"\nfallback = { type = "digits" }'
+    spec.write_text(spec.read_text().replace('"digits"', fallback))
+
+
+def test_a_run_that_fell_back_is_judged_on_what_it_was_trained_on(tmp_path, call, tiny):
+    """The dataset it could not have may be there by now."""
+    use_npz(tiny)
+    assert call("run", "tiny.toml", "--out", "run").code == 0
+    save_data(side=8, classes=3)
+    outcome = call("evaluate", "run", "--json")
+    assert outcome.code == 0
+    assert json.loads(outcome.out)["dataset"] == "digits"
+    assert (
+        json.loads(outcome.out)["test"]
+        == json.loads((tmp_path / "run" / "summary.json").read_text())["test"]
+    )
+
+
+@pytest.mark.parametrize(("side", "classes"), [(9, 10), (8, 11)])
+def test_data_that_has_changed(side, classes, call, tiny):
+    use_npz(tiny)
+    save_data(side=8, classes=10)
+    assert call("run", "tiny.toml", "--out", "run", "--set", "data.validation=0.0").code == 0
+    assert call("evaluate", "run").code == 0
+    save_data(side, classes)
+    outcome = call("evaluate", "run")
+    names = ", ".join(map(str, range(classes)))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        "error: npz is not the data that the run was trained on: expected images of (1,8,8) in "
+        f"the classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; got (1,{side},{side}) in the classes {names}\n"
+    )
+
+
+def test_data_that_is_gone_is_not_replaced(call, tiny, tmp_path):
+    use_npz(tiny)
+    save_data(side=8, classes=10)
+    assert call("run", "tiny.toml", "--out", "run", "--set", "data.validation=0.0").code == 0
+    (tmp_path / "later.npz").unlink()
+    outcome = call("evaluate", "run")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        f"error: there is no file later.npz\n  --> {tmp_path.resolve() / 'later.npz'}\n"
+    )
+
+
+def test_a_run_that_did_not_finish_is_judged_by_its_last_checkpoint(trained, call, tmp_path):
+    shutil.copytree(trained, "copy")
+    (tmp_path / "copy" / "summary.json").unlink()
+    documents = [json.loads(call("evaluate", str(r), "--json").out) for r in (trained, "copy")]
+    assert documents[0]["test"] == documents[1]["test"]
+
+
+def test_a_run_that_needs_a_missing_plugin(trained, call, tmp_path):
+    shutil.copytree(trained, "copy")
+    resolved = tmp_path / "copy" / "resolved.toml"
+    resolved.write_text(resolved.read_text().replace('"relu"', '"some-dist:relu"'))
+    outcome = call("evaluate", "copy")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert 'unknown layer type "some-dist:relu"' in outcome.err
+    assert "copy/resolved.toml:" in outcome.err
+    assert "pip install some-dist" in outcome.err
+
+
+def test_metrics_without_a_confusion_matrix_still_give_the_table(call, tiny):
+    tiny.write_text('metrics = ["accuracy"]\n' + tiny.read_text())
+    assert call("run", "tiny.toml", "--out", "run").code == 0
+    assert len(json.loads(call("evaluate", "run", "--json").out)["classes"]) == 10
+
+
+def test_what_is_no_run(call, tmp_path):
+    outcome = call("evaluate", "nix")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        "error: nix is not a run directory: cannot read nix/spec.toml: No such file or "
+        "directory; expected a folder made by `cnnkit run`\n"
+    )
+
+
+def test_a_missing_checkpoint(trained, tmp_path, capsys):
+    shutil.copytree(trained, "copy")
+    (tmp_path / "copy" / "checkpoints" / "best.safetensors").unlink()
+    assert main(["evaluate", "copy", "--checkpoint", "best"]) == 2
+    assert capsys.readouterr().err == (
+        "error: run copy has no best checkpoint: expected copy/checkpoints/best.safetensors; "
+        "a run saves its first one after its first epoch\n"
+    )
+
+
+WATCHER = '''
+from typing import Literal
+from cnnkit import hookimpl
+from cnnkit.base import Observer
+
+class Watcher(Observer):
+    """Leaves a file."""
+    type: Literal["watcher"] = "watcher"
+
+    def start(self, run):
+        (run.path / "watched").touch()
+
+@hookimpl
+def cnnkit_observers():
+    return [Watcher]
+'''
+
+
+def test_an_observer_need_not_be_installed_any_more(call, tiny, site, monkeypatch):
+    site("cnnkit-watcher", WATCHER)
+    assert call("run", "tiny.toml", "--out", "run", "--set", 'observers=["watcher"]').code == 0
+    assert Path("run/watched").exists()
+    monkeypatch.setenv("CNNKIT_PLUGINS", "")
+    outcome = call("evaluate", "run", "--json")
+    assert (outcome.code, outcome.err) == (0, "")

@@ -1,0 +1,228 @@
+"""`cnnkit predict`: pictures and arrays on their way through a trained network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from cnnkit import Model
+from cnnkit.base import Places
+from cnnkit.datasets import Digits
+from cnnkit.layers import Dense, Relu, Sigmoid
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Eight test images, (8, 1, 8, 8) uint8."""
+    return Digits().load(Places()).test.images[:8]
+
+
+@pytest.fixture
+def expected(trained, digits):
+    """What the model says of them, asked from Python."""
+    model = Model.load(trained / "checkpoints" / "last.safetensors")
+    y = model.predict(digits)
+    return [(str(c), int(c), float(p)) for c, p in zip(y.argmax(1), y.max(1), strict=True)]
+
+
+def listed(outcome) -> list[tuple[str, int, float]]:
+    """Return (class, index of the class, probability) from JSON."""
+    assert outcome.code == 0, outcome.err
+    return [(p["class"], p["class_index"], p["probability"]) for p in json.loads(outcome.out)]
+
+
+FORMS = {
+    "images": lambda x: x,
+    "without channels": lambda x: x[:, 0],
+    "channels last": lambda x: x.transpose(0, 2, 3, 1),
+    "floats": lambda x: x.astype(np.float64),
+    "wide integers": lambda x: x.astype(np.int64),
+    "Fortran's order": np.asfortranarray,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_arrays(form, suffix, trained, digits, expected, call):
+    file = f"digits{suffix}"
+    (np.save if suffix == ".npy" else np.savez)(file, FORMS[form](digits))
+    outcome = call("predict", str(trained), file, "--json")
+    assert listed(outcome) == expected
+    assert outcome.err == ""
+    assert json.loads(outcome.out)[3]["file"] == file
+    assert [p["index"] for p in json.loads(outcome.out)] == list(range(8))
+
+
+@pytest.mark.parametrize("single", [lambda x: x[0], lambda x: x[0, 0]])
+def test_a_single_image(single, trained, digits, expected, call):
+    np.save("one.npy", single(digits))
+    outcome = call("predict", str(trained), "one.npy", "--json")
+    assert listed(outcome)[0][:2] == expected[0][:2]
+    assert len(json.loads(outcome.out)) == 1
+
+
+def test_pictures_and_the_table(trained, digits, expected, call):
+    for index in range(2):
+        PIL.Image.fromarray(digits[index, 0]).save(f"{index}.png")
+    np.save("rest.npy", digits[2:4])
+    outcome = call("predict", str(trained), "0.png", "1.png", "rest.npy")
+    assert outcome.err == ""
+    rows = [line.split() for line in outcome.out.splitlines()]
+    assert rows[0] == ["image", "class", "probability"]
+    names = ["0.png", "1.png", "rest.npy[0]", "rest.npy[1]"]
+    assert rows[2:] == [
+        [name, *pair] for name, pair in zip(
+            names, ((c, f"{p:.4f}") for c, _, p in expected), strict=False
+        )
+    ]  # fmt: skip
+
+
+def test_pictures_are_brought_to_the_model_with_a_note(trained, digits, expected, call):
+    gray = PIL.Image.fromarray(digits[0, 0])
+    gray.convert("RGB").save("same.png")
+    gray.resize((40, 32), PIL.Image.Resampling.NEAREST).save("large.png")
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[2:6, 3:5, 0] = 255
+    PIL.Image.fromarray(red).save("red.png")
+    outcome = call("predict", str(trained), "same.png", "large.png", "red.png", "--json")
+    assert listed(outcome)[0] == pytest.approx(expected[0])
+    assert outcome.err == (
+        "note: large.png: resized from 32x40 to 8x8, as the model takes (1,8,8)\n"
+        "note: red.png: turned to grayscale, as the model takes (1,8,8)\n"
+    )
+    assert call("predict", str(trained), "red.png", "--quiet").err == ""
+
+
+def test_a_model_in_colour_takes_gray_pictures_with_a_note(digits, call):
+    model = Model.build([Dense(units=2), Relu()], (3, 8, 8), classes=["a", "b"])
+    model.save("model.safetensors")
+    PIL.Image.fromarray(digits[0, 0]).save("gray.png")
+    outcome = call("predict", "model.safetensors", "gray.png")
+    assert outcome.err == "note: gray.png: repeated in three channels, as the model takes (3,8,8)\n"
+    assert outcome.out.splitlines()[-1].split()[-1] == "-"  # a relu gives no probabilities
+
+
+def test_one_output_is_the_probability_of_class_1(digits, call):
+    model = Model.build([Sigmoid(units=1)], (1, 8, 8), classes=["even", "odd"])
+    model.save("model.safetensors")
+    noise = np.random.default_rng(0).standard_normal(digits.shape).astype(np.float32)
+    np.save("digits.npy", noise)
+    y = model.predict(noise)[:, 0]
+    assert 0 < np.count_nonzero(y > 0.5) < 8
+    expected = [("odd", 1, float(p)) if p > 0.5 else ("even", 0, float(1 - p)) for p in y]
+    assert listed(call("predict", "model.safetensors", "digits.npy", "--json")) == expected
+
+
+@pytest.mark.parametrize("high", [1.0, 0.3])
+def test_floats_that_were_scaled_already_are_a_warning(high, trained, digits, call):
+    np.save("scaled.npy", digits / digits.max() * high)
+    assert call("predict", str(trained), "scaled.npy").err == (
+        "warning: scaled.npy: values lie within 0..1, but the model scales images of 0..255\n"
+    )
+
+
+def test_a_run_directory_and_its_checkpoint_agree(trained, digits, call):
+    np.save("digits.npy", digits)
+    file = trained / "checkpoints" / "best.safetensors"
+    by_file = call("predict", str(file), "digits.npy", "--json")
+    assert listed(by_file) == listed(
+        call("predict", str(trained), "digits.npy", "--checkpoint", "best", "--json")
+    )
+
+
+SAVED = {
+    "shape.npy": np.zeros((5, 9, 8), np.uint8),
+    "flat.npy": np.zeros(64, np.uint8),
+    "range.npy": np.full((1, 8, 8), 256),
+    "nan.npy": np.full((1, 8, 8), np.nan),
+    "text.npy": np.array(["a"]),
+}
+DETAILS = {
+    "shape.npy": """\
+shape.npy does not hold images of the model's shape
+  --> shape.npy
+   = expected: shape (N,1,8,8)
+   = got: shape (5,9,8)
+   = help: arrays are never resized: bring them to that shape first
+""",
+    "flat.npy": """\
+flat.npy does not hold images of the model's shape
+  --> flat.npy
+   = expected: shape (N,1,8,8)
+   = got: shape (64)
+   = help: arrays are never resized: bring them to that shape first
+""",
+    "range.npy": """\
+range.npy does not hold images
+  --> range.npy
+   = expected: whole numbers within 0..255, or floats
+   = got: 64 values of dtype int64
+""",
+    "nan.npy": """\
+nan.npy holds NaN or infinity
+  --> nan.npy
+""",
+    "text.npy": """\
+text.npy does not hold images
+  --> text.npy
+   = expected: whole numbers within 0..255, or floats
+   = got: 1 values of dtype <U1
+""",
+}
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_arrays_that_are_no_images_of_the_model(name, trained, call):
+    np.save(name, SAVED[name])
+    outcome = call("predict", str(trained), name)
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", f"error: {DETAILS[name]}")
+
+
+def test_an_npz_file_of_several_arrays(trained, digits, expected, call):
+    np.savez("two.npz", a=digits, b=digits)
+    outcome = call("predict", str(trained), "two.npz")
+    assert (outcome.code, outcome.err) == (
+        2,
+        "error: two.npz holds several arrays, and none is called images\n"
+        "  --> two.npz\n   = got: a, b\n"
+        "   = help: save the images alone, or call them images\n",
+    )
+    np.savez("named.npz", labels=np.zeros(8), images=digits)
+    assert listed(call("predict", str(trained), "named.npz", "--json")) == expected
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.png"])
+@pytest.mark.parametrize("content", [b"", b"no image at all", b"\x93NUMPY\x01\x00", b"PK\x03\x04"])
+def test_damaged_files(name, content, trained, call):
+    Path(name).write_bytes(content)
+    outcome = call("predict", str(trained), name)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("error: ")
+    assert f"  --> {name}\n" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["nix.npy", "nix.npz", "nix.png"])
+def test_missing_files(name, trained, call):
+    outcome = call("predict", str(trained), name)
+    assert outcome.code == 2
+    assert f"  --> {name}\n" in outcome.err
+
+
+def test_objects_are_never_unpickled(trained, call):
+    np.save("evil.npy", np.array([{}, 1], object), allow_pickle=True)
+    outcome = call("predict", str(trained), "evil.npy")
+    assert outcome.code == 2
+    assert "Python objects" in outcome.err
+
+
+def test_a_missing_run(call):
+    outcome = call("predict", "nix", "a.npy")
+    assert (outcome.code, outcome.err) == (
+        2,
+        "error: there is no run nix; expected a directory made by `cnnkit run`, or a model's "
+        "file\n",
+    )

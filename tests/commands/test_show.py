@@ -1,0 +1,97 @@
+"""`cnnkit show`: figures counted by hand."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cnnkit.commands._rows import layer_rows
+from cnnkit.commands.show import size
+from cnnkit.layers import Conv, Dense, Flatten, Relu, Residual, Sequential
+
+TABLE = """\
+tiny: digits, images of (1,8,8)
+
+layer   type      output    weights    MACs    memory
+─────────────────────────────────────────────────────
+1       conv      (4,8,8)        40   2,304   1.0 KiB
+2       relu      (4,8,8)         -       -   1.0 KiB
+3       pool      (4,4,4)         -       -     256 B
+4       softmax   (10)          650     640      40 B
+─────────────────────────────────────────────────────
+total                           690   2,944   2.3 KiB
+
+MACs (multiply-accumulates) and memory (outputs of layers, float32) are per image; a batch of 32 takes 73.2 KiB.
+"""  # noqa: E501  # the output, as it is
+
+
+def test_the_table(call, tiny):
+    outcome = call("show", "tiny.toml")
+    # 4*(1*9) + 4; 4*8*8*9; 4*8*8*4 bytes; 64*10 + 10; 64*10; (256+256+64+10)*4*32 = 75,008 bytes
+    assert (outcome.code, outcome.out, outcome.err) == (0, TABLE, "")
+
+
+def test_json(call, tiny):
+    document = json.loads(call("show", "tiny.toml", "--json").out)
+    assert document["input"] == [1, 8, 8]
+    assert document["total"] == {"weights": 690, "macs": 2944, "bytes": 4 * 586}
+    assert document["layers"][3] == {
+        "place": "4", "depth": 0, "type": "softmax", "shape": [10],
+        "weights": 650, "macs": 640, "bytes": 40,
+    }  # fmt: skip
+
+
+def test_set_and_float64(call, tiny):
+    arguments = ["--set", "model.layers.0.filters=8", "--set", "model.dtype=float64"]
+    document = json.loads(call("show", "tiny.toml", "--json", *arguments).out)
+    assert document["layers"][0]["shape"] == [8, 8, 8]
+    assert document["layers"][0]["bytes"] == 8 * 8 * 8 * 8
+
+
+def test_shapes_that_only_the_data_can_tell(call, tiny):
+    tiny.write_text(tiny.read_text().replace('"digits"', '"npz"\npath = "later.npz"'))
+    outcome = call("show", "tiny.toml")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        "error: tiny.toml: shapes are unknown, since npz is known only once it is loaded; give "
+        "the shape of an image as [model] input = [C, H, W]\n"
+    )
+    assert call("show", "tiny.toml", "--set", "model.input=[1, 8, 8]").code == 0
+
+
+def test_containers_come_before_what_is_inside_and_include_it():
+    conv = Conv(filters=2, kernel=1, padding="same")  # on (2,3,3): 4 + 2 weights, 36 MACs
+    inner = Residual(body=[conv, Relu()], shortcut=[conv])
+    rows = list(layer_rows([inner, Sequential(layers=[Flatten(), Dense(units=2)])], (2, 3, 3), 1))
+    assert [(r.place, r.depth, r.weights, r.macs, r.bytes) for r in rows] == [
+        ("1", 0, 12, 72, 72),  # three outputs inside and the sum: 18 bytes each
+        ("1.1", 1, 6, 36, 18),
+        ("1.2", 1, 0, 0, 18),
+        ("1.shortcut.1", 1, 6, 36, 18),
+        ("2", 0, 38, 36, 20),  # a chain's output is its last layer's
+        ("2.1", 1, 0, 0, 18),
+        ("2.2", 1, 38, 36, 2),
+    ]
+
+
+def test_layers_that_do_not_say_how_many_weights_they_have_are_asked_for_them():
+    class Shy(Dense):
+        def weight_count(self, shape):
+            return 0
+
+    assert next(layer_rows([Shy(units=3)], (4,), 4)).weights == 15
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (5 * 2**20, "5.0 MiB"),
+        (2**40, "1024.0 GiB"),
+    ],
+)
+def test_sizes(count, text):
+    assert size(count) == text
