@@ -1,0 +1,125 @@
+"""The kit for datasets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnnkit.base import Data, Dataset, Places, Split
+from cnnkit.testing.check import Check, check
+from cnnkit.testing.compare import require_same
+from cnnkit.testing.failure import require
+from cnnkit.testing.manners import manner_checks
+from cnnkit.testing.option_checks import OPTION_CHECKS
+
+
+@check
+def images_are_nchw(dataset: Dataset, places: Places) -> None:
+    """Images are (N, C, H, W), uint8 or float32, C-contiguous, equal in shape, and finite."""
+    data = dataset.load(places)
+    for what, split in _splits(data):
+        x = split.images
+        require(
+            x.ndim == 4 and x.shape[1:] == data.train.images.shape[1:] and min(x.shape) > 0,
+            f"the {what} images are not (N, C, H, W)",
+            expected=f"N images of {data.train.images.shape[1:]}",
+            got=str(x.shape),
+            fix="bring them to (N, C, H, W), one shape for training and test",
+        )
+        require(
+            x.dtype.name in ("uint8", "float32") and x.flags.c_contiguous,
+            f"the {what} images are {x.dtype.name} or not contiguous",
+            expected="uint8 or float32, C-contiguous",
+            got=f"{x.dtype.name}, strides {x.strides}",
+            fix="end with np.ascontiguousarray(images, np.uint8)",
+        )
+        require(
+            bool(np.isfinite(x).all()),
+            f"the {what} images hold NaN or infinity",
+            expected="finite pixels",
+            got=f"{np.count_nonzero(~np.isfinite(x))} that are not",
+            fix="raise DataError for damaged files",
+        )
+
+
+@check
+def labels_are_classes(dataset: Dataset, places: Places) -> None:
+    """Labels are int64 (N,), one per image, each an index into the names of the classes."""
+    data = dataset.load(places)
+    named = isinstance(data.classes, tuple) and all(isinstance(c, str) for c in data.classes)
+    require(
+        named and len(set(data.classes)) == len(data.classes) >= 2,
+        "classes is not a tuple of distinct names",
+        expected='such as ("cat", "dog")',
+        got=repr(data.classes)[:80],
+        fix="give every class a display name",
+    )
+    for what, split in _splits(data):
+        t = split.labels
+        require(
+            t.shape == (len(split.images),) and t.dtype == np.int64,
+            f"the {what} labels are not int64 (N,)",
+            expected=f"int64 ({len(split.images)},)",
+            got=f"{t.dtype.name} {t.shape}",
+            fix="flatten them and end with labels.astype(np.int64)",
+        )
+        require(
+            t.min() >= 0 and t.max() < len(data.classes),
+            f"the {what} labels lie outside 0..{len(data.classes) - 1}",
+            expected="indices into classes",
+            got=f"{t.min()}..{t.max()}",
+            fix="count classes from 0, and raise DataError for other labels",
+        )
+
+
+@check
+def signature_is_true(dataset: Dataset, places: Places) -> None:
+    """signature gives the shape and class count that load gives, or None."""
+    signature, data = dataset.signature(places), dataset.load(places)
+    found = data.train.images.shape[1:], len(data.classes)
+    require(
+        signature is None or (signature.shape, signature.classes) == found,
+        "signature is not what load gives",
+        expected=str(found),
+        got=str(signature),
+        fix="correct it, or return None where it cannot be known without loading",
+    )
+
+
+@check
+def loads_repeat(dataset: Dataset, places: Places) -> None:
+    """Loading twice gives the same images in the same order: shuffling is the engine's."""
+    one, two = dataset.load(places), dataset.load(places)
+    for (what, a), (_, b) in zip(_splits(one), _splits(two), strict=True):
+        fix = "sort file names; shuffle nothing"
+        require_same(a.images, b.images, f"the {what} images differ between two loads", fix=fix)
+        require_same(a.labels, b.labels, f"the {what} labels differ between two loads", fix=fix)
+
+
+def _use(dataset: Dataset, places: Places) -> None:
+    dataset.signature(places)
+    dataset.load(places)
+
+
+DATASET_CHECKS: tuple[Check, ...] = (
+    *OPTION_CHECKS,
+    *manner_checks(_use, reads_files=True),
+    images_are_nchw,
+    labels_are_classes,
+    signature_is_true,
+    loads_repeat,
+)
+
+
+def check_dataset(dataset: Dataset, places: Places | None = None) -> None:
+    """Run every check on a dataset that can be had at `places`; small ones are fast.
+
+    Raises:
+        CheckFailure: for the first check that fails; it says what to mend.
+    """
+    __tracebackhide__ = True
+    for one in DATASET_CHECKS:
+        one(dataset, places or Places())
+
+
+def _splits(data: Data) -> tuple[tuple[str, Split], tuple[str, Split]]:
+    return ("training", data.train), ("test", data.test)

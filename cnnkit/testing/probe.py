@@ -1,0 +1,120 @@
+"""Probe: a configured layer with inputs, weights and contexts drawn from one seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cnnkit.arrays import FRESH, Array, Scratch, Shape, Weights, flatten, unflatten
+from cnnkit.base import Backward, Context, Layer
+from cnnkit.testing.components import buffer_names
+from cnnkit.testing.failure import require
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one forward and backward gave; `grads` is flat: `{path: array}`."""
+
+    y: Array
+    dx: Array
+    grads: dict[str, Array]
+
+    def arrays(self) -> dict[str, Array]:
+        """Return every array by the name that messages use."""
+        named = {f"the gradient of {path}": grad for path, grad in self.grads.items()}
+        return {"y": self.y, "dx": self.dx, **named}
+
+
+class Probe:
+    """The layer that the engine would run, and what a check needs to run it.
+
+    Weights sit a little off their initial values, so that zeros hide nothing. Equal arguments give
+    equal arrays: every draw is a pure function of the seed and `draw`.
+    """
+
+    def __init__(self, layer: Layer, shape: Shape, seed: int = 0) -> None:
+        self.layer = layer.lower()
+        self.shape = shape
+        self.seed = seed
+
+    def rng(self, draw: int = 0) -> np.random.Generator:
+        """Return generator number `draw`."""
+        return np.random.default_rng([self.seed, draw])
+
+    def x(self, N: int = 3, draw: int = 1, dtype: npt.DTypeLike = np.float64) -> Array:
+        """Draw an input (N, *shape), standard normal."""
+        return self.rng(draw).standard_normal((N, *self.shape)).astype(dtype)
+
+    def dy(self, N: int = 3, draw: int = 2, dtype: npt.DTypeLike = np.float64) -> Array:
+        """Draw a gradient of the output, standard normal."""
+        shape = self.layer.output_shape(self.shape)
+        return self.rng(draw).standard_normal((N, *shape)).astype(dtype)
+
+    def initial(self, draw: int = 3) -> Weights:
+        """Draw the layer's initial weights."""
+        return self.layer.init_weights(self.shape, self.rng(draw))
+
+    def weights(self, dtype: npt.DTypeLike = np.float64) -> Weights:
+        """Return fresh weights near their initial values; buffers keep theirs."""
+        rng, buffers = self.rng(4), buffer_names(self.layer)
+        flat = {}
+        for path, value in flatten(self.initial()).items():
+            fixed = path.rpartition("/")[2] in buffers
+            moved = value if fixed else value + 0.05 * rng.standard_normal(value.shape)
+            flat[path] = np.array(moved, dtype, order="C")
+        return unflatten(flat)
+
+    def context(
+        self,
+        training: bool = True,
+        shard: int = 0,
+        scratch: Scratch = FRESH,
+        wants_dx: bool = True,
+    ) -> Context:
+        """Return the context of a shard."""
+        return Context(training, wants_dx, scratch, (self.seed, 0, 0, shard), "0_layer")
+
+    def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
+        """Run forward, and demand what every other check builds on: an array and a function."""
+        result = self.layer.forward(x, w, ctx)
+        ok = isinstance(result, tuple) and len(result) == 2
+        require(
+            ok and isinstance(result[0], np.ndarray) and callable(result[1]),
+            "forward does not return (y, backward)",
+            expected="an array and a function dy -> (dx, gradients)",
+            got=_kinds(result),
+            fix="end forward with `return y, backward`",
+        )
+        return result
+
+    def backward(self, back: Backward, dy: Array) -> tuple[Array, dict[str, Array]]:
+        """Run backward, and demand an array and a tree."""
+        result = back(dy)
+        ok = isinstance(result, tuple) and len(result) == 2
+        require(
+            ok and isinstance(result[0], np.ndarray) and isinstance(result[1], dict),
+            "backward does not return (dx, gradients)",
+            expected="an array and a dict, empty for a layer without weights",
+            got=_kinds(result),
+            fix='end backward with `return dx, {"W": dW}`',
+        )
+        return result[0], flatten(result[1])
+
+    def step(self, x: Array, dy: Array, w: Weights, ctx: Context) -> Step:
+        """Run forward and backward once."""
+        y, back = self.forward(x, w, ctx)
+        return Step(y, *self.backward(back, dy))
+
+    def is_random(self) -> bool:
+        """Return whether two shards of equal data differ in training."""
+        x, w = self.x(), self.weights()
+        one, two = (self.forward(x, w, self.context(shard=shard))[0] for shard in (0, 1))
+        return not np.array_equal(one, two)
+
+
+def _kinds(result: object) -> str:
+    if isinstance(result, tuple):
+        return f"({', '.join(type(item).__name__ for item in result)})"
+    return type(result).__name__

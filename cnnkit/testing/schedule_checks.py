@@ -1,0 +1,87 @@
+"""The kit for learning-rate schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import isfinite
+
+from cnnkit.base import Schedule
+from cnnkit.testing.check import Check, check
+from cnnkit.testing.failure import require
+from cnnkit.testing.manners import manner_checks
+from cnnkit.testing.option_checks import OPTION_CHECKS
+
+
+@check
+def factor_is_a_number(schedule: Schedule) -> None:
+    """factor gives a finite Python float >= 0 anywhere in training, its end included."""
+    for epoch, epochs in _moments():
+        factor = schedule.factor(epoch, epochs)
+        require(
+            type(factor) is float and isfinite(factor) and factor >= 0,
+            f"factor({epoch}, {epochs}) is not a learning rate's factor",
+            expected="a finite float >= 0",
+            got=repr(factor),
+            fix="return float(...), and mind the first and the last step",
+        )
+
+
+@check
+def factor_is_pure(schedule: Schedule) -> None:
+    """factor depends on its arguments alone: a resumed run asks in the middle."""
+    forwards = [schedule.factor(*moment) for moment in _moments()]
+    backwards = [schedule.factor(*moment) for moment in reversed(list(_moments()))][::-1]
+    require(
+        forwards == backwards,
+        "factor depends on what was asked before",
+        expected="equal answers to equal questions",
+        got="two answers",
+        fix="compute it from epoch and epochs; count nothing",
+    )
+
+
+@check
+def warm_up_starts_low(schedule: Schedule) -> None:
+    """multiplier climbs to factor over the warm-up and equals it afterwards."""
+    for epoch, epochs in _moments():
+        factor, got = schedule.factor(epoch, epochs), schedule.multiplier(epoch, epochs)
+        climb = min(1.0, epoch / schedule.warmup) if schedule.warmup else 1.0
+        require(
+            abs(got - climb * factor) <= 1e-12 * max(1.0, factor),
+            f"multiplier({epoch}, {epochs}) is not factor with its warm-up",
+            expected=f"{climb * factor}",
+            got=f"{got}",
+            fix="leave multiplier as Schedule has it, and write factor without warm-up",
+        )
+
+
+def _use(schedule: Schedule) -> None:
+    for moment in _moments():
+        schedule.multiplier(*moment)
+
+
+SCHEDULE_CHECKS: tuple[Check, ...] = (
+    *OPTION_CHECKS,
+    *manner_checks(_use),
+    factor_is_a_number,
+    factor_is_pure,
+    warm_up_starts_low,
+)
+
+
+def check_schedule(schedule: Schedule) -> None:
+    """Run every check on a schedule.
+
+    Raises:
+        CheckFailure: for the first check that fails; it says what to mend.
+    """
+    __tracebackhide__ = True
+    for one in SCHEDULE_CHECKS:
+        one(schedule)
+
+
+def _moments() -> Iterator[tuple[float, int]]:
+    """Yield (epoch, epochs): just after the start, in the middle, and at the very end."""
+    for epochs in (1, 3, 50):
+        yield from ((epochs * i / 16, epochs) for i in range(1, 17))
+        yield 1e-6, epochs

@@ -1,0 +1,38 @@
+"""HostileScratch: scratch memory that punishes assumptions."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from cnnkit.arrays import Array, Scratch, Shape
+
+
+class HostileScratch(Scratch):
+    """Hands out arrays full of NaN (or the largest integer), and can spoil every temp array."""
+
+    def __init__(self) -> None:
+        self._temps: dict[int, list[Array]] = {}
+
+    def empty(self, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
+        return np.full(shape, _worst(dtype), dtype)
+
+    def temp(self, slot: int, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
+        for stale in self._temps.get(slot, []):
+            stale.fill(_worst(stale.dtype))
+        array = np.full(shape, _worst(dtype), dtype)
+        self._temps[slot] = [array]
+        return array
+
+    def spoil(self) -> None:
+        """Overwrite every temp array, as the next function that asks for one would."""
+        for arrays in self._temps.values():
+            for array in arrays:
+                array.fill(_worst(array.dtype))
+
+
+def _worst(dtype: npt.DTypeLike) -> float | int:
+    kind = np.dtype(dtype).kind
+    if kind in "iu":
+        return int(np.iinfo(np.dtype(dtype)).max)
+    return 1 if kind == "b" else float("nan")

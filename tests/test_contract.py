@@ -1,0 +1,153 @@
+"""Every registered type of every family against the kit; a type without a case fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from cnnkit import initializers as i
+from cnnkit import losses, metrics, observers
+from cnnkit import optimizers as o
+from cnnkit import schedules as s
+from cnnkit.hookspecs import FAMILIES
+from cnnkit.layers import (
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    Pool,
+    Relu,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Softmax,
+)
+from cnnkit.testing import (
+    check_initializer,
+    check_loss,
+    check_metric,
+    check_observer,
+    check_optimizer,
+    check_schedule,
+    check_transform,
+    parametrize_layer_checks,
+)
+from cnnkit.testing.components import built_ins, nested
+from cnnkit.transforms import Scale
+
+SAME = {"kernel": 3, "padding": "same"}
+LAYERS = [
+    (Conv(filters=3, kernel=3), (2, 5, 6)),
+    (Conv(filters=2, kernel=[2, 3], stride=[2, 1], padding="same", bias="untied"), (2, 5, 6)),
+    (Conv(filters=4, kernel=2, padding=[[1, 0], [0, 2]], dilation=2, groups=2), (4, 5, 5)),
+    (Conv(filters=3, kernel=1, bias="none", init="glorot"), (2, 4, 3)),
+    (Conv(filters=6, kernel=5, padding=2, groups=3), (3, 6, 6)),
+    (Relu(), (2, 4, 4)),
+    (Relu(), (5,)),
+    (Pool(), (2, 4, 6)),
+    (Pool(kind="min", size=[2, 3], stride=1), (2, 4, 5)),
+    (Pool(kind="mean", size=2, stride=3), (1, 5, 5)),
+    (Pool(size=3, stride=1), (1, 5, 5)),
+    (Dense(units=3), (2, 3, 3)),
+    (Dense(units=4, bias="none", init="uniform"), (6,)),
+    (Softmax(), (5,)),
+    (Softmax(units=3), (2, 3, 3)),
+    (Sigmoid(), (2, 3, 3)),
+    (Sigmoid(units=1), (5,)),
+    (Flatten(), (2, 3, 4)),
+    (Dropout(), (2, 4, 4)),
+    (Dropout(rate=0.0), (5,)),
+    (Residual(body=["relu", Conv(filters=2, **SAME)]), (2, 4, 4)),
+    (Residual(body=[Conv(filters=3, **SAME)], shortcut=[Conv(filters=3, kernel=1)]), (2, 4, 4)),
+    (Residual(body=[Residual(body=["dropout"]), "sigmoid"]), (2, 3)),
+    (Sequential(layers=[Conv(filters=2, kernel=3), "relu", "pool", Softmax(units=3)]), (1, 6, 6)),
+]
+# (component, the rest of its check's arguments)
+LOSSES = [
+    (losses.CrossEntropy(), 3),
+    (losses.CrossEntropy(label_smoothing=0.1), 2),
+    (losses.BinaryCrossEntropy(), 1),
+    (losses.BinaryCrossEntropy(), 3),
+    (losses.MeanSquaredError(), 1),
+    (losses.MeanSquaredError(), 4),
+]
+OPTIMIZERS = [
+    o.Sgd(lr=0.1),
+    o.Sgd(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01, schedule="cosine"),
+    o.Adam(),
+    o.Adam(lr=0.01, weight_decay=0.1, betas=(0.5, 0.9)),
+]
+SCHEDULES = [
+    s.Constant(warmup=0.5),
+    s.Cosine(floor=0.1),
+    s.Cosine(warmup=2.0),
+    s.Step(every=2, scale=0.5),
+]
+INITIALIZERS = [
+    *(i.Glorot(distribution=name) for name in ("normal", "uniform")),
+    *(i.He(distribution=name) for name in ("normal", "uniform")),
+    i.Normal(mean=1.0, std=0.1),
+    i.Uniform(low=0.0, high=2.0),
+    i.Zeros(),
+    i.SeedNormal(),
+]
+METRICS = [(metric, n) for n in (1, 2, 5) for metric in (metrics.Accuracy(), metrics.MacroF1())]
+METRICS += [(metrics.Confusion(), 3)]
+OBSERVERS = [observers.Csv()]
+TRANSFORMS = [(Scale(), (1, 6, 5)), (Scale(low=0.0, high=1.0), (3, 4, 4))]
+
+CASES = {
+    "layers": LAYERS,
+    "losses": LOSSES,
+    "optimizers": OPTIMIZERS,
+    "schedules": SCHEDULES,
+    "initializers": INITIALIZERS,
+    "metrics": METRICS,
+    "transforms": TRANSFORMS,
+    "observers": OBSERVERS,
+}
+
+
+@parametrize_layer_checks(LAYERS)
+def test_layers(layer, shape, check):
+    check(layer, shape)
+
+
+@pytest.mark.parametrize(("loss", "outputs"), LOSSES)
+def test_losses(loss, outputs):
+    check_loss(loss, outputs)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_optimizers(optimizer):
+    check_optimizer(optimizer)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_schedules(schedule):
+    check_schedule(schedule)
+
+
+@pytest.mark.parametrize("initializer", INITIALIZERS)
+def test_initializers(initializer):
+    check_initializer(initializer)
+
+
+@pytest.mark.parametrize(("metric", "classes"), METRICS)
+def test_metrics(metric, classes):
+    check_metric(metric, classes)
+
+
+@pytest.mark.parametrize(("transform", "shape"), TRANSFORMS)
+def test_transforms(transform, shape):
+    check_transform(transform, shape)
+
+
+@pytest.mark.parametrize("observer", OBSERVERS)
+def test_observers(observer):
+    check_observer(observer)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES.keys() - {"datasets"}))  # test_contract_datasets
+def test_every_type_has_a_case(family):
+    tried = {component.type for case in CASES[family] for component in nested(case)}
+    assert set(built_ins(family)) - tried == set()

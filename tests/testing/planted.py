@@ -1,0 +1,81 @@
+"""A healthy layer, and the list that layers with one planted bug are entered in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from cnnkit.base import Component, Layer
+
+SHAPE = (2, 3, 4)
+
+
+class Gain(Layer):
+    """Gain and shift per channel: y = g[c] * x + b[c]; (C, ...) -> (C, ...)."""
+
+    type: Literal["gain"] = "gain"
+    start: Annotated[float, Field(gt=0, le=10)] = 1.0
+    """Mean of the initial gains."""
+
+    def init_weights(self, shape, rng):
+        return {"g": self.start + 0.1 * rng.standard_normal(shape[0]), "b": np.zeros(shape[0])}
+
+    def weight_count(self, shape):
+        return 2 * shape[0]
+
+    def forward(self, x, w, ctx):
+        g, b = along(w["g"], x), along(w["b"], x)
+        axes = (0, *range(2, x.ndim))
+
+        def backward(dy):
+            return dy * g, {"g": (dy * x).sum(axes), "b": dy.sum(axes)}
+
+        return x * g + b, backward
+
+
+def along(weight, x):
+    """Give a weight (C,) the axes (C, 1, ...), so that it goes along x (N, C, ...)."""
+    return weight.reshape(-1, *[1] * (x.ndim - 2))
+
+
+@dataclass(frozen=True)
+class Bug:
+    layer: Layer
+    shape: tuple[int, ...]
+    check: str
+
+
+PLANTED: dict[str, Bug] = {}  # by type: pytest's doctest collector imports these modules again
+
+
+def planted(check, shape=SHAPE):
+    """Enter a layer class, whose docstring names its bug, with the check that must name it."""
+
+    def keep(cls):
+        PLANTED[cls.type_name()] = Bug(cls(), shape, check)
+        return cls
+
+    return keep
+
+
+@dataclass(frozen=True)
+class FamilyBug:
+    component: Component
+    family: str
+    check: str
+
+
+PLANTED_IN: dict[str, FamilyBug] = {}
+
+
+def planted_in(family, check, **options):
+    """Enter a class of another family, as `planted` does for layers."""
+
+    def keep(cls):
+        PLANTED_IN[cls.type_name()] = FamilyBug(cls(**options), family, check)
+        return cls
+
+    return keep

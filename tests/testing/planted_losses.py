@@ -1,0 +1,123 @@
+"""Bugs in losses."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from planted import planted_in
+
+from cnnkit.base import Loss
+from cnnkit.layers import Softmax
+from cnnkit.losses import CrossEntropy
+
+
+class Brier(Loss):
+    """Sum over K of (y - onehot)**2."""
+
+    type: Literal["brier"] = "brier"
+
+    def forward(self, y, labels):
+        error = y - np.eye(y.shape[1], dtype=y.dtype)[labels]
+        return np.square(error).sum(axis=1), lambda: 2 * error
+
+
+@planted_in("losses", "loss_inputs_unmodified")
+class InPlaceLoss(Brier):
+    """y -= target."""
+
+    type: Literal["in_place_loss"] = "in_place_loss"
+
+    def forward(self, y, labels):
+        result = super().forward(y.copy(), labels)
+        y[np.arange(len(y)), labels] -= 1
+        return result
+
+
+@planted_in("losses", "loss_per_sample")
+class MeanLoss(Brier):
+    """One number for the whole batch."""
+
+    type: Literal["mean_loss"] = "mean_loss"
+
+    def forward(self, y, labels):
+        losses, gradient = super().forward(y, labels)
+        return losses.mean(), gradient
+
+
+@planted_in("losses", "loss_non_contiguous")
+class StridedLoss(Brier):
+    """y is read as if it were C-contiguous."""
+
+    type: Literal["strided_loss"] = "strided_loss"
+
+    def forward(self, y, labels):
+        return super().forward(as_strided(y, strides=np.empty_like(y, order="C").strides), labels)
+
+
+@planted_in("losses", "loss_of_singles")
+class AveragedLoss(Brier):
+    """Losses are divided by the batch size, which the engine does already."""
+
+    type: Literal["averaged_loss"] = "averaged_loss"
+
+    def forward(self, y, labels):
+        losses, gradient = super().forward(y, labels)
+        return losses / len(y), lambda: gradient() / len(y)
+
+
+_LAST: dict = {}
+
+
+@planted_in("losses", "loss_reentrant")
+class CachedLoss(Brier):
+    """The gradient reads a dict in the module."""
+
+    type: Literal["cached_loss"] = "cached_loss"
+
+    def forward(self, y, labels):
+        losses, _LAST["gradient"] = super().forward(y, labels)
+        return losses, lambda: _LAST["gradient"]()
+
+
+@planted_in("losses", "loss_gradient")
+class ForgotTwo(Brier):
+    """The gradient lacks its factor 2."""
+
+    type: Literal["forgot_two"] = "forgot_two"
+
+    def forward(self, y, labels):
+        losses, gradient = super().forward(y, labels)
+        return losses, lambda: gradient() / 2
+
+
+@planted_in("losses", "fused_equals_unfused")
+class WrongFusion(CrossEntropy):
+    """The fused loss forgets label smoothing."""
+
+    type: Literal["wrong_fusion"] = "wrong_fusion"
+    label_smoothing: Literal[0.1] = 0.1
+    """As in cross_entropy."""
+
+    def fuse(self, head):
+        return CrossEntropy().fuse(head)
+
+
+class _Naive(Loss):
+    type: Literal["naive"] = "naive"
+
+    def forward(self, y, labels):
+        p = np.exp(y) / np.exp(y).sum(axis=1, keepdims=True)
+        target = np.eye(y.shape[1], dtype=y.dtype)[labels]
+        return -np.log(p[np.arange(len(y)), labels]), lambda: p - target
+
+
+@planted_in("losses", "fused_stays_finite")
+class NaiveFusion(CrossEntropy):
+    """The fused loss overflows, as if it were not fused."""
+
+    type: Literal["naive_fusion"] = "naive_fusion"
+
+    def fuse(self, head):
+        return _Naive() if isinstance(head, Softmax) else None

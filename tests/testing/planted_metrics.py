@@ -1,0 +1,74 @@
+"""Bugs in metrics."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from planted import planted_in
+
+from cnnkit.base import Metric
+
+
+class Hits(Metric):
+    """Share of hits."""
+
+    type: Literal["hits"] = "hits"
+
+    def evaluate(self, y, labels, classes):
+        return float(np.mean(y.argmax(axis=1) == labels))
+
+
+@planted_in("metrics", "metric_is_json")
+class NumPyNumber(Hits):
+    """A NumPy float32, which JSON refuses."""
+
+    type: Literal["numpy_number"] = "numpy_number"
+
+    def evaluate(self, y, labels, classes):
+        return np.float32(super().evaluate(y, labels, classes))
+
+
+@planted_in("metrics", "metric_is_json")
+class ZeroByZero(Hits):
+    """NaN where a class is missing."""
+
+    type: Literal["zero_by_zero"] = "zero_by_zero"
+
+    def evaluate(self, y, labels, classes):
+        of_one = labels == 1
+        hits = int(np.sum(y[of_one].argmax(axis=1) == 1))
+        return hits / of_one.sum().item() if of_one.any() else float("nan")
+
+
+@planted_in("metrics", "metric_inputs_unmodified")
+class Sorts(Hits):
+    """Sorts the labels in place."""
+
+    type: Literal["sorts"] = "sorts"
+
+    def evaluate(self, y, labels, classes):
+        figure = super().evaluate(y, labels, classes)
+        labels.sort()
+        return figure
+
+
+@planted_in("metrics", "metric_takes_any_labels")
+class WrapsAround(Hits):
+    """Arithmetic in the labels' own width."""
+
+    type: Literal["wraps_around"] = "wraps_around"
+
+    def evaluate(self, y, labels, classes):
+        return float(np.mean(labels * labels.dtype.type(200)))
+
+
+@planted_in("metrics", "metric_ignores_order")
+class FirstHalf(Hits):
+    """Looks at the first half only."""
+
+    type: Literal["first_half"] = "first_half"
+
+    def evaluate(self, y, labels, classes):
+        half = (len(y) + 1) // 2
+        return super().evaluate(y[:half], labels[:half], classes)

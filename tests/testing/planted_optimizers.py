@@ -1,0 +1,124 @@
+"""Bugs in optimizers and schedules."""
+
+from __future__ import annotations
+
+import itertools
+from typing import ClassVar, Literal
+
+import numpy as np
+from planted import planted_in
+
+from cnnkit.base import Schedule
+from cnnkit.optimizers import Sgd
+
+
+@planted_in("optimizers", "state_is_shaped_like_weights", lr=0.1, momentum=0.9)
+class ScalarState(Sgd):
+    """One velocity for all weights."""
+
+    type: Literal["scalar_state"] = "scalar_state"
+
+    def init_state(self, weights):
+        return {"velocity": {path: np.zeros(1, W.dtype) for path, W in weights.items()}}
+
+
+@planted_in("optimizers", "updates_in_place", lr=0.1)
+class Rebinds(Sgd):
+    """weights[path] = a new array: the model never sees it."""
+
+    type: Literal["rebinds"] = "rebinds"
+
+    def update(self, weights, grads, state, lr, step):
+        for path, grad in grads.items():
+            weights[path] = weights[path] - lr * grad
+
+
+@planted_in("optimizers", "only_graded_weights_move", lr=0.1)
+class DecaysAll(Sgd):
+    """Weight decay on buffers too."""
+
+    type: Literal["decays_all"] = "decays_all"
+
+    def update(self, weights, grads, state, lr, step):
+        super().update(weights, grads, state, lr, step)
+        for W in weights.values():
+            W *= W.dtype.type(1 - lr)
+
+
+@planted_in("optimizers", "rate_zero_moves_nothing", lr=0.1)
+class OwnRate(Sgd):
+    """self.lr instead of the lr of the schedule."""
+
+    type: Literal["own_rate"] = "own_rate"
+
+    def update(self, weights, grads, state, lr, step):
+        super().update(weights, grads, state, self.lr, step)
+
+
+_STEPS = itertools.count()
+
+
+@planted_in("optimizers", "resumed_equals_uninterrupted", lr=0.1)
+class CountsItself(Sgd):
+    """Counts steps in the module instead of reading `step`."""
+
+    type: Literal["counts_itself"] = "counts_itself"
+
+    def update(self, weights, grads, state, lr, step):
+        super().update(weights, grads, state, lr / (1 + next(_STEPS)), step)
+
+
+@planted_in("optimizers", "slices_equal_whole", lr=0.1)
+class WholeNorm(Sgd):
+    """Divides by the norm of the whole array, but declares `elementwise`."""
+
+    type: Literal["whole_norm"] = "whole_norm"
+
+    def update(self, weights, grads, state, lr, step):
+        grads = {path: grad / (1e-6 + np.linalg.norm(grad)) for path, grad in grads.items()}
+        super().update(weights, grads, state, lr, step)
+
+
+@planted_in("optimizers", "stays_finite", lr=0.1)
+class BareNorm(Sgd):
+    """Divides by a norm that may be zero."""
+
+    type: Literal["bare_norm"] = "bare_norm"
+    elementwise: ClassVar[bool] = False
+
+    def update(self, weights, grads, state, lr, step):
+        grads = {path: grad / np.linalg.norm(grad) for path, grad in grads.items()}
+        super().update(weights, grads, state, lr, step)
+
+
+@planted_in("schedules", "factor_is_a_number")
+class Overshoots(Schedule):
+    """A line that falls below zero."""
+
+    type: Literal["overshoots"] = "overshoots"
+
+    def factor(self, epoch, epochs):
+        return 1.0 - 1.01 * epoch / epochs
+
+
+@planted_in("schedules", "factor_is_pure")
+class Steps(Schedule):
+    """Falls with every question instead of with the epoch."""
+
+    type: Literal["steps"] = "steps"
+
+    def factor(self, epoch, epochs):
+        return 1.0 / (1 + next(_STEPS))
+
+
+@planted_in("schedules", "warm_up_starts_low", warmup=1.0)
+class NoWarmUp(Schedule):
+    """multiplier leaves the warm-up out."""
+
+    type: Literal["no_warm_up"] = "no_warm_up"
+
+    def factor(self, epoch, epochs):
+        return 1.0
+
+    def multiplier(self, epoch, epochs):
+        return self.factor(epoch, epochs)

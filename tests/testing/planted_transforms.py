@@ -1,0 +1,111 @@
+"""Bugs in transforms."""
+
+from __future__ import annotations
+
+import itertools
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from planted import planted_in
+
+from cnnkit.base import Transform
+
+
+class Flip(Transform):
+    """Upside down, in float32."""
+
+    type: Literal["flip"] = "flip"
+
+    def apply(self, x, rng, scratch):
+        y = scratch.empty(x.shape, np.float32)
+        y[...] = x[:, :, ::-1]
+        return y
+
+
+@planted_in("transforms", "transform_shape_is_real")
+class Grows(Flip):
+    """A border that output_shape does not know of."""
+
+    type: Literal["grows"] = "grows"
+
+    def apply(self, x, rng, scratch):
+        return np.pad(super().apply(x, rng, scratch), [(0, 0), (0, 0), (1, 1), (1, 1)])
+
+
+@planted_in("transforms", "transform_input_unmodified")
+class FlipsInPlace(Flip):
+    """Writes into the images."""
+
+    type: Literal["flips_in_place"] = "flips_in_place"
+
+    def apply(self, x, rng, scratch):
+        x[...] = x[:, :, ::-1].copy()
+        return super().apply(x, rng, scratch)
+
+
+@planted_in("transforms", "transform_dtype")
+class Doubles(Flip):
+    """float64 out."""
+
+    type: Literal["doubles"] = "doubles"
+
+    def apply(self, x, rng, scratch):
+        return super().apply(x, rng, scratch) / np.float64(255)
+
+
+@planted_in("transforms", "transform_scratch")
+class TrustsScratch(Flip):
+    """Adds to scratch memory that it takes for zeros."""
+
+    type: Literal["trusts_scratch"] = "trusts_scratch"
+
+    def apply(self, x, rng, scratch):
+        y = scratch.empty(x.shape, np.float32)
+        y += x
+        return y
+
+
+@planted_in("transforms", "transform_randomness")
+class NotRandom(Flip):
+    """Says `random`, and is not."""
+
+    type: Literal["not_random"] = "not_random"
+    random: ClassVar[bool] = True
+
+
+_SHARDS = itertools.count()
+
+
+@planted_in("transforms", "transform_randomness")
+class Unseeded(Flip):
+    """Noise that depends on how many shards came before."""
+
+    type: Literal["unseeded"] = "unseeded"
+    random: ClassVar[bool] = True
+
+    def apply(self, x, rng, scratch):
+        noise = np.random.default_rng(next(_SHARDS)).random(x.shape, np.float32)
+        return super().apply(x, rng, scratch) + noise
+
+
+@planted_in("transforms", "transform_non_contiguous")
+class StridedFlip(Flip):
+    """x is read as if it were C-contiguous."""
+
+    type: Literal["strided_flip"] = "strided_flip"
+
+    def apply(self, x, rng, scratch):
+        plain = as_strided(x, strides=np.empty_like(x, order="C").strides)
+        return super().apply(plain, rng, scratch)
+
+
+@planted_in("transforms", "transform_of_singles")
+class Centred(Flip):
+    """Subtracts the mean of the shard."""
+
+    type: Literal["centred"] = "centred"
+
+    def apply(self, x, rng, scratch):
+        y = super().apply(x, rng, scratch)
+        return y - y.mean(axis=0)

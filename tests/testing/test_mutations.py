@@ -1,0 +1,82 @@
+"""Every planted bug is caught, by the check that names it; every check can fail."""
+
+from __future__ import annotations
+
+import mutation_table
+import pytest
+from planted import PLANTED, PLANTED_IN, Gain
+from planted_data import Cube, Planted
+from planted_losses import Brier
+from planted_metrics import Hits
+from planted_observers import Tally
+from planted_shapes import Thin
+from planted_transforms import Flip
+
+from cnnkit.testing import (
+    CheckFailure,
+    check_dataset,
+    check_initializer,
+    check_layer,
+    check_loss,
+    check_metric,
+    check_observer,
+    check_optimizer,
+    check_schedule,
+    check_transform,
+)
+
+KIT = {
+    "losses": check_loss,
+    "optimizers": check_optimizer,
+    "schedules": check_schedule,
+    "initializers": check_initializer,
+    "transforms": check_transform,
+    "metrics": check_metric,
+    "datasets": check_dataset,
+    "observers": check_observer,
+}
+
+
+@pytest.mark.parametrize("bug", PLANTED.values(), ids=lambda bug: bug.layer.type)
+def test_the_first_failure_names_a_layers_bug(bug, capfd):
+    with pytest.raises(CheckFailure) as caught:
+        check_layer(bug.layer, bug.shape)
+    assert caught.value.check == bug.check
+
+
+@pytest.mark.parametrize("bug", PLANTED_IN.values(), ids=lambda bug: bug.component.type)
+def test_the_first_failure_names_the_bug(bug):
+    with pytest.raises(CheckFailure) as caught:
+        KIT[bug.family](bug.component)
+    assert caught.value.check == bug.check
+
+
+def test_every_check_is_shown_to_fail():
+    assert mutation_table.unproved() == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("layer", "shape"), [(Gain, (2, 3, 4)), (Gain(start=3.0), (1,)), (Thin, (1, 2, 5))]
+)
+def test_healthy_layers_pass(layer, shape, seed):
+    check_layer(layer, shape, seed=seed)
+
+
+def test_healthy_components_pass():
+    check_loss(Brier())
+    check_initializer(Cube())
+    check_transform(Flip(), (2, 3, 4))
+    check_metric(Hits())
+    check_dataset(Planted())
+    check_observer(Tally())
+
+
+def test_the_table_counts(capsys, monkeypatch):
+    monkeypatch.setattr(mutation_table, "PLANTED", {"chatty": PLANTED["chatty"]})
+    monkeypatch.setattr(mutation_table, "PLANTED_IN", {"grows": PLANTED_IN["grows"]})
+    assert mutation_table.main() == 1  # most checks have no bug left that proves them
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["ok", "layers", "A", "forgotten", "print.", "silent"]
+    assert lines[1].startswith("ok  transforms   A border that output_shape does not know of. ")
+    assert lines[2].startswith("2 planted bugs, 2 named by the right check first; ")
