@@ -1,0 +1,45 @@
+"""The verb `cnnkit bench`; heavy imports wait until it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def bench(
+    spec: Path,
+    /,
+    *,
+    against: str = "",
+    batch: str = "1,32,128",
+    large: int = 1024,
+    threads: str = "",
+    repeats: int = 7,
+    steps: int | None = None,
+    set: tuple[str, ...] = (),
+    data_dir: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Time the network of a spec in cnnkit and in other libraries, side by side.
+
+    Training (forward, backward, update with the spec's optimizer) at each batch size, inference
+    at these and a large one. Libraries that are not installed are named, with how to get them.
+
+    Args:
+        spec: a TOML file.
+        against: peers, separated by commas: torch, torch-compile, torch-channels-last,
+            keras-tensorflow, keras-jax, onnxruntime, loops; without it, all.
+        batch: batch sizes, separated by commas.
+        large: one more batch size, for inference only; 0 for none.
+        threads: thread counts to try with every peer, separated by commas; without it, 1 and all
+            cores.
+        repeats: rounds; figures are medians over them.
+        steps: steps per turn; without it, as many as take a quarter of a second.
+        set: KEY=VALUE laid over the spec, such as optimizer.momentum=0; may be repeated.
+        data_dir: folder of downloaded datasets; by default CNNKIT_DATA_DIR.
+        json: print one JSON document.
+    """
+    from cnnkit_bench.request import Request
+    from cnnkit_bench.run import run
+
+    request = Request.parse(against, batch, large, threads, repeats, steps)
+    run(request, spec, list(set), data_dir, as_json=json)

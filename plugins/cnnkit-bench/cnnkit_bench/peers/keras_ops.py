@@ -1,0 +1,90 @@
+"""The operations as Keras layers, on tensors (N, H, W, C): TensorFlow's processors need that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from cnnkit.arrays import Array
+
+from cnnkit_bench.errors import CannotExpressError
+from cnnkit_bench.network import Op, walk
+
+
+class KerasOps:
+    """Each method calls a Keras layer; `fill` then puts the initial weights into the layers."""
+
+    def __init__(self, weights: dict[str, Array]) -> None:
+        self._weights = weights
+        self._made: dict[str, tuple[Any, list[Array]]] = {}
+
+    def fill(self) -> None:
+        """Set the weights of every layer made so far."""
+        for layer, weights in self._made.values():
+            layer.set_weights(weights)
+
+    def _layer(self, op: Op, make: Any, W: Array) -> Any:
+        """Return the layer of this name, so that two models made by one table share it."""
+        if op.name not in self._made:
+            bias = [self._weights[f"{op.name}/b"]] if op.options["bias"] else []
+            self._made[op.name] = (make(), [W, *bias])
+        return self._made[op.name][0]
+
+    def conv(self, x: Any, op: Op) -> Any:
+        o = op.options
+        if max(o["stride"]) > 1 and max(o["dilation"]) > 1:
+            raise CannotExpressError(f"layer {op.name} (stride and dilation at once)")
+        padding, x = _padding(x, op)
+        layer = self._layer(op, lambda: keras.layers.Conv2D(
+            o["filters"], tuple(o["kernel"]), tuple(o["stride"]), padding,
+            dilation_rate=tuple(o["dilation"]), groups=o["groups"], use_bias=o["bias"],
+        ), self._weights[f"{op.name}/W"].transpose(2, 3, 1, 0))  # fmt: skip
+        return layer(x)
+
+    def relu(self, x: Any, op: Op) -> Any:
+        return keras.layers.ReLU()(x)
+
+    def max_pool(self, x: Any, op: Op) -> Any:
+        return keras.layers.MaxPooling2D(tuple(op.options["size"]), tuple(op.options["stride"]))(x)
+
+    def min_pool(self, x: Any, op: Op) -> Any:
+        return keras.ops.negative(self.max_pool(keras.ops.negative(x), op))
+
+    def mean_pool(self, x: Any, op: Op) -> Any:
+        size, stride = tuple(op.options["size"]), tuple(op.options["stride"])
+        return keras.layers.AveragePooling2D(size, stride)(x)
+
+    def dense(self, x: Any, op: Op) -> Any:
+        """Flatten channels-last; the rows of W are put in that order once, not the images."""
+        W = self._weights[f"{op.name}/W"]
+        if len(op.shape) == 3:
+            W = W.reshape(*op.shape, -1).transpose(1, 2, 0, 3).reshape(W.shape)
+        layer = self._layer(
+            op, lambda: keras.layers.Dense(op.options["units"], use_bias=op.options["bias"]), W
+        )
+        return layer(x if len(op.shape) == 1 else keras.layers.Flatten()(x))
+
+    def flatten(self, x: Any, op: Op) -> Any:
+        if len(op.shape) == 3:
+            x = keras.layers.Permute((3, 1, 2))(x)
+        return keras.layers.Flatten()(x)
+
+    def softmax(self, x: Any, op: Op) -> Any:
+        return keras.layers.Softmax()(x)
+
+    def sigmoid(self, x: Any, op: Op) -> Any:
+        return keras.layers.Activation("sigmoid")(x)
+
+    def residual(self, x: Any, op: Op) -> Any:
+        return keras.layers.Add()([walk(self, op.body, x), walk(self, op.shortcut, x)])
+
+
+def _padding(x: Any, op: Op) -> tuple[str, Any]:
+    """Return Keras's word for the padding, or "valid" and `x` padded by a layer of its own."""
+    sides, o = [tuple(side) for side in op.options["padding"]], op.options
+    if not any(map(any, sides)):
+        return "valid", x
+    spans = [d * (k - 1) for d, k in zip(o["dilation"], o["kernel"], strict=True)]
+    if max(o["stride"]) == 1 and sides == [(s // 2, s - s // 2) for s in spans]:
+        return "same", x
+    return "valid", keras.layers.ZeroPadding2D(tuple(sides))(x)

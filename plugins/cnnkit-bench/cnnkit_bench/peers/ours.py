@@ -1,0 +1,80 @@
+"""cnnkit itself, by the road that `cnnkit run` and `Model.predict` take."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version
+
+import numpy as np
+from cnnkit import load_spec
+from cnnkit.arrays import Array, replace_leaves
+from cnnkit.base import Dataset, Split
+from cnnkit.engine.trainer import Trainer
+from cnnkit.model import Model
+from cnnkit.pool import Pool
+from cnnkit.spec.runspec import RunSpec
+
+from cnnkit_bench.case import Case
+from cnnkit_bench.peers.base import Peer
+
+
+class Cnnkit(Peer):
+    """Trains by epochs of `Trainer.fit`, predicts by `Model.predict`.
+
+    Images come as the dataset has them, so their conversion to float32 and their gathering in the
+    spec's order are part of the time.
+    """
+
+    def __init__(self, case: Case, threads: int) -> None:
+        super().__init__(case, threads)
+        self._pool = Pool(threads)
+
+    def version(self) -> str:
+        return f"cnnkit {version('cnnkit')}, numpy {np.__version__}"
+
+    def start(self, lr: float) -> None:
+        spec = load_spec(self.case.spec, [
+            *self.case.overrides,
+            f"train.batch={self.batch}",
+            f"optimizer.lr={lr!r}",
+            "optimizer.schedule=constant",
+        ])  # fmt: skip
+        self._model = Model.build(
+            spec.model.layers,
+            self.case.shape,
+            seed=spec.seed,
+            dtype=spec.model.dtype,
+            transforms=self._dataset(spec).transforms,
+        )
+        copies = {path: w.copy() for path, w in self.case.weights.items()}
+        replace_leaves(self._model.weights, copies)
+        if self.mode == "training":
+            self._trainer = Trainer(self._model, spec, self._pool)
+
+    def _dataset(self, spec: RunSpec) -> Dataset:
+        dataset = spec.data
+        while dataset.type != self.case.dataset and dataset.fallback:
+            dataset = dataset.fallback
+        return dataset
+
+    def step(self, rows: slice) -> None:
+        if self.mode == "inference":
+            self._model.predict(self.case.images[rows], pool=self._pool)
+        else:
+            self._epoch([rows])
+
+    def turn(self, steps: int) -> float:
+        """Time an epoch of `steps` batches, or `steps` predictions."""
+        if self.mode == "inference":
+            return super().turn(steps)
+        return self._epoch([self._rows() for _ in range(steps)])
+
+    def _epoch(self, portions: list[slice]) -> float:
+        images = np.concatenate([self.case.images[rows] for rows in portions])
+        labels = np.concatenate([self.case.labels[rows] for rows in portions])
+        started = time.perf_counter()
+        next(self._trainer.fit(Split(images, labels), None))
+        return time.perf_counter() - started
+
+    def outputs(self, count: int) -> Array:
+        return self._model.predict(self.case.images[:count], pool=self._pool)

@@ -1,0 +1,80 @@
+"""The verb, from the command line to its output, against the loops and against broken peers."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from cnnkit.cli import main
+
+from cnnkit_bench import peers
+from cnnkit_bench.peers import Kind
+
+QUICK = ["--batch", "1", "--large", "0", "--threads", "1", "--repeats", "2", "--steps", "2"]
+
+
+def test_json(write_spec, capsys):
+    assert main(["bench", str(write_spec()), "--against", "loops", *QUICK, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [(s["mode"], s["batch"]) for s in report["sections"]] == [
+        ("training", 1),
+        ("inference", 1),
+    ]
+    for section in report["sections"]:
+        ours, loops = section["rows"]
+        assert (ours["peer"], ours["threads"], ours["ratio_to_cnnkit"]) == ("cnnkit", 1, 1)
+        assert (loops["peer"], len(loops["rounds"])) == ("loops", 2)
+    macs = 4 * 64 * 9 + 4 * 16 * 12 + 12 * 10
+    training = 6 * macs - 2 * 4 * 64 * 9  # the images need no gradient
+    assert report["flop_per_image"] == {"training": training, "inference": 2 * macs}
+    assert report["sgemm_gflops"]["1"] > 0
+    assert report["versions"]["cnnkit"].startswith("cnnkit ")
+
+
+def test_tables_name_peers_that_take_no_part(write_spec, capsys, monkeypatch):
+    monkeypatch.setitem(peers.PEERS, "torch", Kind("pytorch:Torch", ("no_such_module",), "torch"))
+    spec = write_spec()
+    command = ["bench", str(spec), "--against", "loops,torch", "--batch", "2", *QUICK[2:]]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert "training, batch 2" in out
+    assert "not timed: loops: takes batches of 1 only" in out
+    assert "not installed: torch: pip install 'cnnkit-bench[torch]'" in out
+
+
+def test_a_layer_that_a_peer_cannot_express_is_named(write_spec, capsys):
+    spec = write_spec('{ type = "dropout", rate = 0.5 }, { type = "softmax", units = 10 }')
+    assert main(["bench", str(spec), "--against", "loops", *QUICK, "--json"]) == 0
+    rows = [s["rows"][1] for s in json.loads(capsys.readouterr().out)["sections"]]
+    assert [row["cannot"] for row in rows] == ["cannot express layer 0_dropout"] * 2
+
+
+def test_a_peer_that_dies_is_reported_with_its_last_words(write_spec, capsys, monkeypatch):
+    broken = Kind("no_such_file:Torch", ())
+    monkeypatch.setitem(peers.PEERS, "torch", broken)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert main(["bench", str(write_spec()), "--against", "loops", *QUICK]) == 2
+    assert capsys.readouterr().err == (
+        "error: cnnkit (1 thread): its process ended: without a word\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        (
+            "model.dtype=float64",
+            "error: bench compares float32 networks, and this one is float64\n"
+            "   = help: add --set model.dtype=float32\n",
+        ),
+    ],
+)
+def test_specs_that_peers_could_not_follow(write_spec, capsys, setting, text):
+    assert main(["bench", str(write_spec()), "--set", setting, *QUICK]) == 2
+    assert capsys.readouterr().err == text
+
+
+def test_usage_errors_end_with_2(write_spec, capsys):
+    assert main(["bench", str(write_spec()), "--against", "torhc"]) == 2
+    assert "did you mean 'torch'?" in capsys.readouterr().err
