@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import cnnkit
 from cnnkit import plugins
 from cnnkit.cli import main
 from cnnkit.hookspecs import FAMILIES
-from cnnkit.registry import CORE
+from cnnkit.registry import CORE, Plugin
 
 FOLDER = Path(__file__).parent
 SPECS = sorted(FOLDER.glob("*.toml"))
@@ -34,6 +35,7 @@ class Verdict:
     report: dict[str, Any]
 
 
+@cache
 def check(spec: Path) -> Verdict:
     """Check a spec of the corpus where only cnnkit itself is installed."""
     out, err = StringIO(), StringIO()
@@ -52,7 +54,7 @@ def arguments(spec: Path) -> list[str]:
 @contextmanager
 def alone() -> Iterator[None]:
     """Overlook the plugins that happen to be installed, and how wide the terminal is."""
-    found = [plugin for plugin in plugins.find_plugins() if plugin.distribution == CORE]
+    found = own()
     with patch.object(plugins, "find_plugins", lambda: iter(found)), patch.dict(os.environ):
         os.environ.pop("CNNKIT_PLUGINS", None)
         os.environ.pop("FORCE_COLOR", None)
@@ -61,10 +63,21 @@ def alone() -> Iterator[None]:
 
 def abridged(text: str) -> str:
     """Leave out of a text what changes with every type that cnnkit gets, and its version."""
-    with alone():
-        registry = plugins.load_plugins()
-    for family in FAMILIES:
-        types = ", ".join(registry.types(family))
+    for family, types in offered().items():
         for before in (f"installed {family}: ", "offers "):
             text = text.replace(f"{before}{types}\n", f"{before}(all {family})\n")
     return text.replace(f"cnnkit {cnnkit.__version__}", "cnnkit (version)")
+
+
+@cache
+def own() -> list[Plugin]:
+    """Return cnnkit's own families; read once, since they are looked up for every spec."""
+    return [plugin for plugin in plugins.find_plugins() if plugin.distribution == CORE]
+
+
+@cache
+def offered() -> dict[str, str]:
+    """Return the types of every family, as messages list them."""
+    with alone():
+        registry = plugins.load_plugins()
+    return {family: ", ".join(registry.types(family)) for family in FAMILIES}

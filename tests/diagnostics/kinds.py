@@ -1,0 +1,140 @@
+"""The kinds of mistakes that the corpus must show, and the specs that show each."""
+
+from __future__ import annotations
+
+KINDS: dict[str, tuple[str, str]] = {
+    "TOML: brackets and quotes": (
+        "not closed|comma is missing|not know",
+        "toml-brace-open toml-bracket-open toml-header-open toml-string-open toml-comma-missing "
+        "toml-smart-quotes",
+    ),
+    "TOML: keys and values": (
+        "value|expected",
+        "toml-value-missing toml-equals-missing toml-colon toml-string-bare toml-bool-capital "
+        "toml-none toml-leading-zero toml-comma-decimal toml-two-on-a-line",
+    ),
+    "TOML: characters": (
+        r"U\+|UTF-8",
+        "toml-control toml-nul toml-carriage-return toml-not-utf8 toml-bidi-in-comment "
+        "toml-bidi-in-string",
+    ),
+    "TOML: too much of it": ("more than|too deeply", "toml-number-huge toml-nested-deep"),
+    "byte order mark": ("byte order mark", "toml-bom"),
+    "duplicate keys": (
+        "is given twice",
+        "toml-key-twice toml-key-twice-inline toml-table-twice toml-table-after-value",
+    ),
+    "wrong sections": (
+        'section or option "',
+        "section-misspelt section-synonym section-unknown section-layers-outside "
+        "section-option-outside",
+    ),
+    "sections that are no tables": (
+        "must be a table",
+        "section-a-number section-a-string section-an-array",
+    ),
+    "sections left out": ("the spec has no", "section-missing section-name-missing toml-empty"),
+    "true for 1": ("got true", "kind-true-for-1 kind-true-for-float kind-side-true"),
+    '"3" for 3': (
+        "write 3|write 0.1",
+        "kind-string-for-number kind-string-for-float kind-side-a-string",
+    ),
+    "other wrong types": (
+        "must be",
+        "kind-float-for-whole kind-float-in-layer kind-array-for-number kind-table-for-number "
+        "kind-date-for-number kind-number-for-string kind-number-for-bool kind-string-for-bool",
+    ),
+    "wrong numbers of sides": ("height, width", "kind-one-side kind-three-sides"),
+    "range: negative": (
+        "got -",
+        "range-negative-decay range-negative-padding range-negative-side range-negative-size "
+        "range-only-negative range-seed-negative",
+    ),
+    "range: nan": ("got nan", "range-nan"),
+    "range: inf": ("got inf", "range-inf range-float-overflow"),
+    "range: 10**30": ("got 10{30}", "range-10-to-the-30"),
+    "range: zero and one": (
+        "must be [<>]",
+        "range-zero-filters range-memory range-rate-one range-momentum range-rate-percent",
+    ),
+    "words of an enumeration": (
+        'must be "',
+        "word-bias word-dtype word-kind-of-pool word-shuffle word-shuffle-bool",
+    ),
+    "unknown option: of the spec": ('unknown section or option "sead"', "option-top"),
+    "unknown option: of a section": (
+        "unknown option",
+        "option-train option-optimizer option-loss option-learning-rate option-plugins",
+    ),
+    "unknown option: of a part of a section": (
+        "schedule: unknown option|transform 1|metric 1|fallback: ",
+        "option-schedule option-dotted option-transform option-metric option-fallback",
+    ),
+    "unknown option: of a layer": (
+        r"layer \d \(\w+\): unknown option",
+        "option-layer option-layer-keras option-layer-nothing-like option-of-shorthand-only",
+    ),
+    "unknown option: of a part of a layer": ("init: unknown option", "option-initializer"),
+    "unknown option: one container deep": (
+        "residual.* > .*unknown option",
+        "option-in-shortcut layer-tables-in-tables",
+    ),
+    "unknown option: two containers deep": (
+        "> .* > .*unknown option",
+        "option-two-containers-deep",
+    ),
+    "options left out": (
+        "(is|are) missing",
+        "option-missing option-missing-dataset option-missing-optimizer option-missing-shorthand "
+        "option-missing-two-containers-deep",
+    ),
+    "unknown types": (
+        "unknown .* type",
+        "type-dataset type-fallback type-initializer type-layer type-loss type-metric "
+        "type-optimizer type-schedule type-shorthand type-transform type-two-containers-deep",
+    ),
+    "types of other libraries": ("did you mean", "type-keras type-torch"),
+    "collapsed shapes": ("does not fit a 1x1 map", "shape-collapsed"),
+    "images where there are none": (
+        "needs images",
+        "shape-conv-after-dense shape-pool-after-flatten shape-input-flat",
+    ),
+    "kernel larger than the map": (
+        "does not fit",
+        "shape-kernel-too-large shape-kernel-too-tall shape-dilation shape-pool-too-large "
+        "shape-two-containers-deep",
+    ),
+    "groups that do not divide": ("groups", "shape-groups-channels shape-groups-filters"),
+    "residual bodies that change shape": (
+        "cannot add its body's output",
+        "shape-residual-body shape-residual-shortcut",
+    ),
+    "loss and head that do not fit": (
+        "does not give probabilities|gives",
+        "loss-no-probabilities loss-head-an-image loss-binary-of-ten loss-binary-with-softmax",
+    ),
+    "class count against the data": (
+        "with 10 classes|with 2 classes|does not have",
+        "loss-classes loss-classes-only loss-softmax-without-units loss-only-beyond-classes",
+    ),
+    "missing plugin": (
+        "not installed",
+        "plugin-missing plugin-missing-qualified plugin-require-missing",
+    ),
+    "memory beyond the limit": (
+        "the limit is",
+        "memory-batch memory-limit-of-the-spec memory-units",
+    ),
+    "--set: paths": (
+        "did you mean|expected",
+        "set-unknown-section set-unknown-option set-layer-option set-index-beyond set-index-a-word "
+        "set-no-equals set-no-key",
+    ),
+    "--set: values": ("--set", "set-bad-value set-out-of-range set-type set-shape"),
+    "several at once": (
+        r"(?s)error:.*error:",
+        "several-everywhere several-four several-in-one-layer several-twenty-five set-and-file",
+    ),
+    "more than are printed": ("and 5 more problems", "several-twenty-five"),
+}
+"""What the golden text of each says, as a pattern, and the names of the specs."""
