@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args, get_origin
 
+from cnnkit.base import Pair
 from cnnkit.registry import Registry
 from cnnkit.spec.findings import Finding
 from cnnkit.spec.guess import guess, suggested_word
-from cnnkit.spec.names import missing_type, unknown_option, unknown_type
+from cnnkit.spec.names import class_at, missing_type, unknown_option, unknown_type
 from cnnkit.spec.source import KeyPath
 from cnnkit.spec.tree import at, is_layer, place, real_path, table_of, toml_value
 
@@ -63,6 +64,7 @@ def explain(error: Mapping[str, Any], tree: Any, registry: Registry) -> Finding:
             inner = (*path, "type") if isinstance(at(tree, path), dict) else path
             return Finding(inner, place(tree, path) + error["ctx"]["text"])
     expected = _expected(error, path)
+    expected = _parts(tree, path, registry) if expected == _PAIR else expected
     return (
         _about_value(error, path, expected, tree) if expected else _in_own_words(error, path, tree)
     )
@@ -72,12 +74,19 @@ def _about_value(error: Mapping[str, Any], path: KeyPath, expected: str, tree: A
     got, kind = at(tree, path), error["type"]
     word, likely = suggested_word(error, got), guess(error, got)
     note = f'did you mean "{word}"?' if word else ""
-    if kind.startswith(("int_", "float_", "bool_")) and likely is not None:
+    is_plain = kind.startswith(("int_", "float_", "bool_")) or expected == _PAIR
+    if is_plain and likely is not None:
         note = f"write {toml_value(likely)}"
-    help_ = _HELP.get(kind, "") if is_layer(path) or kind == "list_type" else ""
-    return Finding(
-        path, f"{_subject(tree, path)} must {expected}, got {toml_value(got)}", note, help_
-    )
+    message = f"{_subject(tree, path)} must {expected}, got {toml_value(got)}"
+    return Finding(path, message, note, _help(kind, path))
+
+
+def _help(kind: str, path: KeyPath) -> str:
+    if path == ("model", "input"):
+        return "write it as [C, H, W]: channels, height, width"
+    if _EXPECTED.get(kind) == "be a table" and len(path) == 1:
+        return f"write [{path[0]}] on a line of its own, and the options below it"
+    return _HELP.get(kind, "") if is_layer(path) or kind == "list_type" else ""
 
 
 def _in_own_words(error: Mapping[str, Any], path: KeyPath, tree: Any) -> Finding:
@@ -105,6 +114,16 @@ def _expected(error: Mapping[str, Any], path: KeyPath) -> str:
     if "expected" in facts:
         facts["expected"] = facts["expected"].replace("'", '"')
     return _EXPECTED[kind].format_map({name: _number(value) for name, value in facts.items()})
+
+
+def _parts(tree: Any, path: KeyPath, registry: Registry) -> str:
+    """Return what an option with a fixed number of elements must be: not all are sides."""
+    table = table_of(tree, path)
+    cls, name = class_at(tree, table, registry), path[len(table) : len(table) + 1]
+    field = cls.model_fields.get(str(name[0])) if cls and name else None
+    kind = field.annotation if field else None
+    is_other = get_origin(kind) is tuple and kind != get_args(Pair)[0]
+    return f"be an array of {len(get_args(kind))} elements" if is_other else _PAIR
 
 
 def _number(value: Any) -> Any:

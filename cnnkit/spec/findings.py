@@ -23,9 +23,9 @@ class Finding:
 
 
 class FindingError(Exception):
-    """A finding that makes it pointless to read on."""
+    """A finding about a `--set` argument that cannot be laid over the spec."""
 
-    def __init__(self, finding: Finding, override: Override | None = None) -> None:
+    def __init__(self, finding: Finding, override: Override) -> None:
         super().__init__(finding.message)
         self.finding = finding
         self.override = override

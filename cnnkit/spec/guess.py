@@ -10,6 +10,7 @@ from typing import Any
 from cnnkit.spec.problems import did_you_mean
 
 _WORD = re.compile(r"""["']([\w-]+)["']""")
+_WHOLE = ("int_type", "int_from_float", "tuple_type")  # the last of [height, width]
 _SWITCHES = {"true": True, "yes": True, "on": True, 1: True,
              "false": False, "no": False, "off": False, 0: False}  # fmt: skip
 
@@ -24,10 +25,10 @@ def guess(error: Mapping[str, Any], got: Any) -> Any:
     if kind == "bool_type" and isinstance(got, str | int):
         return _SWITCHES.get(got.lower() if isinstance(got, str) else got)
     if isinstance(got, str):
-        return _number(kind, got) if kind in ("int_type", "float_type") else (
+        return _number(kind, got) if kind in (*_WHOLE, "float_type") else (
             suggested_word(error, got)
         )  # fmt: skip
-    if isinstance(got, float) and kind == "int_from_float" and got.is_integer():
+    if isinstance(got, float) and kind in _WHOLE and got.is_integer():
         return int(got)
     if kind == "list_type" and isinstance(got, dict):
         return [got]

@@ -14,7 +14,18 @@ from cnnkit.spec.findings import Finding
 from cnnkit.spec.missing import help_for_unknown_type
 from cnnkit.spec.problems import did_you_mean
 from cnnkit.spec.source import KeyPath
-from cnnkit.spec.tree import at, place, toml_value, type_at
+from cnnkit.spec.tree import at, is_layer, place, toml_value, type_at
+
+_FAMILY_OF = {
+    "data": "datasets",
+    "fallback": "datasets",
+    "loss": "losses",
+    "optimizer": "optimizers",
+    "schedule": "schedules",
+    "init": "initializers",
+    "bias_init": "initializers",
+}
+"""The families of options that are not called after theirs."""
 
 
 def unknown_option(tree: Any, path: KeyPath, registry: Registry) -> Finding:
@@ -46,7 +57,10 @@ def missing_type(tree: Any, path: KeyPath) -> Finding:
     if "type" in table:
         got = toml_value(table["type"])
         return Finding((*path, "type"), f"{place(tree, path)}type must be a string, got {got}")
-    help_ = 'add type = "..."; `cnnkit layers` lists the types, with --family those of other kinds'
+    step = next(str(step) for step in reversed(path) if isinstance(step, str))
+    family = "layers" if is_layer(path) else _FAMILY_OF.get(step, step)
+    verb = "cnnkit layers" + f" --family {family}" * (family in FAMILIES and family != "layers")
+    help_ = f'add type = "..."; `{verb}` lists the types'
     return Finding(path, f"{place(tree, path)}the type is missing", help=help_, at="key")
 
 

@@ -18,7 +18,7 @@ def parse_override(argument: str) -> Override:
     """Read `train.epochs=5`: the value is TOML, a bare word is a string.
 
     Raises:
-        FindingError: where there is no key or no `=`.
+        FindingError: where it cannot be read.
     """
     key, equals, text = argument.partition("=")
     if reverses := BIDI.search(argument):
@@ -29,8 +29,9 @@ def parse_override(argument: str) -> Override:
     if not equals or not all(parts):
         override = Override(argument, (), None)
         help_ = "write --set train.epochs=5, or --set model.layers.0.filters=8 for the first layer"
+        wrong = "a name is missing in its key" if equals and key.strip() else "expected KEY=VALUE"
         raise FindingError(
-            Finding((), f"cannot read {argument!r}: expected KEY=VALUE", help=help_), override
+            Finding((), f"cannot read {argument!r}: {wrong}", help=help_, at="key"), override
         )
     path = tuple(int(p) if re.fullmatch(r"\d{1,9}", p) else p for p in parts)
     return Override(argument, path, _value(text.strip()))
@@ -43,22 +44,36 @@ def _value(text: str) -> Any:
         return text
 
 
-def apply_overrides(tree: dict[str, Any], overrides: Sequence[Override]) -> None:
-    """Lay `overrides` over `tree` in place, in order; later ones win.
+def apply_overrides(
+    tree: dict[str, Any], arguments: Sequence[str]
+) -> tuple[tuple[Override, ...], list[FindingError]]:
+    """Lay `arguments` over `tree` in place, in order; later ones win.
 
-    Raises:
-        FindingError: where a path leads through something that is not a table or an array.
+    Returns:
+        What was laid over it, and why the others could not be: all of them, at once.
     """
-    for override in overrides:
-        node: Any = tree
-        for depth, step in enumerate(override.path[:-1]):
-            node = _descend(node, step, override, depth)
-        last = override.path[-1]
-        if isinstance(node, list):
-            _check_index(node, last, override, len(override.path) - 1)
-        elif not isinstance(node, dict):
-            raise _no_way(override, len(override.path) - 1, node)
-        node[last] = override.value
+    overrides, refused = [], []
+    for argument in arguments:
+        try:
+            override = parse_override(argument)
+            _apply(tree, override)
+        except FindingError as error:
+            refused.append(error)
+        else:
+            overrides.append(override)
+    return tuple(overrides), refused
+
+
+def _apply(tree: dict[str, Any], override: Override) -> None:
+    node: Any = tree
+    for depth, step in enumerate(override.path[:-1]):
+        node = _descend(node, step, override, depth)
+    last = override.path[-1]
+    if isinstance(node, list):
+        _check_index(node, last, override, len(override.path) - 1)
+    elif not isinstance(node, dict):
+        raise _no_way(override, len(override.path) - 1, node)
+    node[last] = override.value
 
 
 def _descend(node: Any, step: str | int, override: Override, depth: int) -> Any:
@@ -82,8 +97,8 @@ def _no_way(override: Override, depth: int, node: Any) -> FindingError:
     name, step = ".".join(map(str, override.path[:depth])) or "the spec", override.path[depth]
     target = ".".join(map(str, override.path))
     if isinstance(node, list):
-        entries = f"0 to {len(node) - 1}, the first one being 0" if node else "none"
-        reason, note = f"{name} is an array and has no {step!r}", f"expected {entries}"
+        reason, note = f"{name} is an array and has no {step!r}", f"expected 0 to {len(node) - 1}"
+        note = f"{note}, the first one being 0" if node else "the array is empty"
     else:
         reason, note = f"{name} is {toml_value(node)}, which holds no options", ""
     finding = Finding(override.path[: depth + 1], f"cannot set {target}: {reason}", note, at="key")

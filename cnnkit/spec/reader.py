@@ -15,13 +15,13 @@ from cnnkit.plugins import load_plugins
 from cnnkit.registry import Registry
 from cnnkit.spec.checks import check_classes, check_network, known_signature
 from cnnkit.spec.collect import collect
-from cnnkit.spec.findings import FindingError, in_argument, problem, report
-from cnnkit.spec.overrides import apply_overrides, parse_override
+from cnnkit.spec.findings import in_argument, problem, report
+from cnnkit.spec.overrides import apply_overrides
 from cnnkit.spec.problems import Problem
-from cnnkit.spec.render import render
+from cnnkit.spec.render import place, render
 from cnnkit.spec.requirements import check_requirements
 from cnnkit.spec.runspec import RunSpec
-from cnnkit.spec.source import Override, Source
+from cnnkit.spec.source import Source
 from cnnkit.spec.syntax import describe_bidi, describe_toml_error
 
 _MAX_BYTES = 2**20
@@ -76,7 +76,7 @@ def recheck(spec: RunSpec, dataset: Dataset, signature: Signature | None) -> Non
 
 
 def _failure(problems: Sequence[Problem]) -> SpecError:
-    return SpecError(render(problems), problems)
+    return SpecError(render(problems), sorted(problems, key=place))
 
 
 def _read(path: Path) -> Source:
@@ -98,12 +98,10 @@ def _parse(source: Source, arguments: Sequence[str]) -> tuple[dict[str, Any], So
         raise _failure([describe_toml_error(source.file, source.text, error)]) from None
     if reversed_text := describe_bidi(source.file, source.text):
         raise _failure([reversed_text])
-    overrides: tuple[Override, ...] = ()
-    try:
-        overrides = tuple(parse_override(argument) for argument in arguments)
-        apply_overrides(tree, overrides)
-    except FindingError as halt:
-        override = halt.override or Override("", (), None)
-        place = in_argument(halt.finding, override)
-        raise _failure([problem(halt.finding, source.file, place)]) from None
+    overrides, refused = apply_overrides(tree, arguments)
+    if refused:
+        raise _failure([
+            problem(error.finding, source.file, in_argument(error.finding, error.override))
+            for error in refused
+        ])  # fmt: skip
     return tree, Source(source.file, source.raw, overrides)

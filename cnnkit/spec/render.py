@@ -9,7 +9,7 @@ from unicodedata import category, combining, east_asian_width
 from cnnkit.spec.problems import Problem
 from cnnkit.spec.syntax import describe_toml_error
 
-__all__ = ["describe_toml_error", "render"]
+__all__ = ["describe_toml_error", "place", "render"]
 
 _COLUMNS = 100
 _CUT = "..."
@@ -17,14 +17,15 @@ _CUT = "..."
 
 def render(problems: Sequence[Problem], limit: int = 20) -> str:
     """Return the problems as text in the order of the files, `limit` of them at most."""
-    ordered = sorted(problems, key=_place)
+    ordered = sorted(problems, key=place)
     shown = [_render(problem) for problem in ordered[:limit]]
     if rest := len(ordered) - len(shown):
         shown.append(f"... and {rest} more problem{'s' if rest > 1 else ''}")
     return "\n\n".join(shown)
 
 
-def _place(problem: Problem) -> tuple[bool, str, int, int]:
+def place(problem: Problem) -> tuple[bool, str, int, int]:
+    """Return what problems are sorted by."""
     in_argument = problem.argument is not None  # arguments come after the files
     return in_argument, problem.argument or problem.file, problem.line or 0, problem.column or 0
 
@@ -33,10 +34,10 @@ def _render(problem: Problem) -> str:
     number = str(problem.line) if problem.line and problem.argument is None else ""
     position = f":{number}:{problem.column or 1}" if number else ""
     gutter = " " * max(len(number), 1)
-    place = problem.argument or (problem.file and problem.file + position)
+    where = problem.argument or (problem.file and problem.file + position)
     source, note = problem.source_line or problem.argument or "", problem.note
     lines = [f"error: {_visible(problem.message)}"]
-    lines += [f"{gutter}--> {_visible(place)}"] if place else []
+    lines += [f"{gutter}--> {_visible(where)}"] if where else []
     if problem.column and source.strip():
         room = _COLUMNS - len(gutter) - len(" | ")
         text, caret = _window(source, problem.column - 1, problem.width, room)

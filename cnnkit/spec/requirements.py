@@ -55,7 +55,9 @@ def _judge_version(index: int, wanted: Requirement, plugin: Plugin) -> Finding |
     if fits:
         return None
     help_ = f'pip install "{wanted.name}{wanted.specifier}"'
-    return _finding(index, f"{plugin.owner} is installed", _expected(wanted), help_)
+    return _finding(
+        index, f"{plugin.owner} is installed, not the version asked for", _expected(wanted), help_
+    )
 
 
 def _judge_health(index: int, plugins: list[Plugin]) -> Finding | None:

@@ -105,7 +105,9 @@ def _open_bracket(doc: str, pos: int, scanner: Scanner) -> _Finding | None:
         return None
     node = nodes[-1]
     header, key = _HEADER.match(doc, line_start), _KEY.match(doc, pos)
-    if not (pos == len(doc) or header or (key and (node.is_array or pos == line_start))):
+    goes_on = key and (node.is_array or pos == line_start)
+    next_table = not node.is_array and doc.startswith("{", pos)
+    if not (pos == len(doc) or header or goes_on or next_table):
         return None
     where = "" if pos == len(doc) else f" before line {doc.count(chr(10), 0, pos) + 1}"
     message = f"`{doc[node.value]}` is not closed{where}"

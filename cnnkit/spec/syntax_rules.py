@@ -37,6 +37,8 @@ RULES = [(said, re.compile(pattern), words) for said, pattern, *words in [
      "comments start with #"),
     ("Expected newline", r"""["'\w-]+(?=[ \t]*=)""", "two options on one line",
      "expected a new line before this", "give every option a line of its own"),
+    ("Expected newline", r",", "`{0}` after a complete line", "expected the end of the line",
+     "give every option a line of its own, without commas"),
     ("Expected newline", r"[^\s#]+", "`{0}` after a complete line",
      "expected the end of the line", "a string of several words needs quotes around it all"),
     ("Invalid (?:statement|initial)", r"", "a key is missing", "expected a key",

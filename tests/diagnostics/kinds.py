@@ -37,14 +37,17 @@ KINDS: dict[str, tuple[str, str]] = {
     "true for 1": ("got true", "kind-true-for-1 kind-true-for-float kind-side-true"),
     '"3" for 3': (
         "write 3|write 0.1",
-        "kind-string-for-number kind-string-for-float kind-side-a-string",
+        "kind-string-for-number kind-string-for-float kind-string-for-sides kind-side-a-string",
     ),
     "other wrong types": (
         "must be",
         "kind-float-for-whole kind-float-in-layer kind-array-for-number kind-table-for-number "
         "kind-date-for-number kind-number-for-string kind-number-for-bool kind-string-for-bool",
     ),
-    "wrong numbers of sides": ("height, width", "kind-one-side kind-three-sides"),
+    "wrong numbers of elements": (
+        "height, width|array of 2",
+        "kind-one-side kind-three-sides kind-two-numbers",
+    ),
     "range: negative": (
         "got -",
         "range-negative-decay range-negative-padding range-negative-side range-negative-size "

@@ -38,16 +38,20 @@ REFUSED = {
         'pip install "numpy"',
     ),
     "cnnkit-mine>=2,<3": (
-        "cnnkit-mine 1.5 is installed",
+        "cnnkit-mine 1.5 is installed, not the version asked for",
         "expected cnnkit-mine<3,>=2",
         'pip install "cnnkit-mine<3,>=2"',
     ),
     "Cnnkit.Mine==1.4": (
-        "cnnkit-mine 1.5 is installed",
+        "cnnkit-mine 1.5 is installed, not the version asked for",
         "expected Cnnkit.Mine==1.4",
         'pip install "Cnnkit.Mine==1.4"',
     ),
-    "cnnkit>=90": ("cnnkit 0.1.0 is installed", "expected cnnkit>=90", 'pip install "cnnkit>=90"'),
+    "cnnkit>=90": (
+        "cnnkit 0.1.0 is installed, not the version asked for",
+        "expected cnnkit>=90",
+        'pip install "cnnkit>=90"',
+    ),
     "cnnkit-broken": (
         "cnnkit-broken 0.3 failed to load: ZeroDivisionError: division by zero",
         "",
@@ -127,7 +131,7 @@ def test_a_plugin_left_out_by_choice(installed, write_spec, monkeypatch):
     monkeypatch.setenv("CNNKIT_PLUGINS", "")
     with pytest.raises(SpecError) as caught:
         cnnkit.load_spec(write_spec('"mine",', require("cnnkit-mine>=1")))
-    left_out, missing = caught.value.problems
+    missing, left_out = caught.value.problems
     assert missing.help == "provided by cnnkit-mine 1.5, which CNNKIT_PLUGINS leaves out"
     assert left_out.message == "[plugins]: cnnkit-mine 1.5 is left out by CNNKIT_PLUGINS"
     assert left_out.help == "add cnnkit-mine to it, or unset it"
