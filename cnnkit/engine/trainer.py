@@ -64,7 +64,7 @@ class Trainer:
         weights = flatten(model.weights)
         learning = learning_paths(self.plan, model, spec.registry)
         layout = small_first({path: w for path, w in weights.items() if path in learning})
-        self._update = Update(spec.optimizer, layout, weights, pool)
+        self._update = Update(spec.optimizer, layout, weights)
         replace_leaves(model.weights, self._update.weights)
         self._gradients = Gradients(self.plan, model.weights, layout, pool)
 

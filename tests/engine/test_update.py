@@ -10,7 +10,6 @@ import pytest
 from cnnkit.engine.flat import Layout, small_first
 from cnnkit.engine.update import Update
 from cnnkit.optimizers import Adam, Sgd
-from cnnkit.pool import Pool
 
 SHAPES = {"a/W": (300, 200), "a/b": (200,), "c/W": (3, 2, 5, 5), "d/W": (90, 110)}
 
@@ -66,23 +65,21 @@ def test_small_arrays_come_first_and_equal_ones_keep_their_order():
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize(
     "optimizer",
     [Sgd(lr=1), Sgd(lr=1, momentum=0.9, nesterov=True, weight_decay=0.1), Adam(), Plain()],
     ids=["sgd", "nesterov", "adam", "whole"],
 )
-def test_every_road_gives_what_the_optimizer_gives_alone(optimizer, count, threads):
+def test_every_road_gives_what_the_optimizer_gives_alone(optimizer, count):
     """Three steps, on summed gradients, array by array: to the last bit."""
     alone = draw()
     state = optimizer.init_state(alone)
     layout = small_first(alone)
-    with Pool(threads) as pool:
-        update = Update(optimizer, layout, draw(), pool)
-        for step in range(3):
-            gradients = Parts(layout, count, seed=step)
-            optimizer.update(alone, gradients.total, state, 0.1, step)
-            update(gradients.parts, gradients, 0.1, step)
+    update = Update(optimizer, layout, draw())
+    for step in range(3):
+        gradients = Parts(layout, count, seed=step)
+        optimizer.update(alone, gradients.total, state, 0.1, step)
+        update(gradients.parts, gradients, 0.1, step)
     for path, w in alone.items():
         assert np.array_equal(update.weights[path], w), path
         for slot, arrays in state.items():
@@ -91,13 +88,12 @@ def test_every_road_gives_what_the_optimizer_gives_alone(optimizer, count, threa
 
 def test_it_goes_on_from_a_given_state():
     optimizer, layout = Sgd(lr=1, momentum=0.5), small_first(draw())
-    with Pool(1) as pool:
-        one, gradients = Update(optimizer, layout, draw(), pool), Parts(layout, 1, 0)
-        one([{p: g.copy() for p, g in gradients.parts[0].items()}], gradients, 0.1, 0)
-        two = Update(optimizer, layout, one.weights, pool, one.state)
-        for update in (one, two):
-            again = Parts(layout, 1, 1)
-            update(again.parts, again, 0.1, 1)
+    one, gradients = Update(optimizer, layout, draw()), Parts(layout, 1, 0)
+    one([{p: g.copy() for p, g in gradients.parts[0].items()}], gradients, 0.1, 0)
+    two = Update(optimizer, layout, one.weights, one.state)
+    for update in (one, two):
+        again = Parts(layout, 1, 1)
+        update(again.parts, again, 0.1, 1)
     assert all(np.array_equal(one.weights[p], two.weights[p]) for p in SHAPES)
 
 
@@ -105,8 +101,7 @@ def test_initial_weights_are_copied_not_kept():
     weights = draw()
     before = {path: w.copy() for path, w in weights.items()}
     layout = small_first(weights)
-    with Pool(1) as pool:
-        update, gradients = Update(Sgd(lr=1), layout, weights, pool), Parts(layout, 1, 0)
-        update(gradients.parts, gradients, 0.1, 0)
+    update, gradients = Update(Sgd(lr=1), layout, weights), Parts(layout, 1, 0)
+    update(gradients.parts, gradients, 0.1, 0)
     assert all(np.array_equal(weights[p], before[p]) for p in SHAPES)
     assert not np.array_equal(update.weights["a/b"], before["a/b"])
