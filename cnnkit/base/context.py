@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 
 from cnnkit.arrays import FRESH, Scratch
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """One layer's view of the current shard.
+class Context(NamedTuple):
+    """One layer's view of the current shard. Immutable, and made for every layer of every shard:
+    a named tuple takes half the time of a frozen dataclass.
 
     Args:
         training: False in evaluation, where dropout and the like stand still.
