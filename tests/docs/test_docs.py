@@ -98,8 +98,15 @@ def test_the_plugin_shown_is_the_plugin_shipped() -> None:
     assert [line for line in missing if "dslope" not in line] == []
 
 
-def test_the_kit_block_passes() -> None:
-    pytest.importorskip("cnnkit_prelu")
+def test_the_entry_point_shown_is_the_one_shipped() -> None:
+    shown = next(block for block in _blocks("toml") if "entry-points" in block)
+    shipped = (ROOT / "plugins" / "cnnkit-prelu" / "pyproject.toml").read_text(encoding="utf-8")
+    points = tomli.loads(shown)["project"]["entry-points"]
+    assert points == tomli.loads(shipped)["project"]["entry-points"]
+
+
+def test_the_kit_block_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "plugins" / "cnnkit-prelu")  # installed or not
     exec(_blocks("python")[2], {"check_layer": check_layer})  # noqa: S102
 
 
