@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,3 +120,22 @@ def site(tmp_path, monkeypatch):
     for name in set(sys.modules) - before:
         if (path / f"{name.partition('.')[0]}.py").exists():
             del sys.modules[name]
+
+
+TOOLS = {"tombi": ["lint", "--offline"], "taplo": ["lint"]}
+
+
+@pytest.fixture(params=TOOLS)
+def lint(request, tmp_path):
+    """A linter that editors use: `lint(text)` says what is wrong by the schema beside it, or ""."""
+    binary = shutil.which(request.param)
+    if binary is None:
+        pytest.skip(f"{request.param} is not installed: pip install {request.param}")
+
+    def lint_(text: str) -> str:
+        (tmp_path / "a.toml").write_text(f"#:schema ./cnnkit.schema.json\n{text}")
+        command = [binary, *TOOLS[request.param], "a.toml"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        return (done.stdout + done.stderr or "refused") if done.returncode else ""
+
+    return lint_

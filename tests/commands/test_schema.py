@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -191,25 +189,6 @@ WRONG = {
 def test_jsonschema_refuses(schema, wrong):
     assert WRONG[wrong] in GOOD
     assert errors(schema, GOOD.replace(WRONG[wrong], wrong, 1)) != []
-
-
-TOOLS = {"tombi": ["lint", "--offline"], "taplo": ["lint"]}
-
-
-@pytest.fixture(params=TOOLS)
-def lint(request, tmp_path):
-    """A linter that editors use: `lint(text)` says what is wrong by the schema beside it, or ""."""
-    binary = shutil.which(request.param)
-    if binary is None:
-        pytest.skip(f"{request.param} is not installed: pip install {request.param}")
-
-    def lint_(text: str) -> str:
-        (tmp_path / "a.toml").write_text(f"#:schema ./cnnkit.schema.json\n{text}")
-        command = [binary, *TOOLS[request.param], "a.toml"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-        return (done.stdout + done.stderr or "refused") if done.returncode else ""
-
-    return lint_
 
 
 def test_editors_take_every_good_spec_and_refuse_every_wrong_one(call, installed, lint):
