@@ -14,7 +14,7 @@ from cnnkit.engine.flat import Layout
 from cnnkit.engine.plan import Plan
 from cnnkit.engine.segments import by_segment
 from cnnkit.engine.team import Team, can_fork, shared_vector
-from cnnkit.pool import Pool
+from cnnkit.pool import Pool, one_blas_thread
 
 
 class Gradients:
@@ -79,7 +79,8 @@ class Gradients:
             batch = batch_of(request[3 + count :], int(epoch), int(step))
             return np.array([self._alone(batch, int(s)) for s in request[3 : 3 + count]])
 
-        team = self._team = Team(workers, serve, 3 + shards + images)
+        with one_blas_thread():  # which the processes inherit
+            team = self._team = Team(workers, serve, 3 + shards + images)
         try:
             yield
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -73,21 +73,23 @@ class Trainer:
         """The optimizer's state by slot and path; changes in place with every step."""
         return self._update.state
 
-    def fit(self, train: Split, validation: Split | None) -> Iterator[Epoch]:
+    def fit(self, train: Split, validation: Split | None) -> Generator[Epoch, None, None]:
         """Train for the spec's epochs, and yield a record after each.
+
+        Worker processes live until the last one: close the generator where you stop before.
 
         Raises:
             TrainingError: where the loss stops being finite, with layer and step; or where a
                 plugin fails, with its distribution and version.
         """
-        for epoch in range(self._spec.train.epochs):
-            with one_blas_thread(), blaming_plugins(self._spec.registry, self._now):
-                with self._gradients.team(partial(self._batch, train), self._spec.train.batch):
+        with self._gradients.team(partial(self._batch, train), self._spec.train.batch):
+            for epoch in range(self._spec.train.epochs):
+                with one_blas_thread(), blaming_plugins(self._spec.registry, self._now):
                     started = time.perf_counter()
                     loss, lr = self._epoch(epoch, train)
                     seconds = time.perf_counter() - started
-                figures = self.evaluate(validation) if validation else None
-            yield Epoch(epoch + 1, loss, figures, seconds, len(train) / seconds, lr)
+                    figures = self.evaluate(validation) if validation else None
+                yield Epoch(epoch + 1, loss, figures, seconds, len(train) / seconds, lr)
 
     def _batch(self, train: Split, rows: Array, epoch: int, step: int) -> Batch:
         spec = self._spec.train

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Self
 
@@ -66,10 +66,11 @@ class Session:
             TrainingError: where the loss stops being finite.
             RunError: where something cannot be written.
         """
-        for epoch in self._trainer.fit(self.train, self.validation):
-            self._recorder.record(epoch)
-            self._observers.epoch(epoch)
-            yield epoch
+        with closing(self._trainer.fit(self.train, self.validation)) as epochs:
+            for epoch in epochs:
+                self._recorder.record(epoch)
+                self._observers.epoch(epoch)
+                yield epoch
 
     def finish(self) -> Run:
         """Judge the model on the test split, once, and write the summary."""

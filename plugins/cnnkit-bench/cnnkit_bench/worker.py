@@ -72,9 +72,7 @@ def _answer(peer: Peer, request: dict[str, Any]) -> dict[str, Any]:
         case "open":
             peer.open(**request)
         case "turn":
-            if request["warm"]:
-                peer.turn(request["warm"])
-            return {"seconds": peer.turn(request["steps"])}
+            return {"seconds": peer.turn(request["steps"], request["warm"])}
         case "outputs":
             np.save(request["file"], peer.outputs(request["count"]))
     return {}

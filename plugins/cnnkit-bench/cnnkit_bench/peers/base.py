@@ -63,8 +63,10 @@ class Peer(ABC):
     def outputs(self, count: int) -> Array:
         """Return the network's output for the first `count` images, (count, K)."""
 
-    def turn(self, steps: int) -> float:
-        """Run `steps` steps and return the seconds they took."""
+    def turn(self, steps: int, warm: int = 0) -> float:
+        """Run `steps` steps, after `warm` untimed ones, and return the seconds they took."""
+        for _ in range(warm):
+            self.step(self._rows())
         portions = [self._rows() for _ in range(steps)]
         started = time.perf_counter()
         for rows in portions:

@@ -38,6 +38,7 @@ class Cnnkit(Peer):
             f"train.batch={self.batch}",
             f"optimizer.lr={lr!r}",
             "optimizer.schedule=constant",
+            "train.epochs=2",  # one to warm up, one to time
         ])  # fmt: skip
         self._model = Model.build(
             spec.model.layers,
@@ -63,18 +64,27 @@ class Cnnkit(Peer):
         else:
             self._epoch([rows])
 
-    def turn(self, steps: int) -> float:
-        """Time an epoch of `steps` batches, or `steps` predictions."""
-        if self.mode == "inference":
-            return super().turn(steps)
-        return self._epoch([self._rows() for _ in range(steps)])
+    def turn(self, steps: int, warm: int = 0) -> float:
+        """Time an epoch of `steps` batches, or `steps` predictions.
 
-    def _epoch(self, portions: list[slice]) -> float:
+        A warm epoch is as long as the timed one: both are epochs of one `fit`, as in a run.
+        """
+        if self.mode == "inference":
+            return super().turn(steps, warm)
+        return self._epoch([self._rows() for _ in range(steps)], warm=bool(warm))
+
+    def _epoch(self, portions: list[slice], warm: bool = False) -> float:
         images = np.concatenate([self.case.images[rows] for rows in portions])
         labels = np.concatenate([self.case.labels[rows] for rows in portions])
         started = time.perf_counter()
-        next(self._trainer.fit(Split(images, labels), None))
-        return time.perf_counter() - started
+        epochs = self._trainer.fit(Split(images, labels), None)
+        if warm:
+            next(epochs)
+            started = time.perf_counter()
+        next(epochs)
+        seconds = time.perf_counter() - started
+        epochs.close()
+        return seconds
 
     def outputs(self, count: int) -> Array:
         return self._model.predict(self.case.images[:count], pool=self._pool)
