@@ -18,7 +18,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cnnkit import __version__
 from cnnkit.commands._console import News, Screen, silence
 from cnnkit.commands._help import Columns
-from cnnkit.commands._verbs import SUBVERBS, VERBS
+from cnnkit.commands._verbs import ABOUT, MORE, SUBVERBS, VERBS
 from cnnkit.errors import CnnkitError
 
 USAGE, BUG, INTERRUPTED, TERMINATED = 2, 101, 130, 143
@@ -54,8 +54,8 @@ def build_app() -> App:
     """Return the app with the built-in verbs."""
     app = App(
         name="cnnkit",
-        help="A convolutional network is a TOML file, and NumPy trains it.",
-        help_epilogue="Plugins may add verbs; `cnnkit plugins` lists them.",
+        help=ABOUT,
+        help_epilogue=MORE,
         version=__version__,
         console=Screen(),
         help_format="plaintext",

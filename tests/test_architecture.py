@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scaffold": {"errors"},
     "commands": {*LOOKUP, *SERVICES, "spec", "model", "engine", "runs", "scaffold"},
     "cli": {*LOOKUP, *SERVICES, "spec", "model", "engine", "runs", "commands"},
-    "__main__": {"cli"},
+    "__main__": {"cli", "commands"},
     "testing": {*LOOKUP, *SERVICES, "spec", "model", "engine"},
     "__init__": {"hookspecs", "spec", "model", "runs"},
 }

@@ -71,6 +71,18 @@ def test_help(arguments, capsys):
     assert err == ""
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], []])
+def test_the_command_prints_it_without_any_library(arguments):
+    code = (
+        "import sys; from cnnkit.__main__ import main; code = main(); "
+        "print(code, 'cyclopts' in sys.modules, 'rich' in sys.modules, file=sys.stderr)"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    assert (process.stdout, process.stderr) == (HELP, "0 False False\n")
+
+
 def test_version(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr() == (f"{cnnkit.__version__}\n", "")

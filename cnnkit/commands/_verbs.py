@@ -21,3 +21,17 @@ SUBVERBS = {
     "plugins": {"new": "Write a whole plugin to start from: module, tests, spec, README, CI."},
 }
 """Verbs under a verb: `cnnkit plugins new` is the function new in the module plugins_new, here."""
+
+ABOUT = "A convolutional network is a TOML file, and NumPy trains it."
+MORE = "Plugins may add verbs; `cnnkit plugins` lists them."
+
+
+def overview() -> str:
+    """Return what `cnnkit --help` prints."""
+    rows = {
+        **VERBS,
+        "--help, -h": "Display this message and exit.",
+        "--version": "Display application version.",
+    }
+    lines = "\n".join(f"  {name:10}  {help_}" for name, help_ in rows.items())
+    return f"Usage: cnnkit COMMAND\n\n{ABOUT}\n\nCommands:\n{lines}\n\n{MORE}\n"
