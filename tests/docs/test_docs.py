@@ -114,4 +114,6 @@ def test_every_verb_and_flag_named_exists() -> None:
     named = set(re.findall(r"`cnnkit (\w+)", README))
     from cnnkit.cli import VERBS
 
-    assert named <= set(VERBS) | {"run"}
+    bench = ROOT / "plugins" / "cnnkit-bench" / "cnnkit_bench" / "command.py"
+    assert "def bench(" in bench.read_text(encoding="utf-8")
+    assert named <= {*VERBS, "bench"}
