@@ -177,8 +177,9 @@ ERRORS = [
         Conv(filters=8, kernel=3, dilation=4),
         (6, 8, 8),
         "cannot cover its input: kernel 3 with dilation 4 does not fit an 8x8 map; "
-        f'expected dilation * (kernel - 1) + 1 <= 8 with padding "valid"; {FIT_HELP}',
-        "kernel",
+        'expected dilation * (kernel - 1) + 1 <= 8 with padding "valid"; use padding = "same", '
+        "a smaller kernel or dilation, or drop a pool before it",
+        "dilation",
     ),
     (
         Conv(filters=8, kernel=1, groups=4),

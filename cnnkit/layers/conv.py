@@ -87,9 +87,10 @@ class Conv(Layer):
         what = "kernel" if not dilated else "dilation * (kernel - 1) + 1"
         return ShapeError(
             f"cannot cover its input: kernel {kernel}{dilated} does not fit {sized(H, W, 'map')}",
-            option="kernel",
+            option="dilation" if dilated else "kernel",
             expected=f"{what} <= {most} with padding {padding}",
-            help='use padding = "same", a smaller kernel, or drop a pool before it',
+            help=f'use padding = "same", a smaller kernel{" or dilation" if dilated else ""}, '
+            "or drop a pool before it",
         )
 
     def init_weights(self, shape: Shape, rng: np.random.Generator) -> Weights:
