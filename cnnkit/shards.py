@@ -60,8 +60,10 @@ def run_shards(
     """Return the output of the model's named layers for all `images`, shard by shard on `pool`."""
     weights, transforms, dtype = model.weights, model.transforms, model.dtype
     layers = [layer for _, layer in steps]
+    if not len(images):
+        return np.empty((0, *chain_shapes(layers, model.input_shape, "layers")[-1]), dtype)
     shard = predict_shard(len(images), layers, model.input_shape, dtype.itemsize)
-    outputs: list[Array] = [np.empty(0)] * max(1, -(-len(images) // shard))
+    outputs: list[Array] = [np.empty(0)] * -(-len(images) // shard)
 
     def job(number: int, arena: Arena) -> None:
         arena.reset()

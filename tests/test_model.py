@@ -132,6 +132,12 @@ def test_prediction_equals_the_layers_one_image_at_a_time():
     np.testing.assert_allclose(y.sum(axis=1), 1, atol=1e-12)
 
 
+def test_no_images_give_no_rows():
+    model = build(dtype="float64")
+    y = model.predict(images()[:0])
+    assert (y.shape, y.dtype) == ((0, 5), np.float64)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_prediction_has_the_same_bits_for_any_number_of_threads_and_twice(dtype):
     model, pictures = build(dtype=dtype), images()

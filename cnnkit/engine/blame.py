@@ -10,6 +10,7 @@ from cnnkit.engine.plan import Plan
 from cnnkit.model import Model
 
 
+@np.errstate(all="ignore")  # values that are not finite are what it looks for
 def blame(plan: Plan, model: Model, batch: Batch, step: int) -> str:
     """Return a message that names the step and the first layer with a value that is not finite."""
     when = f"epoch {batch.key[1] + 1}, step {step + 1}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -93,6 +94,11 @@ class RunDirectory:
     def log(self, line: str) -> None:
         """Add a line to log.txt."""
         append_line(self.path / "log.txt", line)
+
+    def log_error(self, error: BaseException) -> None:
+        """Add what ended the run to log.txt, with its traceback; Ctrl-C and SIGTERM need none."""
+        if isinstance(error, Exception):
+            self.log("".join(traceback.format_exception(error)).rstrip())
 
     def checkpoint(self, kind: Kind) -> Path:
         """Return where to save a checkpoint."""

@@ -96,13 +96,14 @@ class Session:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         """Release threads and lock; where something was raised, say so in status.json."""
         with self._open:
             if error is not None:
                 status: Status = "failed" if isinstance(error, Exception) else "interrupted"
                 done, message = len(self._recorder.epochs), str(error) or type(error).__name__
                 self.directory.write_status(status, epoch=done, message=message)
+                self.directory.log_error(error)
                 self._observers.end({"status": status, "epochs": done, "message": message})
 
 
@@ -125,16 +126,12 @@ def train(
         DataError, SpecError, RunError: before training starts; nothing is lost.
         TrainingError: where the loss stops being finite.
     """
-    places = find_places(spec, Path(data_dir) if data_dir else None, _warn)
+    places = find_places(spec, Path(data_dir) if data_dir else None, warnings.warn)
     target = Path(out) if out else None
     with Session(spec, places, out=target, allow_fallback=allow_fallback) as session:
         for _ in session.epochs():
             continue
         return session.finish()
-
-
-def _warn(line: str) -> None:
-    warnings.warn(line, stacklevel=2)
 
 
 def _split(data: Data, dataset: Dataset, seed: int) -> tuple[Split, Split | None]:

@@ -114,7 +114,8 @@ class RunSpec(Section):
     ] = Field(default_factory=list)
     """Who is told what happens, such as `["csv"]`; what they do cannot change the run."""
     plugins: PluginsSpec = Field(default_factory=PluginsSpec)
-    """What must be installed for the spec to mean what it says."""
+    """What must be installed for the spec to mean what it says, such as
+    `require = ["cnnkit-prelu>=0.1"]`."""
 
     _source: Source = PrivateAttr(default_factory=Source)
     _registry: Registry = PrivateAttr(default_factory=Registry)

@@ -105,7 +105,8 @@ def _open_bracket(doc: str, pos: int, scanner: Scanner) -> _Finding | None:
         return None
     node = nodes[-1]
     header, key = _HEADER.match(doc, line_start), _KEY.match(doc, pos)
-    goes_on = key and (node.is_array or pos == line_start)
+    innermost = node is scanner.open[-1]  # else a table on this line lacks a comma
+    goes_on = key and innermost and (node.is_array or pos == line_start)
     next_table = not node.is_array and doc.startswith("{", pos)
     if not (pos == len(doc) or header or goes_on or next_table):
         return None

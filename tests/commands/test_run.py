@@ -113,13 +113,25 @@ def test_a_spec_that_is_wrong_writes_nothing(call, tiny, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"]
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy sees the overflow first
 def test_a_loss_that_is_not_finite_exits_with_1(call, tiny):
     arguments = ["--set", "optimizer.type=sgd", "--set", "optimizer.lr=1e30", "--out", "here"]
     outcome = call("run", "tiny.toml", *arguments)
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.splitlines()[-1].startswith("error: the loss is not finite at epoch 1, step")
     assert json.loads(Path("here/status.json").read_text())["status"] == "failed"
+    log = Path("here/log.txt").read_text()
+    assert log.startswith("Traceback (most recent call last):\n")
+    assert outcome.err.splitlines()[-1].removeprefix("error: ") in log
+
+
+def test_a_data_folder_that_is_not_there(call, tiny):
+    outcome = call("run", "tiny.toml", "--data-dir", "nope", "--out", "here")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        "error: there is no data folder nope\n"
+        "   = expected: a folder of downloaded datasets, which holds fashion-mnist, say\n"
+    )
+    assert not Path("here").exists()
 
 
 def test_metrics_of_the_spec_decide_what_is_shown(call, tiny):

@@ -6,7 +6,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "TOML: brackets and quotes": (
         "not closed|comma is missing|not know",
         "toml-brace-open toml-bracket-open toml-header-open toml-string-open toml-comma-missing "
-        "toml-smart-quotes",
+        "toml-smart-quotes "
+        "toml-comma-missing-in-table",
     ),
     "TOML: keys and values": (
         "value|expected",
