@@ -15,7 +15,7 @@ from cnnkit.scaffold import Names, make_plugin, write_plugin
 
 Family = Literal[
     "layer", "loss", "optimizer", "schedule", "initializer", "dataset", "transform", "metric",
-    "command",
+    "observer", "command",
 ]  # fmt: skip
 
 

@@ -21,6 +21,7 @@ FAMILIES = {
     "dataset": "A dataset",
     "transform": "A transform",
     "metric": "A metric",
+    "observer": "An observer",
     "command": "A verb",
 }
 """What a plugin may be made for; each has a folder of templates here."""
