@@ -7,14 +7,14 @@ from cnnkit.base import Layer
 from cnnkit.testing.check import Check, check
 from cnnkit.testing.compare import require_close
 from cnnkit.testing.probe import Probe, Step
-from cnnkit.testing.scratch import HostileScratch
+from cnnkit.testing.scratch import CLEAN, HostileScratch
 
 
 @check
 def scratch_is_not_assumed_clean(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """Scratch arrays hold anything at first, and temp arrays are soon overwritten."""
     probe = Probe(layer, shape, seed)
-    wanted = _step(probe, Scratch(), 40)
+    wanted = _step(probe, CLEAN, 40)
     hostile = HostileScratch()
     x, dy, ctx = probe.x(draw=40), probe.dy(draw=41), probe.context(scratch=hostile)
     y, back = probe.forward(x, probe.weights(), ctx)
@@ -34,7 +34,7 @@ def scratch_can_be_reused(layer: Layer, shape: Shape, seed: int = 0) -> None:
         arena.reset()
         what = "{name} of a later shard changes where scratch memory is reused"
         fix = "ask ctx.scratch for arrays in every call; keep none from the shard before"
-        _equal(_step(probe, Scratch(), draw), _step(probe, arena, draw), what, fix)
+        _equal(_step(probe, CLEAN, draw), _step(probe, arena, draw), what, fix)
 
 
 LAYER_SCRATCH_CHECKS: tuple[Check, ...] = (scratch_is_not_assumed_clean, scratch_can_be_reused)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cnnkit.arrays import FRESH, Array, Scratch, Shape, Weights, flatten, unflatten
+from cnnkit.arrays import Array, Scratch, Shape, Weights, flatten, unflatten
 from cnnkit.base import Backward, Context, Layer
 from cnnkit.testing.components import buffer_names
 from cnnkit.testing.failure import require
+from cnnkit.testing.scratch import CLEAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Probe:
         self,
         training: bool = True,
         shard: int = 0,
-        scratch: Scratch = FRESH,
+        scratch: Scratch = CLEAN,
         wants_dx: bool = True,
     ) -> Context:
         """Return the context of a shard."""

@@ -1,4 +1,4 @@
-"""HostileScratch: scratch memory that punishes assumptions."""
+"""Scratch memory for checks: clean where it is not what is checked, hostile where it is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnkit.arrays import Array, Scratch, Shape
+
+
+class CleanScratch(Scratch):
+    """Hands out zeros, so that what memory held before can't decide which check fails first."""
+
+    def empty(self, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
+        return np.zeros(shape, dtype)
+
+    def temp(self, slot: int, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
+        return np.zeros(shape, dtype)
+
+
+CLEAN = CleanScratch()
 
 
 class HostileScratch(Scratch):

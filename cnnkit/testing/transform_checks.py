@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cnnkit.arrays import FRESH, Arena, Array, Scratch, Shape
+from cnnkit.arrays import Arena, Array, Scratch, Shape
 from cnnkit.base import Transform
 from cnnkit.testing.check import Check, check
 from cnnkit.testing.compare import require_close, require_same
 from cnnkit.testing.failure import require
 from cnnkit.testing.manners import manner_checks
 from cnnkit.testing.option_checks import OPTION_CHECKS
-from cnnkit.testing.scratch import HostileScratch
+from cnnkit.testing.scratch import CLEAN, HostileScratch
 
 _N = 5
 
@@ -148,7 +148,7 @@ def _images(shape: Shape, seed: int, dtype: npt.DTypeLike) -> Array:
     return np.random.default_rng([seed, 1]).integers(0, 256, (_N, *shape)).astype(dtype)
 
 
-def _apply(transform: Transform, x: Array, seed: int, scratch: Scratch = FRESH) -> Array:
+def _apply(transform: Transform, x: Array, seed: int, scratch: Scratch = CLEAN) -> Array:
     rng = np.random.default_rng([seed, 2]) if transform.random else None
     return transform.apply(x, rng, scratch)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mutation_table
+import numpy as np
 import pytest
 from planted import PLANTED, PLANTED_IN, Gain
 from planted_data import Cube, Planted
@@ -12,6 +13,7 @@ from planted_observers import Tally
 from planted_shapes import Thin
 from planted_transforms import Flip
 
+from cnnkit.arrays import Scratch
 from cnnkit.testing import (
     CheckFailure,
     check_dataset,
@@ -49,6 +51,16 @@ def test_the_first_failure_names_the_bug(bug):
     with pytest.raises(CheckFailure) as caught:
         KIT[bug.family](bug.component)
     assert caught.value.check == bug.check
+
+
+def test_what_memory_held_before_does_not_change_the_name(monkeypatch):
+    def dirty(self, shape, dtype=np.float32):
+        return np.full(shape, 0x7FA00000, np.uint32).view(np.float32)  # NaN that warns when added
+
+    monkeypatch.setattr(Scratch, "empty", dirty)
+    with pytest.raises(CheckFailure) as caught:
+        check_transform(PLANTED_IN["trusts_scratch"].component)
+    assert caught.value.check == "transform_scratch"
 
 
 def test_every_check_is_shown_to_fail():
