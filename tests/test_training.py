@@ -578,15 +578,15 @@ def test_a_weight_that_diverged_is_blamed():
 
     spec = make_spec([Dense(units=4), Softmax(units=5)], batch=4)
     assert failure(spec, noise(12), spoil) == (
-        "the loss is not finite at epoch 1, step 1: weight 1_softmax/0_dense/b has diverged; "
-        f"{ADVICE}"
+        "the loss is not finite at epoch 1, step 1: weight 1_softmax/0_dense/b of "
+        f"layer 2 (softmax) has diverged; {ADVICE}"
     )
 
 
 def test_a_layer_that_overflows_is_blamed():
     spec = make_spec([Dense(units=4), Spoil(), Relu(), Softmax(units=5)], batch=4)
     assert failure(spec, noise(12)) == (
-        "the loss is not finite at epoch 1, step 1: layer 1_spoil is the first to give values "
+        "the loss is not finite at epoch 1, step 1: layer 2 (spoil) is the first to give values "
         f"that are not finite; {ADVICE}"
     )
 

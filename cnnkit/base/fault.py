@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cnnkit.base.place import spoken
 from cnnkit.errors import CnnkitError
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ class LayerFault(Exception):  # noqa: N818  # a bug of the layer's, not an error
     """
 
     def __init__(self, path: str, layer: Layer, phase: str, cause: Exception) -> None:
-        super().__init__(
-            f"layer {path} ({layer.type}) raised {type(cause).__name__} in {phase}: {cause}"
-        )
+        super().__init__(f"{spoken(path)} raised {type(cause).__name__} in {phase}: {cause}")
         self.path, self.layer, self.phase, self.cause = path, layer, phase, cause
 
 

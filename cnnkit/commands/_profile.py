@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cnnkit.base import Signature
+from cnnkit.base.place import place_of
 from cnnkit.commands._console import table
 from cnnkit.engine.batch import shard_size
 from cnnkit.engine.plan import make_plan
@@ -26,17 +27,17 @@ def timings(spec: RunSpec, shape: tuple[int, ...], signature: Signature | None) 
 
 def profile_table(rows: Sequence[Timing]) -> Any:
     """Return the table, with totals."""
-    made = table("layer", *_FIGURES, right=_FIGURES)
+    made = table("layer", "type", *_FIGURES, right=_FIGURES)
     total = sum(row.forward + row.backward for row in rows)
     for row in rows:
         made.add_row(
-            row.path, _us(row.forward), _us(row.backward),
+            *place_of(row.path), _us(row.forward), _us(row.backward),
             f"{(row.forward + row.backward) / total:.0%}",
             _rate(row.forward_flops, row.forward), _rate(row.backward_flops, row.backward),
         )  # fmt: skip
     forward, backward = sum(r.forward for r in rows), sum(r.backward for r in rows)
     flops = [sum(getattr(r, f"{turn}_flops") for r in rows) for turn in ("forward", "backward")]
-    totals = ("total", _us(forward), _us(backward), "",
+    totals = ("total", "", _us(forward), _us(backward), "",
               _rate(flops[0], forward), _rate(flops[1], backward))  # fmt: skip
     made.show_footer = True
     for column, text in zip(made.columns, totals, strict=True):
@@ -49,8 +50,8 @@ def profile_remark(spec: RunSpec) -> str:
     return (
         f"\nMedian times per image of a training step on one thread, {spec.model.dtype}, "
         f"{shard_size(spec.train.batch)} images at a time as for a batch of {spec.train.batch}; "
-        "the optimizer and the images' conversion are not in it. GFLOP/s counts 2 per "
-        "multiply-accumulate."
+        "the optimizer and the images' conversion are not in it. Layers stand in the order in "
+        "which they run. GFLOP/s counts 2 per multiply-accumulate."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnnkit.arrays import FRESH, flatten
+from cnnkit.base.place import spoken
 from cnnkit.engine.batch import Batch
 from cnnkit.engine.plan import Plan
 from cnnkit.model import Model
@@ -17,7 +18,10 @@ def blame(plan: Plan, model: Model, batch: Batch, step: int) -> str:
     advice = "lower the learning rate, or add a warm-up to its schedule"
     for path, weight in flatten(model.weights).items():
         if not np.isfinite(weight).all():
-            return f"the loss is not finite at {when}: weight {path} has diverged; {advice}"
+            owner = spoken(path.partition("/")[0])
+            return (
+                f"the loss is not finite at {when}: weight {path} of {owner} has diverged; {advice}"
+            )
     for shard in range(len(batch)):
         x = batch.input(shard, FRESH)
         if not np.isfinite(x).all():
@@ -28,7 +32,7 @@ def blame(plan: Plan, model: Model, batch: Batch, step: int) -> str:
                 x, _ = layer.forward(x, model.weights.get(name, {}), ctx)
                 if not np.isfinite(x).all():
                     return (
-                        f"the loss is not finite at {when}: layer {name} is the first to give "
-                        f"values that are not finite; {advice}"
+                        f"the loss is not finite at {when}: {spoken(name)} is the first to "
+                        f"give values that are not finite; {advice}"
                     )
     return f"the loss is not finite at {when}, though every layer's output is; {advice}"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from cnnkit.base import Layer, LayerFault
+from cnnkit.base.place import place_of
 from cnnkit.errors import CnnkitError, TrainingError
 from cnnkit.registry import Plugin, Registry
 
@@ -56,10 +57,10 @@ def name_fault(error: Exception, registry: Registry, when: str) -> TrainingError
 
 
 def describe(path: str, layer: Layer, registry: Registry) -> str:
-    """Return "layer 3_prelu (prelu of cnnkit-prelu 0.1.0)"."""
+    """Return "layer 4 (prelu of cnnkit-prelu 0.1.0)" for path 3_prelu."""
     entry = registry.entry_of(type(layer))
     owner = entry.owner if entry else f"module {type(layer).__module__}"
-    return f"layer {path} ({layer.type} of {owner})"
+    return f"layer {place_of(path)[0]} ({layer.type} of {owner})"
 
 
 def is_foreign(layer: Layer, registry: Registry) -> bool:

@@ -43,10 +43,12 @@ def test_the_table(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     assert main(["show", TINY, "--profile"]) == 0
     out = capsys.readouterr().out
-    names = [line.split()[0] for line in out.splitlines() if line and "─" not in line]
-    assert names[:8] == [
-        "layer", "0_conv", "2_pool", "1_relu", "3_dense", "4_relu", "5_softmax", "loss",
+    rows = [line.split()[:2] for line in out.splitlines() if line and "─" not in line]
+    assert rows[:7] == [
+        ["layer", "type"], ["1", "conv"], ["3", "pool"], ["2", "relu"], ["4", "dense"],
+        ["5", "relu"], ["6", "softmax"],
     ]  # fmt: skip
+    assert rows[7][0] == "loss"
     assert "16 images at a time as for a batch of 32" in " ".join(out.split())
 
 

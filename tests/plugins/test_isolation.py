@@ -182,7 +182,7 @@ AT_LOAD = [
 ]
 """Those that loading finds."""
 
-NAMED = "layer 1_bad (bad of cnnkit-bad 1.0)"
+NAMED = "layer 2 (bad of cnnkit-bad 1.0)"
 LAYERS_FAULT = "This is a fault of the layer, not of the spec"
 PLUGINS_FAULT = "This is a fault of the plugin, not of the spec"
 
@@ -277,7 +277,7 @@ AT_TRAINING = [
             "        if ctx.key[1:3] == (1, 5): raise RuntimeError('overheated')\n"
             "        return x, lambda dy: (dy, {})\n"
         ),
-        training="the forward pass of layer 1_residual/0_bad (bad of cnnkit-bad 1.0) raised "
+        training="the forward pass of layer 2.1 (bad of cnnkit-bad 1.0) raised "
         f"RuntimeError at step 15: overheated. {PLUGINS_FAULT}",
         layer='{ type = "residual", body = ["bad"] },',
     ),

@@ -14,7 +14,7 @@ class NoPartError(Exception):
 
 
 class CannotExpressError(NoPartError):
-    """A peer without an equal of `what`: "layer 3_batchnorm", "loss hinge after dense"."""
+    """A peer without an equal of `what`: "layer 4 (batchnorm)", "loss hinge after dense"."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"cannot express {what}")

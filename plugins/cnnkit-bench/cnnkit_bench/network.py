@@ -8,6 +8,7 @@ from typing import Any
 
 from cnnkit.arrays import Shape
 from cnnkit.base import Layer, chain_shapes
+from cnnkit.base.place import spoken
 from cnnkit.layers.conv import Conv
 from cnnkit.layers.dense import Dense
 from cnnkit.layers.dropout import Dropout
@@ -122,6 +123,6 @@ def walk(table: object, ops: Sequence[Op], x: Any) -> Any:
     for op in ops:
         method = getattr(table, op.type, None)
         if method is None:
-            raise CannotExpressError(f"layer {op.name}")
+            raise CannotExpressError(spoken(op.name))
         x = method(x, op)
     return x

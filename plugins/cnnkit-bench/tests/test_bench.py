@@ -47,7 +47,7 @@ def test_a_layer_that_a_peer_cannot_express_is_named(write_spec, capsys):
     spec = write_spec('{ type = "dropout", rate = 0.5 }, { type = "softmax", units = 10 }')
     assert main(["bench", str(spec), "--against", "loops", *QUICK, "--json"]) == 0
     rows = [s["rows"][1] for s in json.loads(capsys.readouterr().out)["sections"]]
-    assert [row["cannot"] for row in rows] == ["cannot express layer 0_dropout"] * 2
+    assert [row["cannot"] for row in rows] == ["cannot express layer 1 (dropout)"] * 2
 
 
 def test_a_peer_that_dies_is_reported_with_its_last_words(write_spec, capsys, monkeypatch):

@@ -43,8 +43,8 @@ def test_a_way_through_json_changes_nothing_a_peer_reads():
 @pytest.mark.parametrize(
     ("layer", "name"),
     [
-        (Dropout(rate=0.5), "0_dropout"),
-        (Residual(body=[Sigmoid(), Dropout()]), "0_residual/1_dropout"),
+        (Dropout(rate=0.5), "1 (dropout)"),
+        (Residual(body=[Sigmoid(), Dropout()]), "1.2 (dropout)"),
     ],
 )  # fmt: skip
 def test_a_layer_without_an_equal_is_named(layer, name):

@@ -63,7 +63,7 @@ def test_agrees(peer, write_spec, capsys):
     assert not any(row.keys() & {"mismatch"} for row in groups.values()), groups
     untied = bench(write_spec(UNTIED), peer, capsys)
     if peer.startswith("keras"):
-        assert untied["inference 1"]["cannot"] == "cannot express layer 0_conv"
+        assert untied["inference 1"]["cannot"] == "cannot express layer 1 (conv)"
     else:
         assert timed(untied) == expected, untied
 

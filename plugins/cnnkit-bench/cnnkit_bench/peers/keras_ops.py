@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 from cnnkit.arrays import Array
+from cnnkit.base.place import spoken
 
 from cnnkit_bench.errors import CannotExpressError
 from cnnkit_bench.network import Op, walk
@@ -33,7 +34,7 @@ class KerasOps:
     def conv(self, x: Any, op: Op) -> Any:
         o = op.options
         if max(o["stride"]) > 1 and max(o["dilation"]) > 1:
-            raise CannotExpressError(f"layer {op.name} (stride and dilation at once)")
+            raise CannotExpressError(f"{spoken(op.name)} (stride and dilation at once)")
         padding, x = _padding(x, op)
         layer = self._layer(op, lambda: keras.layers.Conv2D(
             o["filters"], tuple(o["kernel"]), tuple(o["stride"]), padding,
