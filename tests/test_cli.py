@@ -185,7 +185,10 @@ def test_other_ways_to_end(raised, code, text, capfd, monkeypatch):
 )
 def test_signals_end_a_run_in_order(number, code, text, tmp_path):
     arguments = command("run", str(TINY), "--out", "run", *SLOW)
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(  # a job in a shell's background ignores SIGINT, and hands that down
+        arguments, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    ) as process:  # fmt: skip
         while not process.stderr.readline().startswith("epoch 2/"):
             assert process.poll() is None
         process.send_signal(number)
