@@ -110,13 +110,13 @@ def _report(error: BaseException) -> int:
             return USAGE
         case CnnkitError():
             text = str(error)
-            News().error(text if text.startswith("error:") else f"error: {text}")
+            _tell(error, text if text.startswith("error:") else f"error: {text}")
             return error.exit_code
         case KeyboardInterrupt():
-            News().error("error: interrupted")
+            _tell(error, "error: interrupted")
             return INTERRUPTED
         case Terminated():
-            News().error("error: terminated")
+            _tell(error, "error: terminated")
             return TERMINATED
         case SystemExit(code=int(code)):  # a plugin's verb may end this way
             return code
@@ -124,6 +124,11 @@ def _report(error: BaseException) -> int:
 
     News().error(describe_bug(error))
     return BUG
+
+
+def _tell(error: BaseException, text: str) -> None:
+    """Print an error, and what others have noted on its way: where a run stands, say."""
+    News().error("\n".join([text, *getattr(error, "__notes__", [])]))
 
 
 def _accept_any_text() -> None:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cnnkit.arrays import Array, Shape, Weights, flatten, unflatten
 from cnnkit.base import Layer, Transform
-from cnnkit.errors import DataError, RunError, SpecError
+from cnnkit.errors import RunError, SpecError
 from cnnkit.files import load_tensors, save_tensors
 from cnnkit.layers.sequential import Sequential
 from cnnkit.plugins import load_plugins
 from cnnkit.pool import Pool, one_blas_thread, shared_pool
 from cnnkit.registry import Registry
 from cnnkit.restored import check_suppliers, check_weights
-from cnnkit.shards import run_shards
+from cnnkit.shards import check_images, run_shards
 from cnnkit.spec.resolved import plain, suppliers
 from cnnkit.spec.runspec import ModelFacts
 from cnnkit.summary import Row, summarise
@@ -41,9 +42,9 @@ class Model:
     """
 
     layers: tuple[Layer, ...]
-    network: Sequential
+    network: Sequential = field(repr=False)
     input_shape: Shape
-    weights: Weights
+    weights: Weights = field(repr=False)
     transforms: tuple[Transform, ...] = ()
     classes: tuple[str, ...] = ()
 
@@ -86,7 +87,7 @@ class Model:
         size = self.dtype.itemsize
         return summarise(self.network, self.layers, self.input_shape, self.weights, size)
 
-    def predict(self, images: Array, *, pool: Pool | None = None) -> Array:
+    def predict(self, images: npt.ArrayLike, *, pool: Pool | None = None) -> Array:
         """Return the network's output, (N, K), in the model's dtype.
 
         Args:
@@ -94,18 +95,12 @@ class Model:
             pool: worker threads to use; by default one per core, kept for the next call.
 
         Raises:
-            DataError: where the images do not have the model's shape.
+            DataError: where the images are no numbers, or do not have the model's shape.
         """
-        shape = images.shape[1:]
-        for transform in self.transforms:
-            shape = transform.output_shape(shape)
-        if shape != self.input_shape:
-            raise DataError(
-                f"images are of shape {images.shape[1:]}, which the transforms make {shape}; "
-                f"the model takes {self.input_shape}"
-            )
+        x = np.asarray(images)
+        check_images(self, x)
         with shared_pool(pool) as workers, one_blas_thread():
-            return run_shards(self.network.steps, self, images, workers)
+            return run_shards(self.network.steps, self, x, workers)
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file, durably.

@@ -10,6 +10,7 @@ import numpy as np
 
 from cnnkit.arrays import Arena, Array, Scratch, Shape, Weights
 from cnnkit.base import Context, Layer, Transform, chain_shapes, forward_chain
+from cnnkit.errors import DataError
 from cnnkit.pool import Pool
 
 _LARGEST, _SMALLEST = 64, 16
@@ -49,6 +50,25 @@ class Weighted(Protocol):
 
     @property
     def input_shape(self) -> Shape: ...
+
+
+def check_images(model: Weighted, images: Array) -> None:
+    """Demand numbers, and the shape that the model's transforms bring to its input's.
+
+    Raises:
+        DataError: where they are otherwise.
+    """
+    if images.dtype.kind not in "buif":
+        raise DataError(f"images are of dtype {images.dtype}; the model takes uint8 or floats")
+    shape = images.shape[1:]
+    for transform in model.transforms:
+        shape = transform.output_shape(shape)
+    if shape != model.input_shape:
+        axis = "; for one image pass x[None], for grey ones without channels x[:, None]"
+        raise DataError(
+            f"images are of shape {images.shape[1:]}, which the transforms make {shape}; "
+            f"the model takes {model.input_shape}{axis * (images.ndim == len(model.input_shape))}"
+        )
 
 
 def run_shards(

@@ -185,7 +185,24 @@ def test_one_image_without_its_batch_axis_is_refused():
         build().predict(images()[0])
     assert str(caught.value) == (
         "images are of shape (6, 8), which the transforms make (6, 8); the model takes (2, 6, 8)"
+        "; for one image pass x[None], for grey ones without channels x[:, None]"
     )
+
+
+def test_lists_are_taken_and_other_things_than_numbers_refused():
+    model, pictures = build(), images()
+    assert np.array_equal(model.predict(pictures.tolist()), model.predict(pictures))
+    for dtype in ("complex128", "object"):
+        with pytest.raises(DataError) as caught:
+            model.predict(pictures.astype(dtype))
+        wanted = f"images are of dtype {dtype}; the model takes uint8 or floats"
+        assert str(caught.value) == wanted
+
+
+def test_a_model_is_printed_without_its_weights():
+    shown = repr(Model.build([Softmax(units=3)], (1, 4, 4), classes=("a", "b", "c")))
+    assert shown.startswith("Model(layers=(Softmax(type='softmax', units=3")
+    assert shown.endswith("), input_shape=(1, 4, 4), transforms=(), classes=('a', 'b', 'c'))")
 
 
 # --- save and load ------------------------------------------------------------------------------

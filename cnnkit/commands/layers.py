@@ -6,6 +6,8 @@ import inspect
 from dataclasses import asdict
 from typing import Any
 
+from rich.text import Text
+
 from cnnkit.commands._console import News, emit, emit_json, table
 from cnnkit.commands._options import option_rows
 from cnnkit.commands._plugins import warn_of_broken
@@ -33,12 +35,12 @@ def layers(type: str | None = None, /, *, family: str = "layers", json: bool = F
         note = f'did you mean "{meant}"?' if meant else ""
         raise _unknown(f'family "{family}"', note, f"families are {', '.join(FAMILIES)}")
     if type is None:
-        _list(sorted(registry.entries(family), key=lambda e: (e.type, e.owner)), json)
+        _list(sorted(registry.entries(family), key=lambda e: (e.type, e.owner)), family, json)
     else:
         _explain(_find(registry, family, type), json)
 
 
-def _list(entries: list[Entry], json: bool) -> None:
+def _list(entries: list[Entry], family: str, json: bool) -> None:
     if json:
         emit_json([_facts(entry) for entry in entries])
         return
@@ -46,6 +48,9 @@ def _list(entries: list[Entry], json: bool) -> None:
     for entry in entries:
         made.add_row(entry.type, _summary(entry), entry.owner)
     emit(made)
+    here = "" if family == "layers" else f" --family {family}"
+    others = ", ".join(other for other in FAMILIES if other != family)
+    emit(Text(f"\n`cnnkit layers TYPE{here}` explains one. `--family` lists others: {others}."))
 
 
 def _explain(entry: Entry, json: bool) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.text import Text
 
 from cnnkit.base import Signature
 from cnnkit.base import show as show_shape
@@ -50,7 +51,7 @@ def show(
     else:
         emit(f"{loaded.name}: {loaded.data.type}, images of {show_shape(shape)}\n")
         emit(_table(rows))
-        emit(_remark(loaded, rows))
+        emit(Text(_remark(loaded, rows)))
 
 
 def _profile(
@@ -63,7 +64,7 @@ def _profile(
         emit_json({"input": shape, "profile": page.profile_document(rows)})
     else:
         emit(page.profile_table(rows))
-        emit(page.profile_remark(spec))
+        emit(Text(page.profile_remark(spec)))
 
 
 def _totals(rows: list[Row]) -> dict[str, int]:

@@ -13,7 +13,7 @@ from cnnkit.errors import DataError, DataUnavailable
 def load_data(dataset: Dataset, places: Places, allow_fallback: bool) -> tuple[Data, Dataset]:
     """Return the loaded data and the dataset that supplied it: `dataset` or its fallback.
 
-    Only data that cannot be had is replaced, with one loud line through `places.say`. Data that
+    Only data that cannot be had is replaced, with a loud warning through `places.say`. Data that
     is there and damaged is an error always: training on something else would hide it.
 
     Raises:
@@ -30,10 +30,10 @@ def load_data(dataset: Dataset, places: Places, allow_fallback: bool) -> tuple[D
                 f"{error}\n   = note: --no-fallback forbids training on "
                 f"{dataset.fallback.type} instead"
             ) from error
-        places.say(
-            f"WARNING: {dataset.type} cannot be had, so this run uses {dataset.fallback.type} "
-            f"instead: {str(error).splitlines()[0]}"
-        )
+        cause, *details = str(error).splitlines()
+        remedy = [line for line in details if line.startswith("   = help:")]
+        loud = f"WARNING: {dataset.type} cannot be had, so this run uses {dataset.fallback.type} "
+        places.say("\n".join([f"{loud}instead: {cause}", *remedy]))
     return load_data(dataset.fallback, places, allow_fallback)
 
 

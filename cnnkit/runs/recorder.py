@@ -79,6 +79,11 @@ class Recorder:
         self._directory.write_status("done", epoch=len(self.epochs))
         return summary
 
+    def kept(self) -> str:
+        """Say what of the network the run directory holds."""
+        done = len(self.epochs)
+        return f"the weights after epoch {done}" if done else "no weights: no epoch was finished"
+
     def _is_best(self, epoch: Epoch) -> bool:
         """Compare validation accuracy, or the loss where accuracy is not measured."""
         now = _figures(epoch)

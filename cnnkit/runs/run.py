@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,5 +23,5 @@ class Run:
 
     path: Path
     model: Model
-    epochs: tuple[Epoch, ...]
-    summary: dict[str, Any]
+    epochs: tuple[Epoch, ...] = field(repr=False)
+    summary: dict[str, Any] = field(repr=False)

@@ -105,6 +105,7 @@ class Session:
                 self.directory.write_status(status, epoch=done, message=message)
                 self.directory.log_error(error)
                 self._observers.end({"status": status, "epochs": done, "message": message})
+                error.add_note(f"   = note: {self.directory.path} keeps {self._recorder.kept()}")
 
 
 def train(

@@ -22,7 +22,10 @@ def test_every_type_of_a_family_is_listed_with_its_owner(family, call, monkeypat
     monkeypatch.setenv("COLUMNS", "200")
     lines = call("layers", "--family", family).out.splitlines()
     assert lines[0].split() == ["type", "what", "it", "does", "from"]
-    rows = {line.split()[0]: line for line in lines[2:]}
+    assert lines[-2] == ""
+    assert lines[-1].startswith("`cnnkit layers TYPE")
+    assert f"--family {family}`" in lines[-1] or family == "layers"
+    rows = {line.split()[0]: line for line in lines[2:-2]}
     assert sorted(rows) == load_plugins().types(family)
     assert all(line.endswith("cnnkit 0.1.0") for line in rows.values())
 

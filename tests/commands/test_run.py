@@ -117,11 +117,13 @@ def test_a_loss_that_is_not_finite_exits_with_1(call, tiny):
     arguments = ["--set", "optimizer.type=sgd", "--set", "optimizer.lr=1e30", "--out", "here"]
     outcome = call("run", "tiny.toml", *arguments)
     assert (outcome.code, outcome.out) == (1, "")
-    assert outcome.err.splitlines()[-1].startswith("error: the loss is not finite at epoch 1, step")
+    error, note = outcome.err.splitlines()[-2:]
+    assert error.startswith("error: the loss is not finite at epoch 1, step")
+    assert note == "   = note: here keeps no weights: no epoch was finished"
     assert json.loads(Path("here/status.json").read_text())["status"] == "failed"
     log = Path("here/log.txt").read_text()
     assert log.startswith("Traceback (most recent call last):\n")
-    assert outcome.err.splitlines()[-1].removeprefix("error: ") in log
+    assert error.removeprefix("error: ") in log
 
 
 def test_a_data_folder_that_is_not_there(call, tiny):

@@ -22,8 +22,9 @@ layer   type      output    weights    MACs    memory
 ─────────────────────────────────────────────────────
 total                           690   2,944   2.3 KiB
 
-MACs (multiply-accumulates) and memory (outputs of layers, float32) are per image; a batch of 32 takes 73.2 KiB.
-"""  # noqa: E501  # the output, as it is
+MACs (multiply-accumulates) and memory (outputs of layers, float32) are per
+image; a batch of 32 takes 73.2 KiB.
+"""  # the output, as it is
 
 
 def test_the_table(call, tiny):
