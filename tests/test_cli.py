@@ -179,6 +179,25 @@ def test_other_ways_to_end(raised, code, text, capfd, monkeypatch):
     assert capfd.readouterr() == ("", text)
 
 
+SPY = """
+import gc, sys, cnnkit.cli
+def spy():
+    print(gc.isenabled(), "cnnkit.commands.check" in sys.modules)
+    return 7
+cnnkit.cli.main = spy
+sys.argv = ["cnnkit", "check"]
+from cnnkit.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_garbage_is_collected_again_once_a_verb_begins():
+    process = subprocess.run(
+        [sys.executable, "-c", SPY], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (process.returncode, process.stdout, process.stderr) == (7, "True True\n", "")
+
+
 @pytest.mark.parametrize(
     ("number", "code", "text"),
     [(signal.SIGINT, 130, "error: interrupted\n"), (signal.SIGTERM, 143, "error: terminated\n")],
