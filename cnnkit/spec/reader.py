@@ -15,7 +15,7 @@ from cnnkit.plugins import load_plugins
 from cnnkit.registry import Registry
 from cnnkit.spec.checks import check_classes, check_network, known_signature
 from cnnkit.spec.collect import collect
-from cnnkit.spec.findings import in_argument, problem, report
+from cnnkit.spec.findings import FindingError, in_argument, problem, report
 from cnnkit.spec.overrides import apply_overrides
 from cnnkit.spec.problems import Problem
 from cnnkit.spec.render import place, render
@@ -46,7 +46,9 @@ def load_spec(
         SpecError: with every problem found: file, line, column, what was expected, how to mend.
     """
     source = _read(Path(path))
-    tree, source = _parse(source, set)
+    tree = _parse(source)
+    overrides, refused = apply_overrides(tree, set)
+    source = Source(source.file, source.raw, overrides)
     registry = registry or load_plugins()
     places = places or Places(spec_dir=source.folder)
     findings = check_requirements(tree, registry)
@@ -54,12 +56,12 @@ def load_spec(
         spec = RunSpec.model_validate(tree, context={"registry": registry})
     except ValidationError as error:
         findings += collect(tree, error, registry, places)
-        raise _failure(report(findings, source)) from None
+        raise _failure([*_arguments(refused, source), *report(findings, source)]) from None
     spec._source, spec._registry = source, registry
     findings += check_classes(spec.data, places)
     findings += check_network(spec, spec.data, known_signature(spec.data, places))
-    if findings:
-        raise _failure(report(findings, source))
+    if findings or refused:
+        raise _failure([*_arguments(refused, source), *report(findings, source)])
     return spec
 
 
@@ -90,18 +92,19 @@ def _read(path: Path) -> Source:
     return Source(str(path), raw)
 
 
-def _parse(source: Source, arguments: Sequence[str]) -> tuple[dict[str, Any], Source]:
-    """Return the tree with overrides laid over it, and the source that knows about them."""
+def _parse(source: Source) -> dict[str, Any]:
     try:
         tree = tomli.loads(source.raw.decode("utf-8"))
     except (tomli.TOMLDecodeError, ValueError, RecursionError) as error:
         raise _failure([describe_toml_error(source.file, source.text, error)]) from None
     if reversed_text := describe_bidi(source.file, source.text):
         raise _failure([reversed_text])
-    overrides, refused = apply_overrides(tree, arguments)
-    if refused:
-        raise _failure([
-            problem(error.finding, source.file, in_argument(error.finding, error.override))
-            for error in refused
-        ])  # fmt: skip
-    return tree, Source(source.file, source.raw, overrides)
+    return tree
+
+
+def _arguments(refused: Sequence[FindingError], source: Source) -> list[Problem]:
+    """Return what is wrong with the arguments that could not be laid over the tree."""
+    return [
+        problem(error.finding, source.file, in_argument(error.finding, error.override))
+        for error in refused
+    ]

@@ -137,7 +137,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "--set: values": ("--set", "set-bad-value set-out-of-range set-type set-shape"),
     "several at once": (
         r"(?s)error:.*error:",
-        "several-everywhere several-four several-in-one-layer several-twenty-five set-and-file",
+        "several-everywhere several-four several-in-one-layer several-twenty-five set-and-file "
+        "set-unreadable-and-file",
     ),
     "more than are printed": ("and 5 more problems", "several-twenty-five"),
 }
