@@ -60,7 +60,8 @@ def forward_chain(
             raise
         except Exception as error:
             raise LayerFault(here.path, layer, "forward", error) from error
-        wants_dx = wants_dx or bool(own)  # this layer learns, or somebody before it
+        # this layer learns, or somebody before it; in evaluation nobody does
+        wants_dx = wants_dx or (ctx.training and bool(own))
         if wants_dx:  # else backward ends before it, as the dx it would be given need not fit
             tape.append((name, layer, back))
     return x, lambda dy: _backward_chain(tape, dy, ctx)

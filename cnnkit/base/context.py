@@ -16,8 +16,9 @@ class Context(NamedTuple):
 
     Args:
         training: False in evaluation, where dropout and the like stand still.
-        wants_dx: False where nobody reads dx (the first layer); a layer may then return any
-            array in its place, and most ignore this.
+        wants_dx: False where nobody reads dx (the first layer; in evaluation all of them, as no
+            backward pass follows); a layer may then return any array in its place, and most
+            ignore this.
         scratch: hands out reusable arrays; ignoring it is always right.
         key: (seed, epoch, step, shard); with `path` it decides every random draw.
         path: the layer's place, such as "2_residual/0_conv".

@@ -15,21 +15,25 @@ Pair = tuple[int, int]
 Backward = Callable[[Array], Array]
 
 
-def max_pool(x: Array, size: Pair, stride: Pair, scratch: Scratch) -> tuple[Array, Backward]:
+def max_pool(
+    x: Array, size: Pair, stride: Pair, scratch: Scratch, wants_dx: bool = True
+) -> tuple[Array, Backward]:
     """Keep each window's maximum: (N, C, H, W) -> (N, C, H', W'); the first of equals gets dy."""
-    return _extreme_pool(np.maximum, np.greater_equal, x, size, stride, scratch)
+    return _extreme_pool(np.maximum, np.greater_equal, x, size, stride, scratch, wants_dx)
 
 
-def min_pool(x: Array, size: Pair, stride: Pair, scratch: Scratch) -> tuple[Array, Backward]:
+def min_pool(
+    x: Array, size: Pair, stride: Pair, scratch: Scratch, wants_dx: bool = True
+) -> tuple[Array, Backward]:
     """Keep each window's minimum: (N, C, H, W) -> (N, C, H', W'); the first of equals gets dy."""
-    return _extreme_pool(np.minimum, np.less_equal, x, size, stride, scratch)
+    return _extreme_pool(np.minimum, np.less_equal, x, size, stride, scratch, wants_dx)
 
 
 def _extreme_pool(
-    pick: Any, keeps: Any, x: Array, size: Pair, stride: Pair, scratch: Scratch
+    pick: Any, keeps: Any, x: Array, size: Pair, stride: Pair, scratch: Scratch, wants_dx: bool
 ) -> tuple[Array, Backward]:
     if size == stride == (2, 2):
-        return pool_pairs.pool(pick, keeps, x, scratch)
+        return pool_pairs.pool(pick, keeps, x, scratch, wants_dx)
     shape = _output_shape(x, size, stride)
     y = scratch.empty(shape, x.dtype)
     views = _views(x, size, stride)
@@ -54,7 +58,9 @@ def _extreme_pool(
     return y, backward
 
 
-def mean_pool(x: Array, size: Pair, stride: Pair, scratch: Scratch) -> tuple[Array, Backward]:
+def mean_pool(
+    x: Array, size: Pair, stride: Pair, scratch: Scratch, wants_dx: bool = True
+) -> tuple[Array, Backward]:
     """Average each window: (N, C, H, W) -> (N, C, H', W')."""
     y = scratch.empty(_output_shape(x, size, stride), x.dtype)
     views = _views(x, size, stride)

@@ -15,9 +15,11 @@ from cnnkit.arrays import Array, Scratch
 
 
 def pool(
-    pick: Any, keeps: Any, x: Array, scratch: Scratch
+    pick: Any, keeps: Any, x: Array, scratch: Scratch, wants_dx: bool = True
 ) -> tuple[Array, Callable[[Array], Array]]:
     """Pool x (N, C, H, W) -> (N, C, H // 2, W // 2); `keeps(a, b)` where `pick(a, b)` is a."""
+    if not wants_dx:
+        return _picked(pick, x, scratch), lambda dy: dy
     N, C, Ho, Wo = *x.shape[:2], x.shape[2] // 2, x.shape[3] // 2
     flat = x[:, :, : 2 * Ho, : 2 * Wo].reshape(-1)
     half, rows = flat.size // 2, N * C * Ho
@@ -49,3 +51,14 @@ def pool(
         return dx
 
     return y, backward
+
+
+def _picked(pick: Any, x: Array, scratch: Scratch) -> Array:
+    """Pool without noting what was picked; whole rows first, which leaves half the pairs."""
+    N, C, Ho, Wo = *x.shape[:2], x.shape[2] // 2, x.shape[3] // 2
+    rows = scratch.temp(21, (N, C, Ho, 2 * Wo), x.dtype)
+    upper, lower = (x[:, :, row : 2 * Ho : 2, : 2 * Wo] for row in (0, 1))
+    flat = pick(upper, lower, out=rows).reshape(-1)
+    y = scratch.empty((N, C, Ho, Wo), x.dtype)
+    pick(flat[0::2], flat[1::2], out=y.reshape(-1))
+    return y

@@ -49,5 +49,6 @@ class Pool(Layer):
         )
 
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
-        y, back = _KERNELS[self.kind](x, self.size, self.stride or self.size, ctx.scratch)
+        kernel, stride = _KERNELS[self.kind], self.stride or self.size
+        y, back = kernel(x, self.size, stride, ctx.scratch, ctx.wants_dx)
         return y, lambda dy: (back(dy), {})

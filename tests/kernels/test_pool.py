@@ -52,6 +52,7 @@ def check(kind, x, size, stride, scratch):
     np.testing.assert_allclose(y, want_y, rtol=0, atol=bound)
     np.testing.assert_allclose(dx, want_dx, rtol=0, atol=bound)
     assert np.array_equal(x, before)
+    assert np.array_equal(POOLS[kind](x, size, stride, scratch, wants_dx=False)[0], y)
     assert np.array_equal(dy, dbefore)
 
 
