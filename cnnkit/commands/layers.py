@@ -30,6 +30,7 @@ def layers(type: str | None = None, /, *, family: str = "layers", json: bool = F
     """
     registry = load_plugins()
     warn_of_broken(registry, News())
+    family = {cls.__name__.lower(): plural for plural, cls in FAMILIES.items()}.get(family, family)
     if family not in FAMILIES:
         meant = did_you_mean(family, FAMILIES)
         note = f'did you mean "{meant}"?' if meant else ""

@@ -30,6 +30,10 @@ def test_every_type_of_a_family_is_listed_with_its_owner(family, call, monkeypat
     assert all(line.endswith("cnnkit 0.1.0") for line in rows.values())
 
 
+def test_a_family_in_the_singular_as_plugins_new_has_it(call):
+    assert call("layers", "--family", "loss") == call("layers", "--family", "losses")
+
+
 def test_a_list_as_json(call):
     listed = json.loads(call("layers", "--json").out)
     assert {"type": "relu", "family": "layers", "distribution": "cnnkit", "version": "0.1.0",
@@ -85,8 +89,8 @@ def test_every_option_of_every_type_has_words_and_a_description(family):
             "installed: pip install some-dist",
         ),
         (
-            ["--family", "layer"],
-            'unknown family "layer"; did you mean "layers"?\n   = help: families are layers, '
+            ["--family", "loses"],
+            'unknown family "loses"; did you mean "losses"?\n   = help: families are layers, '
             "losses, optimizers, schedules, initializers, datasets, transforms, metrics, "
             "observers",
         ),
