@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from cnnkit.base import Layer, LayerFault
 from cnnkit.base.place import place_of
@@ -35,7 +34,8 @@ def blaming_plugins(registry: Registry, now: Callable[[], str]) -> Iterator[None
 
 
 def name_fault(error: Exception, registry: Registry, when: str) -> TrainingError | None:
-    """Return an error that names the plugin behind `error`, or None: then it is cnnkit's bug.
+    """Return an error that names the plugin behind `error`, with the line of its code as a note,
+    or None: then it is cnnkit's bug.
 
     Args:
         error: whatever came out of a step.
@@ -43,17 +43,21 @@ def name_fault(error: Exception, registry: Registry, when: str) -> TrainingError
     """
     if isinstance(error, LayerFault) and is_foreign(error.layer, registry):
         place, cause = describe(error.path, error.layer, registry), error.cause
-        place = f"the {error.phase} pass of {place}"
+        place, module = f"the {error.phase} pass of {place}", type(error.layer).__module__
     else:
         cause = error.cause if isinstance(error, LayerFault) else error
         plugin = next(_plugins_at_work(cause, registry), None)
         if plugin is None:
             return None
-        place = f"plugin {plugin.owner}"
-    return TrainingError(
+        place, module = f"plugin {plugin.owner}", plugin.module.partition(":")[0]
+    named = TrainingError(
         f"{place} raised {type(cause).__name__} at {when}: {cause}. "
         "This is a fault of the plugin, not of the spec"
     )
+    lines = [line for name, line in _lines(cause) if _is_of(name, module)]
+    if lines:
+        named.add_note(f"   = note: raised at {lines[-1]}")
+    return named
 
 
 def describe(path: str, layer: Layer, registry: Registry) -> str:
@@ -71,16 +75,21 @@ def is_foreign(layer: Layer, registry: Registry) -> bool:
 
 def _plugins_at_work(error: BaseException, registry: Registry) -> Iterator[Plugin]:
     """Yield the third-party plugins whose code was running, the innermost first."""
-    modules = [frame.f_globals.get("__name__", "") for frame in _frames(error)]
-    for module in reversed(modules):
+    for module, _ in reversed([*_lines(error)]):
         for plugin in registry.third_party():
-            root = plugin.module.partition(":")[0]
-            if module == root or module.startswith(f"{root}."):
+            if _is_of(module, plugin.module.partition(":")[0]):
                 yield plugin
 
 
-def _frames(error: BaseException) -> Iterator[FrameType]:
+def _is_of(module: str, root: str) -> bool:
+    return module == root or module.startswith(f"{root}.")
+
+
+def _lines(error: BaseException) -> Iterator[tuple[str, str]]:
+    """Yield the module and "file:line" of each call under way, the innermost last."""
     traceback = error.__traceback__
     while traceback is not None:
-        yield traceback.tb_frame
+        frame = traceback.tb_frame
+        line = f"{frame.f_code.co_filename}:{traceback.tb_lineno}"
+        yield frame.f_globals.get("__name__", ""), line
         traceback = traceback.tb_next

@@ -17,7 +17,7 @@ from cnnkit.model import Model
 from cnnkit.registry import Registry
 
 _KEY = (0, 0, 0, 0)
-_IMAGES = 3  # not 2: a layer that returns y alone must not pass for (y, backward)
+_IMAGES = 3
 
 
 def learning_paths(plan: Plan, model: Model, registry: Registry) -> set[str]:
@@ -83,21 +83,24 @@ class _Audit:
     def _forward(self, x: Array) -> tuple[Array, Backward]:
         ctx = Context(training=True).child(self.name)
         try:
-            y, back = self._layer.forward(x, self._weights, ctx)
+            result = self._layer.forward(x, self._weights, ctx)
         except NO_FAULT:
             raise
         except Exception as error:
             raise LayerFault(self.name, self._layer, "forward", error) from error
-        return y, back
+        self._expect_pair("forward", result, "(y, backward)")
+        return result
 
     def backward(self, dy: Array, back: Backward, first: bool) -> tuple[Array, Weights]:
         given = dy.copy()
         try:
-            dx, grads = back(dy)
+            result = back(dy)
         except NO_FAULT:
             raise
         except Exception as error:
             raise LayerFault(self.name, self._layer, "backward", error) from error
+        self._expect_pair("backward", result, "(dx, gradients)")
+        dx, grads = result
         if not first:  # nobody reads the first layer's dx
             self._expect_array("a gradient of its input", dx, self._x.shape)
         if self._foreign:
@@ -115,6 +118,10 @@ class _Audit:
     @property
     def _foreign(self) -> bool:
         return _holds_foreign(self._layer, self._registry)
+
+    def _expect_pair(self, phase: str, result: object, pair: str) -> None:
+        kept = isinstance(result, tuple) and len(result) == 2
+        self._require(kept, f"returned no pair from {phase}", pair)
 
     def _expect_array(self, what: str, array: Array, shape: tuple[int, ...]) -> None:
         dtype = self._x.dtype

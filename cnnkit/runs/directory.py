@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-import traceback
 from datetime import UTC, datetime
 from pathlib import Path
+from traceback import format_exception
 from typing import Any, Literal, Self
 
 from cnnkit.errors import RunError
@@ -60,8 +60,13 @@ class RunDirectory:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Say how the run ended, where that was before its first epoch, and release the lock."""
+        try:
+            if error is not None:
+                self.write_end(error, epoch=0)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Release the lock; a second call does nothing."""
@@ -95,10 +100,19 @@ class RunDirectory:
         """Add a line to log.txt."""
         append_line(self.path / "log.txt", line)
 
-    def log_error(self, error: BaseException) -> None:
-        """Add what ended the run to log.txt, with its traceback; Ctrl-C and SIGTERM need none."""
+    def write_end(self, error: BaseException, epoch: int) -> dict[str, Any]:
+        """Say what ended the run after `epoch` whole epochs; log.txt gets the traceback, which
+        Ctrl-C and SIGTERM do not need.
+
+        Returns:
+            The status, the epochs and the message.
+        """
+        status: Status = "failed" if isinstance(error, Exception) else "interrupted"
+        message = str(error) or type(error).__name__
+        self.write_status(status, epoch=epoch, message=message)
         if isinstance(error, Exception):
-            self.log("".join(traceback.format_exception(error)).rstrip())
+            self.log("".join(format_exception(error)).rstrip())
+        return {"status": status, "epochs": epoch, "message": message}
 
     def checkpoint(self, kind: Kind) -> Path:
         """Return where to save a checkpoint."""

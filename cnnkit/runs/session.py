@@ -14,7 +14,7 @@ from cnnkit.engine.split import stratified_split
 from cnnkit.engine.trainer import Trainer, Watcher
 from cnnkit.model import Model
 from cnnkit.pool import Pool
-from cnnkit.runs.directory import RunDirectory, Status
+from cnnkit.runs.directory import RunDirectory
 from cnnkit.runs.observers import Observers
 from cnnkit.runs.places import find_places
 from cnnkit.runs.recorder import Recorder
@@ -52,9 +52,9 @@ class Session:
         self.train, self.validation = _split(self.data, self.dataset, spec.seed)
         self.model = _build(spec, self.dataset, self.data)
         with ExitStack() as stack:  # what was opened is closed again where the rest fails
-            self.directory = stack.enter_context(RunDirectory.create(spec.name, out))
             pool = stack.enter_context(Pool(spec.train.threads))
-            self._trainer = Trainer(self.model, spec, pool, watch)
+            self._trainer = Trainer(self.model, spec, pool, watch)  # its trial step may refuse
+            self.directory = stack.enter_context(RunDirectory.create(spec.name, out))
             self._recorder = Recorder(self.directory, spec, self._trainer)
             self._observers = self._observe(places)
             self._open = stack.pop_all()
@@ -100,11 +100,8 @@ class Session:
         """Release threads and lock; where something was raised, say so in status.json."""
         with self._open:
             if error is not None:
-                status: Status = "failed" if isinstance(error, Exception) else "interrupted"
-                done, message = len(self._recorder.epochs), str(error) or type(error).__name__
-                self.directory.write_status(status, epoch=done, message=message)
-                self.directory.log_error(error)
-                self._observers.end({"status": status, "epochs": done, "message": message})
+                end = self.directory.write_end(error, len(self._recorder.epochs))
+                self._observers.end(end)
                 error.add_note(f"   = note: {self.directory.path} keeps {self._recorder.kept()}")
 
 

@@ -6,6 +6,7 @@ specs that do not use it train to the same bits.
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass
 
@@ -202,8 +203,13 @@ AT_TRAINING = [
     Case(
         "forward that returns y alone",
         forward("return x"),
-        training=f"the forward pass of {NAMED} raised ValueError at the trial step: "
-        f"too many values to unpack (expected 2). {PLUGINS_FAULT}",
+        training=f"{NAMED} returned no pair from forward; expected (y, backward). {LAYERS_FAULT}",
+    ),
+    Case(
+        "backward that returns dx alone",
+        forward("return x, lambda dy: dy"),
+        training=f"{NAMED} returned no pair from backward; expected (dx, gradients). "
+        f"{LAYERS_FAULT}",
     ),
     Case(
         "backward that raises",
@@ -427,4 +433,9 @@ def test_broken_at_training(case, site, write_spec, tmp_path, sha256, rows):
     with pytest.raises(TrainingError) as caught:
         cnnkit.train(spec, out=tmp_path / "bad")
     assert str(caught.value) == case.training
+    notes = " ".join(getattr(caught.value, "__notes__", []))
+    assert bool(re.search(r"note: raised at \S+cnnkit_bad\S*\.py:\d+\b", notes)) == (
+        " raised " in case.training
+    )
+    assert (tmp_path / "bad").exists() == ("step 15" in case.training)  # else nothing had begun
     rows.append((case.name, "training", case.training))
