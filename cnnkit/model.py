@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from cnnkit.arrays import Array, Shape, Weights, flatten, unflatten
 from cnnkit.base import Layer, Transform
+from cnnkit.blas import one_blas_thread
 from cnnkit.errors import RunError, SpecError
 from cnnkit.files import load_tensors, save_tensors
 from cnnkit.layers.sequential import Sequential
 from cnnkit.plugins import load_plugins
-from cnnkit.pool import Pool, one_blas_thread, shared_pool
+from cnnkit.pool import Pool, shared_pool
 from cnnkit.registry import Registry
 from cnnkit.restored import check_suppliers, check_weights
 from cnnkit.shards import check_images, run_shards

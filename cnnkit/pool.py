@@ -10,10 +10,6 @@ from itertools import count
 from queue import SimpleQueue
 from threading import Lock, Thread
 from types import TracebackType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
 
 import numpy as np
 
@@ -34,7 +30,6 @@ class Pool:
         self.threads = threads or physical_cores()
         self._arenas = [Arena() for _ in range(self.threads)]
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._done: SimpleQueue[None] = SimpleQueue()
         self._workers = [Thread(target=self._serve, daemon=True) for _ in range(self.threads - 1)]
         for worker in self._workers:
             worker.start()
@@ -46,30 +41,41 @@ class Pool:
             Exception: what the lowest-numbered failing job raised.
         """
         numbers, failures = count(), dict[int, BaseException]()
+        done: SimpleQueue[None] = SimpleQueue()
+        stopped = False
 
         def work(arena: Arena) -> None:
+            nonlocal stopped
             # Overflow is no news here: training looks for values that are not finite, and says
             # in which layer they came up.
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                while (number := next(numbers)) < jobs:
+                while not stopped and (number := next(numbers)) < jobs:
                     try:
                         job(number, arena)
                     except BaseException as error:
                         failures[number] = error
+                        stopped = stopped or not isinstance(error, Exception)
+
+        def help_out(arena: Arena) -> None:
+            work(arena)
+            done.put(None)
 
         helpers = min(self.threads, jobs) - 1
-        for arena in self._arenas[1 : helpers + 1]:
-            self._calls.put(partial(work, arena))
-        work(self._arenas[0])
-        for _ in range(helpers):
-            self._done.get()
+        try:
+            for arena in self._arenas[1 : helpers + 1]:
+                self._calls.put(partial(help_out, arena))
+            work(self._arenas[0])
+            for _ in range(helpers):
+                done.get()
+        except BaseException:  # Ctrl-C: nobody waits for the helpers, who may be at work yet
+            stopped, self._arenas = True, [Arena() for _ in self._arenas]
+            raise
         if failures:
             raise failures[min(failures)]
 
     def _serve(self) -> None:
         while (call := self._calls.get()) is not None:
             call()
-            self._done.put(None)
 
     def close(self) -> None:
         """End the threads."""
@@ -117,21 +123,6 @@ def shared_pool(own: Pool | None = None) -> Iterator[Pool]:
 def _shared(process: int) -> Pool:
     """Make the shared pool of a process: threads do not follow into a forked one."""
     return Pool()
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Keep BLAS on one thread: the pool uses the cores, and the bits must not depend on them."""
-    with _blas().limit(limits=1, user_api="blas"):
-        yield
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """Find the BLAS libraries once: looking for them takes 200 us, setting them 8."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def physical_cores() -> int:

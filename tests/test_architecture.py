@@ -25,13 +25,14 @@ FAMILIES = {
 }  # fmt: skip
 WORDS = {"arrays", "errors", "kernels", "base"}
 LOOKUP = {*WORDS, "hookspecs", "entries", "registry", "plugins"}
-SERVICES = {"files", "pool"}
+SERVICES = {"files", "pool", "blas"}
 PARTS_OF_MODEL = {"shards", "summary", "restored"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "arrays": set(),
     "files": {"arrays", "errors"},
     "pool": {"arrays"},
+    "blas": set(),
     "kernels": {"arrays", "errors"},
     "base": WORDS,
     "hookspecs": WORDS,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from cnnkit.pool import Pool, _blas, one_blas_thread, physical_cores
+from cnnkit.blas import _blas, one_blas_thread
+from cnnkit.pool import Pool, physical_cores
 
 THREADS = [1, 2, 5]
 
@@ -68,6 +70,50 @@ def test_the_lowest_numbered_failure_is_raised_after_all_jobs_ended(threads):
     assert done.count(-1) == 2
 
 
+def test_ctrl_c_stops_the_others_and_leaves_the_pool_fit_for_use():
+    started, done = threading.Event(), []
+
+    def job(number, arena):
+        if threading.current_thread() is threading.main_thread():
+            assert started.wait(20)
+            raise KeyboardInterrupt
+        started.set()
+        done.append(number)
+
+    with Pool(2) as pool:
+        with pytest.raises(KeyboardInterrupt):
+            pool.run(10**9, job)
+        seen = []
+        pool.run(50, lambda number, arena: seen.append(number))
+    assert sorted(seen) == list(range(50))
+
+
+def test_ctrl_c_while_waiting_leaves_no_answer_for_the_next_run(monkeypatch):
+    begun, leave, seen = threading.Event(), threading.Event(), []
+
+    class Interrupted(SimpleQueue):
+        def get(self):
+            raise KeyboardInterrupt
+
+    def job(number, arena):
+        if threading.current_thread() is not threading.main_thread():
+            seen.append(arena)
+            begun.set()
+            assert leave.wait(20)
+        assert begun.wait(20)
+
+    with Pool(2) as pool:
+        monkeypatch.setattr("cnnkit.pool.SimpleQueue", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pool.run(1000, job)
+        monkeypatch.undo()
+        leave.set()
+        meet = threading.Barrier(2, timeout=20)
+        pool.run(2, lambda number, arena: meet.wait() >= 0 and seen.append(arena))
+    assert len(seen) == 3  # the second run has waited for both of its jobs,
+    assert all(arena is not seen[0] for arena in seen[1:])  # in memory that nobody else uses
+
+
 def test_closing_ends_the_threads_twice_over():
     before = threading.active_count()
     pool = Pool(4)
@@ -92,4 +138,15 @@ def test_blas_runs_on_one_thread_inside_and_as_before_outside():
     before = threads()
     with one_blas_thread():
         assert set(threads()) == {1}
+    assert threads() == before
+    with one_blas_thread():
+        with one_blas_thread():  # as another thread would
+            pass
+        assert set(threads()) == {1}
+    one, other = one_blas_thread(), one_blas_thread()
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)  # the first to come is the first to go
+    assert set(threads()) == {1}
+    other.__exit__(None, None, None)
     assert threads() == before

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from cnnkit.base import Data, Dataset, Metric, Places, show
+from cnnkit.blas import one_blas_thread
 from cnnkit.commands._console import News, emit, emit_json, facts, table
 from cnnkit.commands._figures import confusion_rows, figure_rows, per_class
 from cnnkit.commands._plugins import warn_of_broken
@@ -16,7 +17,7 @@ from cnnkit.engine.plan import make_plan
 from cnnkit.errors import RunError
 from cnnkit.model import Model
 from cnnkit.plugins import load_plugins
-from cnnkit.pool import Pool, one_blas_thread
+from cnnkit.pool import Pool
 from cnnkit.registry import Registry
 from cnnkit.runs.directory import RunDirectory
 from cnnkit.runs.places import find_places

@@ -9,12 +9,13 @@ import numpy as np
 
 from cnnkit.arrays import Arena, Array, Weights, flatten
 from cnnkit.base import forward_chain
+from cnnkit.blas import one_blas_thread
 from cnnkit.engine.batch import Batch
 from cnnkit.engine.flat import Layout
 from cnnkit.engine.plan import Plan
 from cnnkit.engine.segments import by_segment
 from cnnkit.engine.team import Team, can_fork, shared_vector
-from cnnkit.pool import Pool, one_blas_thread
+from cnnkit.pool import Pool
 
 
 class Gradients:
@@ -34,6 +35,7 @@ class Gradients:
         self._arenas: list[Arena] = []  # one per shard, for networks of several segments
         self._own = Arena()
         self._team: Team | None = None
+        self._rows = np.empty(0, np.int64)  # of the batch at hand; shared with the team
 
     def __call__(self, batch: Batch) -> list[dict[str, Array]]:
         """Fill `batch.losses` and return the gradients of the batch's mean loss, in parts.
@@ -74,13 +76,16 @@ class Gradients:
             return
         self._reserve(shards)  # before the fork: this memory is what they share
 
+        rows = self._rows = shared_vector(images, np.int64)
+
         def serve(request: Array) -> Array:
-            epoch, step, count = request[:3]
-            batch = batch_of(request[3 + count :], int(epoch), int(step))
-            return np.array([self._alone(batch, int(s)) for s in request[3 : 3 + count]])
+            epoch, step, size, start, pace = map(int, request)
+            batch = batch_of(rows[:size], epoch, step)
+            hand = range(start, len(batch), pace)
+            return np.array([self._alone(batch, shard) for shard in hand])
 
         with one_blas_thread():  # which the processes inherit
-            team = self._team = Team(workers, serve, 3 + shards + images)
+            team = self._team = Team(workers, serve, max(5, shards))
         try:
             yield
         finally:
@@ -98,8 +103,10 @@ class Gradients:
         everybody = len(team) + 1
         hands = [range(start, len(batch), everybody) for start in range(everybody)]
         _, epoch, step = batch.key
+        size = len(batch.rows)
+        self._rows[:size] = batch.rows
         asked = [
-            bool(hand) and team.ask(worker, [epoch, step, len(hand), *hand, *batch.rows])
+            bool(hand) and team.ask(worker, [epoch, step, size, hand.start, everybody])
             for worker, hand in enumerate(hands[1:])
         ]
         for shard in hands[0]:

@@ -11,10 +11,10 @@ import numpy as np
 
 from cnnkit.arrays import Arena, Array
 from cnnkit.base import Backward, Context, Layer, Loss
+from cnnkit.blas import one_blas_thread
 from cnnkit.engine.batch import shard_size
 from cnnkit.engine.plan import Plan
 from cnnkit.model import Model
-from cnnkit.pool import one_blas_thread
 
 
 @dataclass(frozen=True, slots=True)

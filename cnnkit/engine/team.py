@@ -100,6 +100,8 @@ class Team:
     def close(self) -> None:
         """Let the workers go and wait until they are gone."""
         for line in self._lines:
+            # To close is not to hang up: another process forked since may hold the line as well.
+            line.shutdown(socket.SHUT_RDWR)
             line.close()
         for pid in self._pids:
             try:

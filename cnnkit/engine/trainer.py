@@ -15,6 +15,7 @@ from cnnkit.arrays import Array, flatten, replace_leaves
 from cnnkit.base import Epoch, Split
 from cnnkit.base.context import generator
 from cnnkit.base.optimizer import State
+from cnnkit.blas import one_blas_thread
 from cnnkit.engine.batch import Batch, shard_size
 from cnnkit.engine.blame import blame
 from cnnkit.engine.evaluate import evaluate
@@ -26,7 +27,7 @@ from cnnkit.engine.probe import learning_paths
 from cnnkit.engine.update import Update
 from cnnkit.errors import TrainingError
 from cnnkit.model import Model
-from cnnkit.pool import Pool, one_blas_thread
+from cnnkit.pool import Pool
 from cnnkit.spec.runspec import RunSpec
 
 
@@ -82,7 +83,8 @@ class Trainer:
             TrainingError: where the loss stops being finite, with layer and step; or where a
                 plugin fails, with its distribution and version.
         """
-        with self._gradients.team(partial(self._batch, train), self._spec.train.batch):
+        size = min(self._spec.train.batch, len(train))
+        with self._gradients.team(partial(self._batch, train), size):
             for epoch in range(self._spec.train.epochs):
                 with one_blas_thread(), blaming_plugins(self._spec.registry, self._now):
                     started = time.perf_counter()

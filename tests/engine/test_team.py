@@ -101,6 +101,13 @@ def test_closing_leaves_no_process_and_no_descriptor():
     assert descriptors() == files
 
 
+def test_closing_does_not_wait_for_others_who_were_forked_meanwhile():
+    first = Team(1, double, 8)
+    second = Team(1, double, 8)  # whose worker has inherited the first one's line
+    first.close()
+    second.close()
+
+
 def test_a_machine_without_processes_to_spare(monkeypatch):
     def no_more():
         raise BlockingIOError("no more processes")
@@ -109,12 +116,12 @@ def test_a_machine_without_processes_to_spare(monkeypatch):
     assert len(Team(2, double, 8)) == 0
 
 
-def trained(threads, batch=64, serve=None, **train):
+def trained(threads, batch=64, serve=None, images=200, **train):
     settings = {"batch": batch, "threads": threads, "epochs": 2, **train}
     spec = load_spec(TINY, [f"train.{key}={value}" for key, value in settings.items()])
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (200, 1, 8, 8), np.uint8)
-    split = Split(images, rng.integers(0, 10, 200))
+    pictures = rng.integers(0, 256, (images, 1, 8, 8), np.uint8)
+    split = Split(pictures, rng.integers(0, 10, images))
     layers = list(spec.model.layers)
     if serve is not None:
         layers.insert(1, serve)
@@ -139,6 +146,25 @@ def test_processes_really_share_the_work(monkeypatch):
     monkeypatch.setattr(Team, "answer", lambda *args: seen.append(args[1]) or answer(*args))
     trained(2)
     assert len(seen) == 2 * 3  # of 200 images, 3 batches of 64; the last 8 are one shard
+
+
+def test_they_share_batches_of_any_size(monkeypatch):
+    """Indices of 60 000 images do not go through a socket."""
+    answers = []
+    answer = Team.answer
+    monkeypatch.setattr(Team, "answer", lambda *args: answers.append(answer(*args)) or answers[-1])
+    losses, sha256 = trained(2, batch=60_000, images=60_000, epochs=1)
+    assert [len(reply) for reply in answers] == [60_000 // 32 // 2]
+    assert (losses, sha256) == trained(1, batch=60_000, images=60_000, epochs=1)
+
+
+def test_no_more_memory_is_set_aside_than_the_images_need(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(
+        gradients, "shared_vector", lambda size, dtype: sizes.append(size) or np.zeros(size, dtype)
+    )
+    trained(2, batch=100_000)
+    assert len(sizes) == 1 + 200 // 32 + 1  # the rows, and a gradient for each shard of 32
 
 
 def test_threads_give_the_same_where_nothing_can_be_forked(monkeypatch):
