@@ -14,7 +14,6 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from dataclasses import replace
 from importlib.metadata import Distribution, EntryPoint, distributions
 from io import StringIO
@@ -25,6 +24,7 @@ from cnnkit.errors import PluginError
 from cnnkit.hookcalls import ask
 from cnnkit.hookspecs import PROJECT
 from cnnkit.registry import CORE, Plugin, Registry, canonical
+from cnnkit.stdout import stdout_to
 
 
 def load_plugins() -> Registry:
@@ -115,7 +115,7 @@ def load_plugin(plugin: Plugin) -> Plugin:
         return plugin
     started, printed = time.perf_counter(), StringIO()
     try:
-        with redirect_stdout(printed), warnings.catch_warnings(), np.errstate():
+        with stdout_to(printed), warnings.catch_warnings(), np.errstate():
             point = EntryPoint(plugin.name, plugin.module, PROJECT)
             if not EntryPoint.pattern.match(point.value):
                 raise PluginError(f"its entry point {point.name} = {point.value!r} names no module")

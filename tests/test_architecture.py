@@ -25,7 +25,7 @@ FAMILIES = {
 }  # fmt: skip
 WORDS = {"arrays", "errors", "kernels", "base"}
 LOOKUP = {*WORDS, "hookspecs", "entries", "registry", "plugins"}
-SERVICES = {"files", "pool", "blas"}
+SERVICES = {"files", "pool", "blas", "stdout"}
 PARTS_OF_MODEL = {"shards", "summary", "restored"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "files": {"arrays", "errors"},
     "pool": {"arrays"},
     "blas": set(),
+    "stdout": set(),
     "kernels": {"arrays", "errors"},
     "base": WORDS,
     "hookspecs": WORDS,
@@ -41,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "entries": WORDS,
     "registry": {*WORDS, "hookspecs", "entries"},
     "hookcalls": {*WORDS, "hookspecs", "entries"},
-    "plugins": {*LOOKUP, "hookcalls"},
+    "plugins": {*LOOKUP, "hookcalls", "stdout"},
     "spec": LOOKUP,
     "shards": {*WORDS, "pool"},
     "summary": WORDS,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cnnkit import __version__
 from cnnkit.commands._health import Ailment, Section
+from cnnkit.stdout import stdout_to
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -119,7 +119,7 @@ def _import_error(name: str, found: str) -> str:
     """Import a package; return "", or what is wrong with it."""
     module = _MODULES.get(name.lower(), name.replace("-", "_"))
     try:
-        with redirect_stdout(StringIO()):
+        with stdout_to(StringIO()):
             import_module(module)
     except KeyboardInterrupt:
         raise

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from copy import deepcopy
 from typing import Any
 
 from cnnkit.base import Epoch, Observer, RunInfo
 from cnnkit.spec.runspec import RunSpec
+from cnnkit.stdout import stdout_to
 
 
 class Observers:
@@ -53,7 +53,7 @@ class Observers:
     def _told(self, observer: Observer, when: str, call: Callable[[Observer], None]) -> bool:
         """Call one observer; return whether it may be called again."""
         try:
-            with redirect_stdout(sys.stderr):  # stdout is the command's, and may be JSON
+            with stdout_to(sys.stderr):  # stdout is the command's, and may be JSON
                 call(observer)
         except Exception as error:  # whatever an author's code does
             name = f"observer {observer.type} of {self._owner(observer)}"
