@@ -20,7 +20,7 @@ from cnnkit.layers.sequential import Sequential
 from cnnkit.plugins import load_plugins
 from cnnkit.pool import Pool, shared_pool
 from cnnkit.registry import Registry
-from cnnkit.restored import check_suppliers, check_weights
+from cnnkit.restored import check_count, check_suppliers, check_weights
 from cnnkit.shards import check_images, run_shards
 from cnnkit.spec.resolved import plain, suppliers
 from cnnkit.spec.runspec import ModelFacts
@@ -29,7 +29,7 @@ from cnnkit.summary import Row, summarise
 _WEIGHTS = "weights/"  # what their names start with in a file, apart from an optimizer's state
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A stack of layers with weights that fit it.
 
@@ -147,6 +147,7 @@ class Model:
         try:
             model = ModelFacts.model_validate(facts, context={"registry": registry})
             network = Sequential(layers=model.layers).lower()
+            check_count(network.weight_count(tuple(model.input)), weights, where)
             expected = network.init_weights(tuple(model.input), np.random.default_rng(0))
         except (ValueError, SpecError) as error:
             raise RunError(f"{where}: cannot rebuild the model: {error}") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -269,6 +271,15 @@ def test_weights_that_do_not_fit_the_layers_are_refused(tmp_path):
     assert refused(path) == (
         f"{path}: weight 5_neck/0_dense/W should have shape (48, 6), but has none at all"
     )
+
+    save_tensors(path, {k: v.astype(np.float16) for k, v in tensors.items()}, meta)
+    assert refused(path) == (
+        f"{path}: weights are of dtype float16; expected float32 or float64, the same for all"
+    )
+
+    huge = json.loads(json.dumps(meta).replace('"units": 6', '"units": 268435456'))
+    save_tensors(path, tensors, huge)
+    assert refused(path) == f"{path}: its layers have 14,495,514,714 weights, but it holds 414"
 
     save_tensors(path, {**tensors, "weights/9_extra/W": np.zeros(1, np.float32)}, meta)
     assert refused(path) == f"{path}: weight 9_extra/W should have shape none at all, but has (1,)"

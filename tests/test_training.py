@@ -591,6 +591,29 @@ def test_a_layer_that_overflows_is_blamed():
     )
 
 
+def test_a_last_step_that_diverges_is_not_called_done():
+    optimizer = {"type": "sgd", "lr": 1e308}
+    spec = make_spec([Dense(units=4), Softmax(units=5)], optimizer=optimizer, batch=12)
+    split = noise(12)
+    split.images[:] *= 1e3
+    assert failure(spec, split) == (
+        "training failed at the last step of epoch 1: weight 0_dense/W of layer 1 (dense) has "
+        f"diverged; {ADVICE}"
+    )
+
+
+def test_a_loss_that_is_not_finite_in_evaluation_only():
+    spec = make_spec([Dense(units=4), Softmax(units=5)], batch=12)
+    split, others = noise(12), noise(7)
+    others.images[:] = np.nan
+    with Threads(1) as pool, pytest.raises(TrainingError) as caught:
+        list(Trainer(build(spec, split), spec, pool).fit(split, others))
+    assert str(caught.value) == (
+        "the loss of 7 images outside the training split is not finite, though every weight is; "
+        + ADVICE
+    )
+
+
 def test_a_loss_that_overflows_is_blamed_on_no_layer():
     layers = [Dense(units=5), Spoil(finite=True)]
     spec = make_spec(layers, loss=MeanSquaredError(), batch=4)

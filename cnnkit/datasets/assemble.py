@@ -39,7 +39,8 @@ def assemble(
     names = class_names(first.labels, train[1].where, classes)
     check_within(second.labels, test[1].where, len(names))
     _check_alike((first, train[0]), (second, test[0]))
-    _check_range(first.images, train[0].where, dataset)
+    for split, source in ((first, train[0]), (second, test[0])):
+        _check_range(split.images, source.where, dataset)
     return Data(dataset.type, first, second, names)
 
 

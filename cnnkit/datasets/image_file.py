@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -11,7 +13,7 @@ import numpy as np
 from cnnkit.arrays import Array
 from cnnkit.datasets.problems import problem
 from cnnkit.datasets.reading import content
-from cnnkit.errors import DataError
+from cnnkit.errors import DataError, DataUnavailable
 
 Mode = Literal["grayscale", "rgb"]
 
@@ -55,7 +57,7 @@ def read_picture(path: Path, mode: Mode, size: tuple[int, int] | None) -> Array:
         raise problem(
             path, "reading pictures needs Pillow", help='pip install "cnnkit[images]"'
         ) from error
-    with content(path) as raw:
+    with _there(path) as raw:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
@@ -67,8 +69,18 @@ def read_picture(path: Path, mode: Mode, size: tuple[int, int] | None) -> Array:
                 path,
                 f"{path.name} is not a picture that can be read, or is damaged",
                 got=f"{type(error).__name__}: {error}",
-                help="open it in a picture viewer; mend it or take it out of the folder",
+                help="open it in a picture viewer; mend it, or leave it out",
             ) from error
+
+
+@contextmanager
+def _there(path: Path) -> Iterator[BinaryIO]:
+    """Yield a picture's bytes; one that is gone is damage: the other pictures are there."""
+    try:
+        with content(path) as raw:
+            yield raw
+    except DataUnavailable as error:
+        raise DataError(str(error)) from error
 
 
 def _decode(raw: BinaryIO, path: Path, mode: Mode, size: tuple[int, int] | None) -> Array:

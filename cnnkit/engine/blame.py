@@ -10,18 +10,24 @@ from cnnkit.engine.batch import Batch
 from cnnkit.engine.plan import Plan
 from cnnkit.model import Model
 
+ADVICE = "lower the learning rate, or add a warm-up to its schedule"
+
+
+def diverged(model: Model) -> str:
+    """Return a message that names the first weight with a value that is not finite, or ""."""
+    for path, weight in flatten(model.weights).items():
+        if not np.isfinite(weight).all():
+            owner = spoken(path.partition("/")[0])
+            return f"weight {path} of {owner} has diverged; {ADVICE}"
+    return ""
+
 
 @np.errstate(all="ignore")  # values that are not finite are what it looks for
 def blame(plan: Plan, model: Model, batch: Batch, step: int) -> str:
     """Return a message that names the step and the first layer with a value that is not finite."""
-    when = f"epoch {batch.key[1] + 1}, step {step + 1}"
-    advice = "lower the learning rate, or add a warm-up to its schedule"
-    for path, weight in flatten(model.weights).items():
-        if not np.isfinite(weight).all():
-            owner = spoken(path.partition("/")[0])
-            return (
-                f"the loss is not finite at {when}: weight {path} of {owner} has diverged; {advice}"
-            )
+    when, advice = f"epoch {batch.key[1] + 1}, step {step + 1}", ADVICE
+    if culprit := diverged(model):
+        return f"the loss is not finite at {when}: {culprit}"
     for shard in range(len(batch)):
         x = batch.input(shard, FRESH)
         if not np.isfinite(x).all():

@@ -52,6 +52,10 @@ def choose_classes(data: Data, only: Sequence[int] | None) -> Data:
             f"expected labels from 0 to {len(data.classes) - 1}, each once"
         )
     train, test = (_renumber(split, only) for split in (data.train, data.test))
+    absent = set(range(len(only))) - set(train.labels.tolist())
+    if absent or not len(test):
+        what = f"images to train on of class {only[min(absent)]}" if absent else "test images"
+        raise DataError(f"{data.name}: only = {list(only)} leaves no {what}")
     return Data(data.name, train, test, tuple(data.classes[label] for label in only))
 
 

@@ -17,7 +17,7 @@ from cnnkit.base.context import generator
 from cnnkit.base.optimizer import State
 from cnnkit.blas import one_blas_thread
 from cnnkit.engine.batch import Batch, shard_size
-from cnnkit.engine.blame import blame
+from cnnkit.engine.blame import ADVICE, blame, diverged
 from cnnkit.engine.evaluate import evaluate
 from cnnkit.engine.faults import blaming_plugins
 from cnnkit.engine.flat import small_first
@@ -90,6 +90,7 @@ class Trainer:
                     started = time.perf_counter()
                     loss, lr = self._epoch(epoch, train)
                     seconds = time.perf_counter() - started
+                    self._check_weights(epoch)
                     figures = self.evaluate(validation) if validation else None
                 yield Epoch(epoch + 1, loss, figures, seconds, len(train) / seconds, lr)
 
@@ -102,9 +103,19 @@ class Trainer:
         return f"step {self.step + 1}"
 
     def evaluate(self, split: Split) -> dict[str, Any]:
-        """Return loss and metrics on `split`."""
+        """Return loss and metrics on `split`.
+
+        Raises:
+            TrainingError: where the loss is not finite.
+        """
         with one_blas_thread():
-            return evaluate(self.model, self.plan, self._spec.metrics, split, self._pool)
+            figures = evaluate(self.model, self.plan, self._spec.metrics, split, self._pool)
+        if not math.isfinite(figures["loss"]):
+            raise TrainingError(
+                f"the loss of {len(split):,} images outside the training split is not finite, "
+                f"though every weight is; {ADVICE}"
+            )
+        return figures
 
     def _epoch(self, epoch: int, train: Split) -> tuple[float, float]:
         size, samples, total, lr = self._spec.train.batch, 0, 0.0, 0.0
@@ -117,6 +128,11 @@ class Trainer:
             samples += len(rows)
             self._watch(Progress(epoch + 1, samples, len(train), total / samples))
         return total / samples, lr
+
+    def _check_weights(self, epoch: int) -> None:
+        """The loss of a step is that before its update, so the last update has not been judged."""
+        if culprit := diverged(self.model):
+            raise TrainingError(f"training failed at the last step of epoch {epoch + 1}: {culprit}")
 
     def _lr(self, epoch: float) -> float:
         optimizer = self._spec.optimizer

@@ -15,9 +15,9 @@ class Normal(Initializer):
     """Normal distribution with the given mean and standard deviation."""
 
     type: Literal["normal"] = "normal"
-    mean: float = 0.0
+    mean: Annotated[float, Field(ge=-1e6, le=1e6)] = 0.0
     """Mean of the distribution."""
-    std: Annotated[float, Field(ge=0)] = 0.05
+    std: Annotated[float, Field(ge=0, le=1e6)] = 0.05
     """Standard deviation of the distribution."""
 
     def draw(self, shape: Shape, fans: Fans, rng: np.random.Generator) -> Array:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from cnnkit.arrays import Array, Shape
 from cnnkit.base import Fans, Initializer
+
+Size = Annotated[float, Field(ge=-1e6, le=1e6)]  # far from where float32 overflows
 
 
 class Uniform(Initializer):
     """Uniform distribution over [low, high)."""
 
     type: Literal["uniform"] = "uniform"
-    low: float = -0.05
+    low: Size = -0.05
     """Smallest value."""
-    high: float = 0.05
+    high: Size = 0.05
     """Upper limit, itself not drawn."""
 
     @model_validator(mode="after")

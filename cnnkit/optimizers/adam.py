@@ -38,7 +38,7 @@ class Adam(Optimizer):
     """Learning rate: about the size of one weight's step, before the schedule."""
     betas: Annotated[tuple[Beta, Beta], BeforeValidator(_as_tuple)] = (0.9, 0.999)
     """How much of the running mean, and of the running mean square, each step keeps."""
-    eps: Annotated[float, Field(gt=0)] = 1e-8
+    eps: Annotated[float, Field(ge=1e-30)] = 1e-8  # smaller ones are zero in float32
     """Added to the root mean square, so that a weight without gradient stands still."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Share of every weight, times the learning rate, that each step removes."""

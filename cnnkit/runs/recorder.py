@@ -34,6 +34,8 @@ class Recorder:
         self._best: dict[str, Any] | None = None
         self.epochs: list[Epoch] = []
         """The records so far."""
+        self.saved = 0
+        """The epoch of the last checkpoint."""
         directory.write_spec(spec.source.raw)
         directory.write_resolved(self._resolved)
         directory.write_environment(self._environment)
@@ -49,6 +51,7 @@ class Recorder:
         if best:
             self._best = {"epoch": epoch.epoch, **_figures(epoch)}
         self._save("last", epoch)
+        self.saved = epoch.epoch
         if best:
             self._save("best", epoch)
         self._directory.write_status("running", epoch=epoch.epoch)
@@ -81,8 +84,9 @@ class Recorder:
 
     def kept(self) -> str:
         """Say what of the network the run directory holds."""
-        done = len(self.epochs)
-        return f"the weights after epoch {done}" if done else "no weights: no epoch was finished"
+        if self.saved:
+            return f"the weights after epoch {self.saved}"
+        return f"no weights: no epoch was {'saved' if self.epochs else 'finished'}"
 
     def _is_best(self, epoch: Epoch) -> bool:
         """Compare validation accuracy, or the loss where accuracy is not measured."""

@@ -100,7 +100,7 @@ class Session:
         """Release threads and lock; where something was raised, say so in status.json."""
         with self._open:
             if error is not None:
-                end = self.directory.write_end(error, len(self._recorder.epochs))
+                end = self.directory.write_end(error, self._recorder.saved)
                 self._observers.end(end)
                 error.add_note(f"   = note: {self.directory.path} keeps {self._recorder.kept()}")
 

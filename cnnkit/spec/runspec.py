@@ -51,7 +51,7 @@ class TrainSpec(Section):
     shard: Positive | None = None
     """Images that one thread takes through the network at a time; decides the rounding of sums,
     so it never depends on the thread count. Without it, chosen from the batch."""
-    threads: Positive | None = None
+    threads: Annotated[int, Field(gt=0, le=1024)] | None = None
     """Worker threads; without it, the physical cores. Does not change results."""
     memory: Annotated[float, Field(gt=0)] | None = None
     """GiB that weights, optimizer and activations may take; without it, 80 % of the machine's."""

@@ -17,7 +17,7 @@ Bound = Annotated[float, Field(ge=-1000, le=1000)]
 class Scale(Transform):
     """Map [0, 255] linearly onto [low, high]. (C, H, W) -> (C, H, W)
 
-    uint8 images become float32; images that are float already keep their dtype. With the default
+    uint8 and float16 images become float32; wider floats keep their dtype. With the default
     bounds the result is `x / 255 - 0.5`, rounded once.
     """
 
@@ -39,7 +39,8 @@ class Scale(Transform):
         return self
 
     def apply(self, x: Array, rng: np.random.Generator | None, scratch: Scratch) -> Array:
-        y = scratch.empty(x.shape, np.float32 if x.dtype.kind != "f" else x.dtype)
+        wide = x.dtype.kind == "f" and x.dtype.itemsize >= 4  # float16 keeps three digits only
+        y = scratch.empty(x.shape, x.dtype if wide else np.float32)
         divisor = 255 / (self.high - self.low)
         # Subtract first: for the usual bounds (x - 127.5) is exact, and dividing rounds once.
         # Multiplying by 1/255 would round twice, for 1.2 times the speed (64 against 57 us for

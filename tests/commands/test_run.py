@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from cnnkit.errors import RunError
+from cnnkit.runs.checkpoint import Checkpoint
+
 FALLBACK = '"npz"\npath = "later.npz"\nfallback = { type = "digits" }'
 NUMBER = r"[\d,]+\.?\d*"
 
@@ -124,6 +127,17 @@ def test_a_loss_that_is_not_finite_exits_with_1(call, tiny):
     log = Path("here/log.txt").read_text()
     assert log.startswith("Traceback (most recent call last):\n")
     assert error.removeprefix("error: ") in log
+
+
+def test_weights_that_were_not_saved_are_not_said_to_be_kept(call, tiny, monkeypatch):
+    def full(self, path):
+        raise RunError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr(Checkpoint, "save", full)
+    outcome = call("run", "tiny.toml", "--out", "here")
+    assert outcome.code == 2
+    assert outcome.err.splitlines()[-1] == "   = note: here keeps no weights: no epoch was saved"
+    assert json.loads(Path("here/status.json").read_text())["epoch"] == 0
 
 
 def test_a_data_folder_that_is_not_there(call, tiny):

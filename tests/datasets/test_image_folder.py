@@ -155,7 +155,7 @@ def test_missing_folder(tmp_path):
 
 def test_broken_picture(flat):
     good = (flat / "pets" / "dog" / "2.png").read_bytes()
-    help = "\n   = help: open it in a picture viewer; mend it or take it out of the folder"
+    help = "\n   = help: open it in a picture viewer; mend it, or leave it out"
     flipped = bytearray(good)
     flipped[55] ^= 1 << 5  # decodes to other pixels: only the checksum tells
     for data in (b"", b"<html>", good[:-20], bytes(flipped)):
@@ -167,6 +167,16 @@ def test_broken_picture(flat):
             "   = got: "
         )
         assert text.endswith(help)
+
+
+def test_a_picture_that_is_gone_is_damage_and_no_case_for_a_fallback(flat):
+    picture = flat / "pets" / "dog" / "2.png"
+    picture.unlink()
+    picture.symlink_to("nowhere.png")
+    with pytest.raises(DataError) as caught:
+        load(flat)
+    assert not isinstance(caught.value, DataUnavailable)
+    assert str(caught.value).startswith("there is no file 2.png\n")
 
 
 def test_deep_picture(flat):

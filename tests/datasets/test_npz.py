@@ -130,6 +130,15 @@ def test_unit_interval_needs_no_scale(tmp_path, named):
     np.testing.assert_array_equal(data.train.images[:, 0], named["x_train"])
 
 
+def test_unit_interval_in_the_test_split_alone(tmp_path, named):
+    named["x_train"] = named["x_train"].astype(np.float32)
+    named["x_test"] = (named["x_test"] / 255).astype(np.float32)
+    np.savez(tmp_path / "d.npz", **named)
+    text = message(tmp_path / "d.npz")
+    assert text.startswith("the images lie within 0..1 already, but the transform scale is for ")
+    assert "DIR/d.npz (x_test)" in text
+
+
 def test_splits_of_different_dtype(tmp_path, named):
     named["x_test"] = named["x_test"].astype(np.float32)
     np.savez(tmp_path / "d.npz", **named)

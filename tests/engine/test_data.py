@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from cnnkit.base import Places
+from cnnkit.base import Data, Places, Split
 from cnnkit.datasets import Digits, Idx
-from cnnkit.engine.data import load_data
+from cnnkit.engine.data import choose_classes, load_data
 from cnnkit.errors import DataError, DataUnavailable
 
 FILES = {
@@ -70,3 +71,23 @@ def test_damage_is_never_replaced(tmp_path):
     with pytest.raises(DataError, match="a is a web page, not data"):
         load_data(Idx(**FILES, fallback="digits"), Places(spec_dir=tmp_path, say=said.append), True)
     assert said == []
+
+
+def lone(train, test):
+    """Return data of three classes with these labels."""
+    splits = (Split(np.zeros((len(labels), 1, 2, 2)), np.array(labels)) for labels in (train, test))
+    return Data("npz", *splits, ("a", "b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "missing"),
+    [
+        ([1, 1], [0, 1, 2], "images to train on of class 2"),
+        ([1, 1], [0, 2], "images to train on of class 2"),
+        ([0, 1, 2], [1, 1], "test images"),
+    ],
+)
+def test_classes_of_which_there_is_nothing(train, test, missing):
+    with pytest.raises(DataError) as caught:
+        choose_classes(lone(train, test), [2, 0])
+    assert str(caught.value) == f"npz: only = [2, 0] leaves no {missing}"

@@ -33,6 +33,13 @@ def test_float_keeps_its_dtype(dtype):
     np.testing.assert_allclose(y, [[[[-0.5, 0.5, 0.0, -0.3]]]], rtol=1e-6)
 
 
+def test_float16_is_scaled_as_float32():
+    wide = Scale().apply(ALL, None, Scratch())
+    y = Scale().apply(ALL.astype(np.float16), None, Scratch())
+    assert y.dtype == np.float32
+    assert np.array_equal(y, wide)
+
+
 def test_input_is_not_modified_and_may_be_strided():
     x = np.random.default_rng(0).integers(0, 256, (3, 2, 6, 8), np.uint8)
     strided = x[::2, :, ::2, ::-1]
