@@ -17,16 +17,19 @@ def main() -> int:
     """Do what the command line says and return the exit code."""
     if sys.argv[1:] in ([], ["-h"], ["--help"]) and _written(overview()):
         return 0
-    gc.disable()  # nothing that is imported is garbage, and to look for it takes long
-    from cnnkit.cli import main as by_cli
-
-    if sys.argv[1] in VERBS:
-        with suppress(Exception):  # the CLI will meet it again, and say what is wrong
-            import_module(f"cnnkit.commands.{sys.argv[1]}")
-    gc.freeze()
-    gc.enable()
     try:
+        gc.disable()  # nothing that is imported is garbage, and to look for it takes long
+        from cnnkit.cli import main as by_cli
+
+        if sys.argv[1] in VERBS:
+            with suppress(Exception):  # the CLI will meet it again, and say what is wrong
+                import_module(f"cnnkit.commands.{sys.argv[1]}")
+        gc.freeze()
+        gc.enable()
         return by_cli()
+    except KeyboardInterrupt:  # before the CLI was there to take it
+        os.write(2, b"error: interrupted\n")
+        return 130
     finally:
         gc.freeze()  # all of it goes with the process
 

@@ -64,7 +64,10 @@ class Model:
 
         Raises:
             ShapeError: where a layer cannot take its input, with the trail of shapes.
+            ValueError: for another dtype than float32 and float64.
         """
+        if dtype not in ("float32", "float64"):
+            raise ValueError(f'dtype must be "float32" or "float64", got {dtype!r}')
         network = Sequential(layers=list(layers)).lower()
         network.output_shape(input_shape)
         drawn = network.init_weights(input_shape, np.random.default_rng(seed))

@@ -198,6 +198,26 @@ def test_garbage_is_collected_again_once_a_verb_begins():
     assert (process.returncode, process.stdout, process.stderr) == (7, "True True\n", "")
 
 
+EARLY = """
+import sys
+class Finder:
+    def find_spec(self, name, *rest):
+        if name == "cyclopts":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Finder())
+sys.argv = ["cnnkit", "check"]
+from cnnkit.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_while_libraries_are_imported():
+    process = subprocess.run(
+        [sys.executable, "-c", EARLY], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (process.returncode, process.stderr) == (130, "error: interrupted\n")
+
+
 @pytest.mark.parametrize(
     ("number", "code", "text"),
     [(signal.SIGINT, 130, "error: interrupted\n"), (signal.SIGTERM, 143, "error: terminated\n")],

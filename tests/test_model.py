@@ -312,3 +312,18 @@ def test_a_type_that_is_not_installed_is_named(tmp_path):
     meta["model"]["layers"][1] = {"type": "swoosh"}
     save_tensors(path, tensors, meta)
     assert "swoosh" in refused(path)
+
+
+def test_a_dtype_that_no_spec_could_have():
+    with pytest.raises(
+        ValueError, match=r'^dtype must be "float32" or "float64", got \'float16\'$'
+    ):
+        Model.build([Softmax(units=3)], (1, 4, 4), dtype="float16")
+
+
+def test_a_folder_is_no_place_for_a_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (".", tmp_path):
+        with pytest.raises(RunError, match=r"^cannot write "):
+            build().save(path)
+    assert list(tmp_path.iterdir()) == []

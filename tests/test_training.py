@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pytest
 
+import cnnkit
 from cnnkit.arrays import Arena, Weights, flatten
 from cnnkit.base import Context, Layer, Places, Split, forward_chain
 from cnnkit.datasets import Digits
@@ -634,3 +635,10 @@ def test_a_learning_rate_far_too_high_ends_in_an_error_that_names_epoch_and_step
     assert text.startswith("the loss is not finite at epoch ")
     assert text.endswith(ADVICE)
     assert TrainingError.exit_code == 1
+
+
+def test_a_path_is_no_spec():
+    with pytest.raises(
+        TypeError, match=r"^train takes a spec: write train\(load_spec\('a.toml'\)\)$"
+    ):
+        cnnkit.train("a.toml")

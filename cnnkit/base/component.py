@@ -44,6 +44,19 @@ class Component(BaseModel):
                     f"{inherited.__name__}.{name}(); choose another name"
                 )
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse what is no option: kept on a component, all shards and threads would share it.
+
+        Raises:
+            AttributeError: saying where to keep it instead.
+        """
+        if name not in type(self).model_fields:
+            raise AttributeError(
+                f"{self.type} has no option {name!r}, and is frozen: keep it in a variable that "
+                "backward reads, or in the weights"
+            )
+        super().__setattr__(name, value)
+
     @classmethod
     def type_name(cls) -> str:
         """Return the name that specs use, or "" for an abstract class."""

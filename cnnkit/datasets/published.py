@@ -12,6 +12,7 @@ from cnnkit.datasets.download import cache_folder, download
 from cnnkit.datasets.idx_file import Role, read_idx
 from cnnkit.datasets.problems import ANEW, problem
 from cnnkit.datasets.reading import digest, exists
+from cnnkit.errors import DataUnavailable
 
 
 class Published(Dataset, ABC):
@@ -49,15 +50,26 @@ class Published(Dataset, ABC):
 
     def _find(self, name: str, sha256: str, places: Places) -> Path:
         cached = cache_folder(places) / self.folders[0] / name
-        return self.local(name, sha256, places) or download(self.mirrors, cached, sha256, places)
+        try:
+            return self.local(name, sha256, places) or download(
+                self.mirrors, cached, sha256, places
+            )
+        except DataUnavailable as error:
+            if places.data_dir is None:
+                raise
+            looked = f"{', '.join(self.names)} in {' and '.join(map(str, self._folders(places)))}"
+            raise DataUnavailable(f"{error}\n   = note: looked for {looked}") from error
+
+    def _folders(self, places: Places) -> list[Path]:
+        """Return the folders in which the user may have the files."""
+        data_dir = places.data_dir
+        return [data_dir / name for name in self.folders] + [data_dir] if data_dir else []
 
     def local(self, name: str, sha256: str, places: Places) -> Path | None:
         """Return where a file lies already, or None where it has to be downloaded."""
-        if places.data_dir is not None:
-            folders = [places.data_dir / folder for folder in self.folders]
-            for folder in (*folders, places.data_dir):
-                if exists(folder / name):
-                    return folder / name
+        for folder in self._folders(places):
+            if exists(folder / name):
+                return folder / name
         cached = cache_folder(places) / self.folders[0] / name
         return cached if exists(cached) and digest(cached) == sha256 else None
 

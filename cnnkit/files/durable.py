@@ -29,7 +29,7 @@ def write_durably(path: Path, data: bytes) -> None:
     Raises:
         RunError: naming the file, the bytes needed and the system's reason.
     """
-    temp = path.with_name(f".{secrets.token_hex(4)}.tmp")  # same folder: a rename stays atomic
+    temp = path.parent / f".{secrets.token_hex(4)}.tmp"  # same folder: a rename stays atomic
     try:
         try:
             _write_new(temp, data)

@@ -124,6 +124,8 @@ def train(
         DataError, SpecError, RunError: before training starts; nothing is lost.
         TrainingError: where the loss stops being finite.
     """
+    if not isinstance(spec, RunSpec):
+        raise TypeError(f"train takes a spec: write train(load_spec({str(spec)!r}))")
     places = find_places(spec, Path(data_dir) if data_dir else None, warnings.warn)
     target = Path(out) if out else None
     with Session(spec, places, out=target, allow_fallback=allow_fallback) as session:

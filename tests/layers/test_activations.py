@@ -113,3 +113,12 @@ def test_pool_by_hand(kind, y, dx):
     got, back = Pool(kind=kind, size=2).forward(x, {}, Context())
     assert got[0, 0].tolist() == y
     assert back(np.array([[[[1.0, 10]]]]))[0][0, 0].tolist() == dx
+
+
+def test_a_layer_keeps_nothing_on_itself():
+    with pytest.raises(AttributeError) as caught:
+        Relu().x = 1
+    assert str(caught.value) == (
+        "relu has no option 'x', and is frozen: keep it in a variable that backward reads, or in "
+        "the weights"
+    )
