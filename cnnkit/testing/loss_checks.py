@@ -8,10 +8,10 @@ from cnnkit.base import Context, Loss
 from cnnkit.testing.check import Check, check
 from cnnkit.testing.compare import not_finite, require_close, require_same
 from cnnkit.testing.failure import require
+from cnnkit.testing.loss_gradient_checks import LOSS_GRADIENT_CHECKS
 from cnnkit.testing.loss_samples import N, case, fusions, judge
 from cnnkit.testing.manners import manner_checks
 from cnnkit.testing.option_checks import OPTION_CHECKS
-from cnnkit.testing.slope import TOLERANCE, slope
 
 
 @check
@@ -31,23 +31,6 @@ def loss_per_sample(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
                     got=f"{array.dtype.name} {array.shape}",
                     fix="one number per sample: reduce over axis 1 only, in y.dtype",
                 )
-
-
-@check
-def loss_gradient(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
-    """The returned function gives d(sum of losses)/dy, measured along a random direction."""
-    y, labels = case(outputs, seed)
-    direction = 0.01 * np.random.default_rng([seed, 9]).standard_normal(y.shape)
-    parts = loss.forward(y, labels)[1]() * direction
-    size = 1 + float(np.linalg.norm(parts))
-    measured = slope(lambda t: float(loss.forward(y + t * direction, labels)[0].sum()), size)
-    require(
-        measured is not None and abs(float(parts.sum()) - measured) <= 10 * TOLERANCE * size,
-        "dy is not the derivative of the sum of losses",
-        expected=f"slope {measured} along a random direction",
-        got=f"{float(parts.sum()):.8g}",
-        fix="derive it again; do not average: the engine divides by the batch size",
-    )
 
 
 @check
@@ -140,7 +123,7 @@ LOSS_CHECKS: tuple[Check, ...] = (
     loss_non_contiguous,
     loss_of_singles,
     loss_reentrant,
-    loss_gradient,
+    *LOSS_GRADIENT_CHECKS,
     fused_equals_unfused,
     fused_stays_finite,
 )

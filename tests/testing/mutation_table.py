@@ -12,6 +12,7 @@ import planted_arrays
 import planted_batches
 import planted_data
 import planted_effects
+import planted_loss_gradients
 import planted_losses
 import planted_memory
 import planted_metrics
@@ -49,6 +50,7 @@ MODULES = (
     planted_batches,
     planted_numbers,
     planted_losses,
+    planted_loss_gradients,
     planted_optimizers,
     planted_transforms,
     planted_metrics,

@@ -81,17 +81,6 @@ class CachedLoss(Brier):
         return losses, lambda: _LAST["gradient"]()
 
 
-@planted_in("losses", "loss_gradient")
-class ForgotTwo(Brier):
-    """The gradient lacks its factor 2."""
-
-    type: Literal["forgot_two"] = "forgot_two"
-
-    def forward(self, y, labels):
-        losses, gradient = super().forward(y, labels)
-        return losses, lambda: gradient() / 2
-
-
 @planted_in("losses", "fused_equals_unfused")
 class WrongFusion(CrossEntropy):
     """The fused loss forgets label smoothing."""
