@@ -9,10 +9,11 @@ import numpy as np
 from cnnkit.base import Optimizer
 from cnnkit.testing import optimizer_samples as samples
 from cnnkit.testing.check import Check, check
-from cnnkit.testing.compare import not_finite, require_close, require_same
+from cnnkit.testing.compare import require_close, require_same
 from cnnkit.testing.components import Known
 from cnnkit.testing.failure import require
 from cnnkit.testing.manners import manner_checks
+from cnnkit.testing.optimizer_step_checks import OPTIMIZER_STEP_CHECKS
 from cnnkit.testing.option_checks import OPTION_CHECKS
 
 
@@ -111,25 +112,6 @@ def slices_equal_whole(optimizer: Optimizer, seed: int = 0) -> None:
     require_close(whole, parts, "{name} differs by slices", expected="the whole's", fix=fix)
 
 
-@check
-def stays_finite(optimizer: Optimizer, seed: int = 0) -> None:
-    """Zero and large gradients leave finite weights."""
-    for factor in (0.0, 1e4):
-        weights = samples.weights(seed, np.float32)
-        state = optimizer.init_state(weights)
-        for step in range(3):
-            grads = {p: g * np.float32(factor) for p, g in samples.grads(seed, np.float32).items()}
-            optimizer.update(weights, grads, state, samples.LR, step)
-        lost = list(not_finite(weights))
-        require(
-            not lost,
-            f"gradients times {factor:g} give NaN or infinity",
-            expected="finite weights",
-            got="; ".join(lost),
-            fix="add an epsilon where a gradient's size divides",
-        )
-
-
 def _use(optimizer: Optimizer, seed: int = 0) -> None:
     state = optimizer.init_state(weights := samples.weights(seed, np.float32))
     for step in range(2):
@@ -145,7 +127,7 @@ OPTIMIZER_CHECKS: tuple[Check, ...] = (
     rate_zero_moves_nothing,
     resumed_equals_uninterrupted,
     slices_equal_whole,
-    stays_finite,
+    *OPTIMIZER_STEP_CHECKS,
 )
 
 

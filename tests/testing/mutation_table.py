@@ -22,6 +22,7 @@ import planted_optimizers
 import planted_options
 import planted_random
 import planted_rules
+import planted_schedules
 import planted_shapes
 import planted_transforms
 import planted_weights
@@ -52,6 +53,7 @@ MODULES = (
     planted_losses,
     planted_loss_gradients,
     planted_optimizers,
+    planted_schedules,
     planted_transforms,
     planted_metrics,
     planted_observers,

@@ -1,4 +1,4 @@
-"""Bugs in optimizers and schedules."""
+"""Bugs in optimizers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 import numpy as np
 from planted import planted_in
 
-from cnnkit.base import Schedule
 from cnnkit.optimizers import Sgd
 
 
@@ -79,6 +78,43 @@ class WholeNorm(Sgd):
         super().update(weights, grads, state, lr, step)
 
 
+@planted_in("optimizers", "gradients_are_not_kept", lr=0.1)
+class KeepsGradients(Sgd):
+    """Keeps the engine's gradients for the next step, not copies of them."""
+
+    type: Literal["keeps_gradients"] = "keeps_gradients"
+    elementwise: ClassVar[bool] = False
+
+    def init_state(self, weights):
+        return {"last": {path: np.zeros_like(W) for path, W in weights.items()}}
+
+    def update(self, weights, grads, state, lr, step):
+        for path, grad in grads.items():
+            weights[path] -= lr * (1.5 * grad - 0.5 * state["last"][path]).astype(grad.dtype)
+            state["last"][path] = grad
+
+
+@planted_in("optimizers", "steps_go_downhill", lr=0.1)
+class Uphill(Sgd):
+    """Adds the gradient instead of subtracting it."""
+
+    type: Literal["uphill"] = "uphill"
+
+    def update(self, weights, grads, state, lr, step):
+        super().update(weights, {path: -grad for path, grad in grads.items()}, state, lr, step)
+
+
+@planted_in("optimizers", "steps_go_downhill", lr=0.1)
+class BiasUphill(Uphill):
+    """Goes uphill with vectors only, and downhill with the rest."""
+
+    type: Literal["bias_uphill"] = "bias_uphill"
+
+    def update(self, weights, grads, state, lr, step):
+        turned = {path: grad if grad.ndim == 1 else -grad for path, grad in grads.items()}
+        super().update(weights, turned, state, lr, step)
+
+
 @planted_in("optimizers", "stays_finite", lr=0.1)
 class BareNorm(Sgd):
     """Divides by a norm that may be zero."""
@@ -89,36 +125,3 @@ class BareNorm(Sgd):
     def update(self, weights, grads, state, lr, step):
         grads = {path: grad / np.linalg.norm(grad) for path, grad in grads.items()}
         super().update(weights, grads, state, lr, step)
-
-
-@planted_in("schedules", "factor_is_a_number")
-class Overshoots(Schedule):
-    """A line that falls below zero."""
-
-    type: Literal["overshoots"] = "overshoots"
-
-    def factor(self, epoch, epochs):
-        return 1.0 - 1.01 * epoch / epochs
-
-
-@planted_in("schedules", "factor_is_pure")
-class Steps(Schedule):
-    """Falls with every question instead of with the epoch."""
-
-    type: Literal["steps"] = "steps"
-
-    def factor(self, epoch, epochs):
-        return 1.0 / (1 + next(_STEPS))
-
-
-@planted_in("schedules", "warm_up_starts_low", warmup=1.0)
-class NoWarmUp(Schedule):
-    """multiplier leaves the warm-up out."""
-
-    type: Literal["no_warm_up"] = "no_warm_up"
-
-    def factor(self, epoch, epochs):
-        return 1.0
-
-    def multiplier(self, epoch, epochs):
-        return self.factor(epoch, epochs)
