@@ -37,7 +37,7 @@ def steps_go_downhill(optimizer: Optimizer, seed: int = 0) -> None:
         after = float(np.linalg.norm(weights[path]))
         require(
             after < before[path],
-            f"{_DESCENT} steps along the gradient of |w|**2 / 2 do not shorten {path}",
+            f"{_DESCENT} steps with the gradient of |w|**2 / 2 do not shorten {path}",
             expected=f"a length below {before[path]:.6g}, as |w|**2 / 2 falls",
             got=f"{after:.6g}",
             fix="step against the gradient: weights[path] -= lr * grad",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -44,6 +44,19 @@ def option_types(component: Component) -> Iterator[tuple[str, set[Any]]]:
     """Yield every option with the plain types its annotation is made of."""
     for name, field in type(component).model_fields.items():
         yield name, set(_atoms(field.annotation))
+
+
+def literals(component: Component, option: str) -> list[Any]:
+    """Return the values that a `Literal` in the option's annotation names."""
+    return list(_literals(type(component).model_fields[option].annotation))
+
+
+def _literals(annotation: Any) -> Iterator[Any]:
+    for argument in get_args(annotation):
+        if get_origin(annotation) is Literal:
+            yield argument
+        else:
+            yield from _literals(argument)
 
 
 def _atoms(annotation: Any) -> Iterator[Any]:

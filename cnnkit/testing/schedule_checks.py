@@ -14,11 +14,11 @@ from cnnkit.testing.option_checks import OPTION_CHECKS
 
 @check
 def factor_is_a_number(schedule: Schedule) -> None:
-    """factor gives a finite Python float >= 0 anywhere in training, its end included."""
+    """factor gives a finite float >= 0 anywhere in training, its end included."""
     for epoch, epochs in _moments():
         factor = schedule.factor(epoch, epochs)
         require(
-            type(factor) is float and isfinite(factor) and factor >= 0,
+            isinstance(factor, float) and isfinite(factor) and factor >= 0,
             f"factor({epoch}, {epochs}) is not a learning rate's factor",
             expected="a finite float >= 0",
             got=repr(factor),

@@ -64,6 +64,17 @@ class WrapsAround(Hits):
 
 
 @planted_in("metrics", "metric_ignores_order")
+class FirstSample(Hits):
+    """A dict, a member of which is the first sample's."""
+
+    type: Literal["first_sample"] = "first_sample"
+
+    def evaluate(self, y, labels, classes):
+        hits = super().evaluate(y, labels, classes)
+        return {"hits": hits, "inner": [1, {"first": float(y[0, 0])}]}
+
+
+@planted_in("metrics", "metric_ignores_order")
 class FirstHalf(Hits):
     """Looks at the first half only."""
 

@@ -68,6 +68,19 @@ class Converting(Gain):
     """How many."""
 
 
+def _digits(value: Any) -> Any:
+    return str(value) if isinstance(value, int) else value
+
+
+@planted("wrong_option_type_refused")
+class Stringing(Gain):
+    """Words that are digits, and a validator that turns true into one of them."""
+
+    type: Literal["stringing"] = "stringing"
+    order: Annotated[Literal["1", "3", "True"], BeforeValidator(_digits)] = "1"
+    """Order, as a word."""
+
+
 @planted("absurd_numbers_refused")
 class Boundless(Gain):
     """A count without an upper limit."""

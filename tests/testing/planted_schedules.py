@@ -12,7 +12,7 @@ from cnnkit.base import Schedule
 
 
 @planted_in("schedules", "factor_is_a_number")
-class SinglePrecision(Schedule):
+class SingleFactor(Schedule):
     """A NumPy float32, which is no float."""
 
     type: Literal["single_factor"] = "single_factor"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mutation_table
 import numpy as np
 import pytest
+from healthy import Literals, NumPyFactor, Recalls, Spread
 from planted import PLANTED, PLANTED_IN, Gain
 from planted_data import Cube, Planted
 from planted_losses import Brier
@@ -69,7 +70,14 @@ def test_every_check_is_shown_to_fail():
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
-    ("layer", "shape"), [(Gain, (2, 3, 4)), (Gain(start=3.0), (1,)), (Thin, (1, 2, 5))]
+    ("layer", "shape"),
+    [
+        (Gain, (2, 3, 4)),
+        (Gain(start=3.0), (1,)),
+        (Thin, (1, 2, 5)),
+        (Spread(), (40,)),
+        (Literals(), (3, 2)),
+    ],
 )
 def test_healthy_layers_pass(layer, shape, seed):
     check_layer(layer, shape, seed=seed)
@@ -82,6 +90,9 @@ def test_healthy_components_pass():
     check_metric(Hits())
     check_dataset(Planted())
     check_observer(Tally())
+    check_schedule(NumPyFactor())
+    for seed in range(5):
+        check_metric(Recalls(), seed=seed)
 
 
 def test_the_table_counts(capsys, monkeypatch):

@@ -1,0 +1,50 @@
+"""Components that are right, however odd: the kit must let them pass."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from planted import Gain
+
+from cnnkit.base import Metric, Schedule
+
+
+class Spread(Gain):
+    """Gains that learn, and start evenly spread from 0.1 to 0.4, whatever the seed."""
+
+    type: Literal["spread"] = "spread"
+
+    def init_weights(self, shape, rng):
+        return {"g": np.linspace(0.1, 0.4, shape[0], dtype=np.float32), "b": np.zeros(shape[0])}
+
+
+class Literals(Gain):
+    """Options that name the values which the kit would expect to be refused."""
+
+    type: Literal["literals"] = "literals"
+    order: Literal["1", "2", "3"] = "1"
+    """Order, as a word."""
+    every: Literal[1, 2, 4] | None = None
+    """Every so many; pydantic takes true for 1."""
+
+
+class Recalls(Metric):
+    """Recall by class, None without samples, and the mean of the largest outputs in float32."""
+
+    type: Literal["recalls"] = "recalls"
+
+    def evaluate(self, y, labels, classes):
+        hits = y.argmax(axis=1) == labels
+        of = [hits[labels == k] for k in range(classes)]
+        recalls = {str(k): [float(h.mean()) if h.size else None] for k, h in enumerate(of)}
+        return {"by_class": recalls, "confidence": float(y.max(axis=1).mean())}
+
+
+class NumPyFactor(Schedule):
+    """A float64 of NumPy's, which is a float."""
+
+    type: Literal["numpy_factor"] = "numpy_factor"
+
+    def factor(self, epoch, epochs):
+        return np.float64(0.5)
