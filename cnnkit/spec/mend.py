@@ -102,4 +102,7 @@ class Mender:
         elif is_layer(path):
             at(self.tree, path[:-1])[path[-1]] = _LAYER
         else:
-            at(self.tree, table).pop(path[len(table)], None)
+            option = path[: len(table) + 1]  # all of it, where an element alone is wrong
+            at(self.tree, table).pop(option[-1], None)
+            if not is_harmless:
+                self.dropped.add(option)

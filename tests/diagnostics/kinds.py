@@ -35,7 +35,14 @@ KINDS: dict[str, tuple[str, str]] = {
         "section-a-number section-a-string section-an-array",
     ),
     "sections left out": ("the spec has no", "section-missing section-name-missing toml-empty"),
-    "true for 1": ("got true", "kind-true-for-1 kind-true-for-float kind-side-true"),
+    "true for 1": (
+        "got true",
+        "kind-true-for-1 kind-true-for-float kind-side-true kind-side-true-of-two",
+    ),
+    "one of two sides": (
+        r"\Aerror: layer 1 \(conv\): kernel must be [^\n]+\n(?!(?s:.*)error)",
+        "kind-side-zero kind-side-half kind-side-true-of-two",
+    ),
     '"3" for 3': (
         "write 3|write 0.1",
         "kind-string-for-number kind-string-for-float kind-string-for-sides kind-side-a-string",
