@@ -33,8 +33,10 @@ def _judge(index: int, line: str, registry: Registry) -> Finding | None:
         return _finding(
             index, f"{line!r} is no requirement", 'expected such as "cnnkit-prelu>=0.1"', ""
         )
-    if wanted.url or (wanted.marker and not wanted.marker.evaluate()):
-        return None if wanted.marker else _finding(
+    if wanted.marker and not wanted.marker.evaluate():
+        return None
+    if wanted.url:
+        return _finding(
             index, f"{wanted.name} is asked for by its URL",
             "expected a name and versions", "a spec downloads nothing: install it first",
         )  # fmt: skip

@@ -67,6 +67,11 @@ REFUSED = {
         "expected a name and versions",
         "a spec downloads nothing: install it first",
     ),
+    'cnnkit-gone @ https://example.org/x.whl ; python_version > "3"': (
+        "cnnkit-gone is asked for by its URL",
+        "expected a name and versions",
+        "a spec downloads nothing: install it first",
+    ),
 }
 MET = [
     "cnnkit-mine",
@@ -74,6 +79,7 @@ MET = [
     "Cnnkit_Mine==1.5",
     "cnnkit>=0.1",
     'cnnkit-gone; python_version < "3"',
+    'cnnkit-gone @ https://example.org/x.whl ; python_version < "3"',
     'cnnkit-mine>=1; python_version > "3"',
 ]
 
