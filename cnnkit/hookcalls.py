@@ -117,6 +117,11 @@ def _type_name(cls: Any, base: type[Component], hook: str) -> str:
     if inspect.isabstract(cls):
         missing = ", ".join(sorted(cls.__abstractmethods__))
         raise PluginError(f"{hook}: {cls.__name__} does not define {missing}")
+    if alias := next((n for n, f in cls.model_fields.items() if f.validation_alias), ""):
+        raise PluginError(
+            f"{hook}: option {alias!r} of {cls.__name__} has an alias; options go by one name, "
+            "their field's"
+        )
     name = cls.type_name()
     if not _LEGAL_TYPE.fullmatch(name):
         raise PluginError(

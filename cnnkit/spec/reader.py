@@ -22,6 +22,7 @@ from cnnkit.spec.render import place, render
 from cnnkit.spec.requirements import check_requirements
 from cnnkit.spec.runspec import RunSpec
 from cnnkit.spec.source import Source
+from cnnkit.spec.storable import check_storable
 from cnnkit.spec.syntax import describe_bidi, describe_toml_error
 
 _MAX_BYTES = 2**20
@@ -58,6 +59,7 @@ def load_spec(
         findings += collect(tree, error, registry, places)
         raise _failure([*_arguments(refused, source), *report(findings, source)]) from None
     spec._source, spec._registry = source, registry
+    findings += check_storable(spec, tree, registry)
     findings += check_classes(spec.data, places)
     findings += check_network(spec, spec.data, known_signature(spec.data, places))
     if findings or refused:
