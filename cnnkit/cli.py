@@ -5,27 +5,20 @@ Nothing here imports NumPy or pydantic, so that help comes at once.
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any
 
 from cyclopts import App, CycloptsError, Parameter
 
 from cnnkit import __version__
 from cnnkit.commands._console import News, Screen, silence
 from cnnkit.commands._help import Columns
+from cnnkit.commands._signals import Terminated, sigterm_raises
 from cnnkit.commands._verbs import ABOUT, MORE, SUBVERBS, VERBS
-from cnnkit.errors import CnnkitError
+from cnnkit.errors import CnnkitError, PluginError
 
 USAGE, BUG, INTERRUPTED, TERMINATED = 2, 101, 130, 143
-
-
-class Terminated(BaseException):
-    """SIGTERM came: like Ctrl-C, it passes through every `with` block on its way out."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,12 +29,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     _accept_any_text()
     try:
-        with _sigterm_raises():
+        with sigterm_raises():
             app = build_app()
             if arguments and arguments[0] in SUBVERBS:
                 _add_subverbs(app, arguments[0])
             elif arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
-                _add_plugin_verbs(app, arguments[0])
+                _add_plugin_verb(app, arguments[0])
             result = app(arguments)
             if sys.stdout is not None:
                 sys.stdout.flush()
@@ -85,18 +78,25 @@ def _add_subverbs(app: App, verb: str) -> None:
         app[verb].command(path, name=name, help=help_, help_epilogue="")
 
 
-def _add_plugin_verbs(app: App, word: str) -> None:
-    """Add the verbs of plugins, now that `word` is no built-in one; these never give way."""
-    from cnnkit.commands._plugins import plugin_verbs, warn_of_broken
+def _add_plugin_verb(app: App, word: str) -> None:
+    """Add the verb of a plugin, now that `word` is no built-in one; these never give way.
+
+    Only that one: what is wrong with another verb is no concern of this one.
+    """
+    from cnnkit.commands._plugins import plugin_verb, warn_of_broken
     from cnnkit.plugins import load_plugins
 
     registry = load_plugins()
-    verbs = plugin_verbs(registry, word)
-    if word not in verbs:
+    try:
+        function, owner = plugin_verb(registry, word)
+    except CnnkitError:
         warn_of_broken(registry, News())
-    for verb, function in verbs.items():
-        if verb not in VERBS:
-            app.command(function, name=verb)
+        raise
+    try:
+        app.command(function, name=word)
+    except Exception as error:  # whatever an author's annotations do
+        said = f"{type(error).__name__}: {error}"
+        raise PluginError(f"the verb {word} of {owner} cannot be used: {said}") from error
 
 
 def _report(error: BaseException) -> int:
@@ -118,8 +118,11 @@ def _report(error: BaseException) -> int:
         case Terminated():
             _tell(error, "error: terminated")
             return TERMINATED
-        case SystemExit(code=int(code)):  # a plugin's verb may end this way
-            return code
+        case SystemExit(code=int() | None as code):  # a plugin's verb may end this way
+            return code or 0
+        case SystemExit():  # its words and a failure, as in any Python program
+            _tell(error, str(error.code))
+            return 1
     from cnnkit.commands._bug import describe_bug
 
     News().error(describe_bug(error))
@@ -137,19 +140,3 @@ def _accept_any_text() -> None:
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
-
-
-@contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may handle signals
-        return
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated("terminated by SIGTERM")

@@ -99,11 +99,6 @@ class Registry:
         except PluginError as error:
             raise PydanticCustomError("type_clash", "{text}", {"text": str(error)}) from None
 
-    def commands(self) -> dict[str, tuple[Callable[..., Any], Plugin]]:
-        """Return the verbs that plugins add; of two that clash, neither."""
-        offers = self.command_offers()
-        return {name: offered[0] for name, offered in offers.items() if len(offered) == 1}
-
     def command_offers(self) -> dict[str, list[tuple[Callable[..., Any], Plugin]]]:
         """Return every verb with all the functions offered for it."""
         found: dict[str, list[tuple[Callable[..., Any], Plugin]]] = {}

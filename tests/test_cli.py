@@ -116,8 +116,13 @@ def test_every_verb_has_help_that_describes_every_option(verb, capsys):
     [
         (
             ["chekc", "a.toml"],
-            'error: Unknown command "chekc". Did you mean "check"? Available commands: init, '
-            "run, check, show, diff, schema, layers, plugins, ...\n",
+            'error: unknown verb "chekc"; did you mean "check"?\n   = help: verbs are init, run, '
+            "check, show, diff, schema, layers, plugins, doctor, evaluate, predict\n",
+        ),
+        (
+            ["train", "a.toml"],
+            'error: unknown verb "train"; did you mean "run"?\n   = help: verbs are init, run, '
+            "check, show, diff, schema, layers, plugins, doctor, evaluate, predict\n",
         ),
         (["run"], 'error: Command "run" parameter SPEC requires an argument.\n'),
         (
@@ -167,6 +172,8 @@ def test_a_bug_shows_its_traceback_and_exits_with_101(capsys, monkeypatch):
         (KeyboardInterrupt(), 130, "error: interrupted\n"),
         (BrokenPipeError(), 0, ""),
         (SystemExit(7), 7, ""),
+        (SystemExit(), 0, ""),
+        (SystemExit("no such thing"), 1, "no such thing\n"),
     ],
 )
 def test_other_ways_to_end(raised, code, text, capfd, monkeypatch):

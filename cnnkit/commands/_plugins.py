@@ -7,28 +7,36 @@ from typing import Any
 
 from cnnkit.commands._console import News
 from cnnkit.commands._verbs import VERBS
-from cnnkit.errors import PluginError
+from cnnkit.errors import CnnkitError, PluginError
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.registry import Registry
+from cnnkit.spec.problems import did_you_mean
 from cnnkit.spec.resolved import suppliers
 from cnnkit.spec.runspec import RunSpec
 
 _ONE_OF_THEM = "uninstall one, or name the plugins to load in CNNKIT_PLUGINS"
 
 
-def plugin_verbs(registry: Registry, word: str) -> dict[str, Callable[..., Any]]:
-    """Return the verbs that plugins add, by the word that calls them.
+def plugin_verb(registry: Registry, word: str) -> tuple[Callable[..., Any], str]:
+    """Return the function that a plugin offers as the verb `word`, and its owner.
 
     Raises:
-        PluginError: where several plugins offer `word`; it names them.
+        PluginError: where several plugins offer it; it names them.
+        CnnkitError: where nobody does; it names what was meant, and all verbs.
     """
-    for command, offers in registry.command_offers().items():
-        if verb_name(command) == word and len(offers) > 1:
-            owners = " and ".join(sorted(plugin.owner for _, plugin in offers))
-            raise PluginError(
-                f'the verb "{word}" is offered by {owners}, so neither is used; {_ONE_OF_THEM}'
-            )
-    return {verb_name(name): command for name, (command, _) in registry.commands().items()}
+    offers = {verb_name(name): offered for name, offered in registry.command_offers().items()}
+    offered = offers.get(word, [])
+    if len(offered) == 1:
+        return offered[0][0], offered[0][1].owner
+    if offered:
+        owners = " and ".join(sorted(plugin.owner for _, plugin in offered))
+        raise PluginError(
+            f'the verb "{word}" is offered by {owners}, so neither is used; {_ONE_OF_THEM}'
+        )
+    verbs = [*VERBS, *(verb for verb in offers if verb not in VERBS)]
+    meant = did_you_mean(word, verbs)
+    note = f'; did you mean "{meant}"?' if meant else ""
+    raise CnnkitError(f'unknown verb "{word}"{note}\n   = help: verbs are {", ".join(verbs)}')
 
 
 def verb_name(function: str) -> str:

@@ -31,6 +31,16 @@ def four() -> int:
 def cnnkit_commands():
     return [hello, big_bug, check, four]
 '''
+BAD_VERB = """
+from cnnkit import hookimpl
+
+def bad_one(x: "Nope") -> None:
+    pass
+
+@hookimpl
+def cnnkit_commands():
+    return [bad_one]
+"""
 BROKEN = "print('on my way')\nraise SystemExit('stop')\n"
 LAYER = """
 from typing import Literal
@@ -163,8 +173,28 @@ def test_an_unknown_verb_names_the_plugins_that_failed(call, site):
     assert outcome.code == 2
     assert outcome.err == (
         "warning: plugin cnnkit-broken 1.0 failed to load: SystemExit: stop; see `cnnkit "
-        'plugins`\nerror: Unknown command "hello". Available commands: '
-        "init, run, check, show, diff, schema, layers, plugins, ...\n"
+        'plugins`\nerror: unknown verb "hello"\n   = help: verbs are init, run, check, show, diff, '
+        "schema, layers, plugins, doctor, evaluate, predict\n"
+    )
+
+
+def test_a_verb_of_a_plugin_is_meant(call, site):
+    site("cnnkit-verbs", VERBS)
+    assert call("helo").err == (
+        'error: unknown verb "helo"; did you mean "hello"?\n   = help: verbs are init, run, check, '
+        "show, diff, schema, layers, plugins, doctor, evaluate, predict, hello, big-bug, four\n"
+    )
+
+
+def test_a_verb_that_cannot_be_called_spoils_no_other(call, site):
+    site("cnnkit-verbs", VERBS)
+    site("cnnkit-bad", BAD_VERB)
+    assert call("hello").out == "hello you!\n"
+    outcome = call("bad-one")
+    assert outcome.code == 2
+    assert outcome.err == (
+        "error: the verb bad-one of cnnkit-bad 1.0 cannot be used: NameError: name 'Nope' is not "
+        "defined\n"
     )
 
 
