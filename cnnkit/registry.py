@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from cnnkit.base import Component
 from cnnkit.entries import CORE, ComponentClass, Entry, Plugin, canonical
 from cnnkit.errors import PluginError
+from cnnkit.hookspecs import FAMILIES
 
 __all__ = ["CORE", "Entry", "Plugin", "Registry", "canonical"]
 
@@ -33,6 +34,10 @@ class Registry:
     def broken(self) -> list[Plugin]:
         """Return the plugins that could not be loaded."""
         return [plugin for plugin in self.plugins if plugin.error]
+
+    def missing_built_ins(self) -> list[str]:
+        """Return the families of which none of cnnkit's own types is there: a bad installation."""
+        return [f for f in FAMILIES if not any(entry.built_in for entry in self.entries(f))]
 
     def third_party(self) -> list[Plugin]:
         """Return the plugins that do not come with cnnkit, in order."""

@@ -76,12 +76,9 @@ def _in_range(requires: str) -> bool:
 
 def _missing_built_ins(registry: Registry) -> Iterator[Ailment]:
     """Say what an old or interrupted installation of cnnkit leaves out."""
-    from cnnkit.hookspecs import FAMILIES
     from cnnkit.registry import CORE
 
-    offered = {entry.family for plugin in registry.installed(CORE) for entry in plugin.entries}
-    missing = [family for family in FAMILIES if family not in offered]
-    if missing:
+    if missing := registry.missing_built_ins():
         what = f"{CORE}'s own {', '.join(missing)} are not registered"
         yield Ailment(what, f"pip install --force-reinstall {CORE}", fatal=True)
 

@@ -18,6 +18,7 @@ from cnnkit.spec.mend import Mender
 from cnnkit.spec.names import missing_options, options_at
 from cnnkit.spec.problems import did_you_mean
 from cnnkit.spec.runspec import RunSpec
+from cnnkit.spec.sorting import sort
 from cnnkit.spec.source import KeyPath
 from cnnkit.spec.tree import at, real_path
 
@@ -58,6 +59,7 @@ class _Collector:
     def take(self, errors: Sequence[Mapping[str, Any]]) -> None:
         """Explain and mend `errors`."""
         tree, registry = self.mender.tree, self.mender.registry
+        errors = [sort(error, tree, registry) for error in errors]
         places = [real_path(tree, error["loc"]) for error in errors]
         lacking: dict[KeyPath, list[str]] = {}
         causes: dict[KeyPath, Mapping[str, Any]] = {}  # both sides of a Pair may be wrong at once

@@ -11,6 +11,7 @@ from cnnkit.registry import Registry
 from cnnkit.spec.findings import Finding
 from cnnkit.spec.guess import guess, suggested_word
 from cnnkit.spec.names import class_at, missing_type, unknown_option, unknown_type
+from cnnkit.spec.sorting import wrong_default
 from cnnkit.spec.source import KeyPath
 from cnnkit.spec.tree import at, is_layer, place, real_path, table_of, toml_value
 
@@ -60,6 +61,8 @@ def explain(error: Mapping[str, Any], tree: Any, registry: Registry) -> Finding:
             return unknown_type(tree, path, error["ctx"], registry)
         case "missing_type":
             return missing_type(tree, path)
+        case "wrong_default":
+            return wrong_default(error, tree, registry)
         case "type_clash":
             inner = (*path, "type") if isinstance(at(tree, path), dict) else path
             return Finding(inner, place(tree, path) + error["ctx"]["text"])

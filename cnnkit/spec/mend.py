@@ -52,7 +52,7 @@ class Mender:
                 self._retype(path, error["ctx"])
             case "missing" if not path:
                 self._drop((error["loc"][0],))
-            case "missing" | "missing_type" | "type_clash" | "component_type":
+            case "missing" | "missing_type" | "type_clash" | "component_type" | "wrong_default":
                 self._drop(path)
             case _:
                 self._revalue(path, error)

@@ -56,6 +56,7 @@ def load_spec(
     try:
         spec = RunSpec.model_validate(tree, context={"registry": registry})
     except ValidationError as error:
+        _refuse_bad_installation(error, registry)
         findings += collect(tree, error, registry, places)
         raise _failure([*_arguments(refused, source), *report(findings, source)]) from None
     spec._source, spec._registry = source, registry
@@ -81,6 +82,16 @@ def recheck(spec: RunSpec, dataset: Dataset, signature: Signature | None) -> Non
 
 def _failure(problems: Sequence[Problem]) -> SpecError:
     return SpecError(render(problems), sorted(problems, key=place))
+
+
+def _refuse_bad_installation(error: ValidationError, registry: Registry) -> None:
+    """Stop where cnnkit's own types are looked for in vain: no change to a spec can help."""
+    unknown = [e.get("ctx", {}).get("family") for e in error.errors()]
+    if lost := [family for family in registry.missing_built_ins() if family in unknown]:
+        raise SpecError(
+            f"error: cnnkit's own {' and '.join(lost)} are not registered; reinstall it: "
+            "pip install --force-reinstall cnnkit"
+        ) from None
 
 
 def _read(path: Path) -> Source:
