@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from cnnkit.base import Component
 from cnnkit.entries import CORE, ComponentClass, Entry, Plugin, canonical
-from cnnkit.errors import PluginError
+from cnnkit.errors import CnnkitError, PluginError
 from cnnkit.hookspecs import FAMILIES
 
 __all__ = ["CORE", "Entry", "Plugin", "Registry", "canonical"]
@@ -100,7 +102,7 @@ class Registry:
             if entry is None:
                 facts = {"name": name, "family": family}
                 raise PydanticCustomError("unknown_type", "unknown type {name} in {family}", facts)
-            return entry.cls if entry.built_in else _complete(entry)
+            return entry.cls if entry.built_in else complete(entry)
         except PluginError as error:
             raise PydanticCustomError("type_clash", "{text}", {"text": str(error)}) from None
 
@@ -117,17 +119,38 @@ def _by_owner(entry: Entry) -> tuple[bool, str, str]:
     return not entry.built_in, canonical(entry.distribution), entry.cls.__qualname__
 
 
-def _complete(entry: Entry) -> type[Component]:
+def complete(entry: Entry) -> type[Component]:
     """Return the class with its validation built, which pydantic puts off to the first use.
 
     Raises:
         PluginError: where an option's annotation means nothing.
     """
-    try:
+    with blaming(entry):
         entry.cls.model_rebuild()
-    except Exception as error:  # whatever an author's annotations do
-        what = " ".join(str(error).splitlines()[0].split())
-        raise PluginError(
-            f"{entry.type} of {entry.owner} cannot be used: {type(error).__name__}: {what}"
-        ) from error
     return entry.cls
+
+
+@contextmanager
+def blaming(entry: Entry) -> Iterator[None]:
+    """Turn whatever the class of a plugin raises into an error that names its owner.
+
+    Raises:
+        PluginError: in its place.
+    """
+    try:
+        with warnings.catch_warnings():
+            if not entry.built_in:  # such as of a default that no schema can hold
+                warnings.simplefilter("ignore")
+            yield
+    except Exception as error:  # whatever an author's annotations do
+        if entry.built_in or isinstance(error, CnnkitError):
+            raise
+        raise PluginError(
+            f"{entry.type} of {entry.owner} cannot be used: {type(error).__name__}: {said(error)}"
+        ) from error
+
+
+def said(error: BaseException) -> str:
+    """Return an error's text on one line, without pydantic's link to its manual."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return " ".join(line for line in lines if line and not line.startswith("For further info"))

@@ -12,7 +12,7 @@ from cnnkit.commands._plugins import warn_of_broken
 from cnnkit.commands.schema import SCHEMA_FILE, schema_text
 from cnnkit.errors import CnnkitError, RunError
 from cnnkit.plugins import load_plugins
-from cnnkit.registry import Registry
+from cnnkit.registry import Entry, Registry, blaming, complete
 from cnnkit.spec.missing import help_for_unknown_type
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -69,8 +69,10 @@ def init(name: str, /, *, data: str = "digits") -> None:
             "at most 64, a letter or digit first"
         )
     file = Path(f"{name}.toml")
-    _write_new(file, _starter(name, file, data, registry))
-    news.say(f"wrote {file}: train it with `cnnkit run {file}`")
+    entry = _entry(data, registry)
+    _write_new(file, _starter(name, file, data, entry))
+    blanks = f"fill in {', '.join(_required(entry))} of [data], then " * bool(_required(entry))
+    news.say(f"wrote {file}: {blanks}train it with `cnnkit run {file}`")
     if not Path(SCHEMA_FILE).exists():
         _write_new(Path(SCHEMA_FILE), schema_text(registry, news) + "\n")
         news.say(f"wrote {SCHEMA_FILE}: editors with Tombi or Taplo complete and check specs by it")
@@ -88,11 +90,11 @@ def _write_new(path: Path, text: str) -> None:
         raise RunError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _starter(name: str, file: Path, data: str, registry: Registry) -> str:
-    cls = _dataset(data, registry)
-    required = [o for o, field in cls.model_fields.items() if o != "type" and field.is_required()]
+def _starter(name: str, file: Path, data: str, entry: Entry) -> str:
+    required = _required(entry)
     options = "".join(f'{option} = "{option}"   # yours goes here\n' for option in required)
-    signature = None if required else cls.model_validate({}).signature(Places())
+    with blaming(entry):
+        signature = None if required else _dataset(entry).signature(Places())
     return _SPEC.format(
         schema=SCHEMA_FILE,
         file=file,
@@ -104,8 +106,17 @@ def _starter(name: str, file: Path, data: str, registry: Registry) -> str:
     )
 
 
-def _dataset(data: str, registry: Registry) -> type[Dataset]:
-    """Return the class of a dataset.
+def _required(entry: Entry) -> list[str]:
+    fields = entry.cls.model_fields.items()
+    return [option for option, field in fields if option != "type" and field.is_required()]
+
+
+def _dataset(entry: Entry) -> Dataset:
+    return complete(entry).model_validate({})  # type: ignore[return-value]  # its family's
+
+
+def _entry(data: str, registry: Registry) -> Entry:
+    """Return the entry of a dataset.
 
     Raises:
         CnnkitError: where nobody offers it.
@@ -114,4 +125,4 @@ def _dataset(data: str, registry: Registry) -> type[Dataset]:
     if entry is None:
         said = help_for_unknown_type(data, "datasets", registry)
         raise CnnkitError("; ".join(filter(None, [f"unknown dataset type {data!r}", *said])))
-    return entry.cls  # type: ignore[return-value]  # the registry knows only components
+    return entry

@@ -14,7 +14,7 @@ from cnnkit.commands._plugins import warn_of_broken
 from cnnkit.errors import CnnkitError
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.plugins import load_plugins
-from cnnkit.registry import Entry, Registry
+from cnnkit.registry import Entry, Registry, blaming, complete
 from cnnkit.spec.missing import help_for_unknown_type
 from cnnkit.spec.problems import did_you_mean
 
@@ -55,7 +55,8 @@ def _list(entries: list[Entry], family: str, json: bool) -> None:
 
 
 def _explain(entry: Entry, json: bool) -> None:
-    rows = option_rows(entry.cls)
+    with blaming(entry):
+        rows = option_rows(complete(entry))
     if json:
         emit_json(_facts(entry) | {"doc": _doc(entry), "options": [asdict(row) for row in rows]})
         return

@@ -14,8 +14,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from cnnkit.base.component import attribute_docstrings
+from cnnkit.errors import PluginError
 from cnnkit.hookspecs import FAMILIES
-from cnnkit.registry import Entry, Registry
+from cnnkit.registry import Entry, Registry, blaming, complete, said
 from cnnkit.spec.runspec import RunSpec, Section
 
 _BASES = {cls.__name__: family for family, cls in FAMILIES.items()}
@@ -83,11 +84,11 @@ class _Definitions:
 
     def _component(self, entry: Entry, key: str, name: str) -> Schema:
         try:
-            schema = self.table(entry.cls, key, entry.cls.option_docs())
-        except Exception as error:  # whatever an author's annotations do
-            self.warn(
-                f"the options of {entry.type} of {entry.owner} are not in the schema: {error}"
-            )
+            with blaming(entry):
+                schema = self.table(complete(entry), key, entry.cls.option_docs())
+        except PluginError as error:
+            what = f"the options of {entry.type} of {entry.owner} are not in the schema"
+            self.warn(f"{what}: {said(error.__cause__ or error)}")
             schema = {"type": "object", "properties": {}}
         required = [option for option in schema.get("required", []) if option != "type"]
         options = {option: v for option, v in schema["properties"].items() if option != "type"}

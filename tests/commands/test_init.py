@@ -28,6 +28,12 @@ def test_other_data(call, data):
 
 
 def test_data_that_needs_options(call, tmp_path):
+    outcome = call("init", "own", "--data", "npz")
+    assert (outcome.code, outcome.err.splitlines()[0]) == (
+        0, "wrote own.toml: fill in path of [data], then train it with `cnnkit run own.toml`"
+    )  # fmt: skip
+    assert call("init", "own", "--data", "idx").code == 2
+    (tmp_path / "own.toml").unlink()
     assert call("init", "own", "--data", "idx").code == 0
     assert (
         '\ntrain_images = "train_images"   # yours goes here\n'

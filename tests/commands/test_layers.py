@@ -125,3 +125,68 @@ def test_wrong_names(arguments, text, call):
 )  # fmt: skip
 def test_words(schema, words):
     assert in_words(schema) == words
+
+
+ODD = """
+from typing import Literal
+from pydantic import Field
+from cnnkit import hookimpl
+from cnnkit.base import Dataset, Layer
+
+class Odd(Layer):
+    type: Literal["odd"] = "odd"
+    way: {option}
+
+    def forward(self, x, w, ctx):
+        return x, lambda dy: (dy, {{}})
+
+class Images(Dataset):
+    type: Literal["images"] = "images"
+    way: {option}
+
+    def signature(self, places):
+        raise RuntimeError("no")
+
+    def load(self, places):
+        raise RuntimeError("no")
+
+@hookimpl
+def cnnkit_layers():
+    return [Odd]
+
+@hookimpl
+def cnnkit_datasets():
+    return [Images]
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ('"Nope" = 1', "PydanticUndefinedAnnotation: name 'Nope' is not defined"),
+        (
+            "object = lambda: 3",
+            "PydanticSerializationError: Unable to serialize unknown type: <class 'function'>",
+        ),
+        ("int = Field(default_factory=lambda: 1 / 0)", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_options_that_a_plugin_got_wrong(option, text, call, site):
+    site("cnnkit-odd", ODD.format(option=option))
+    outcome = call("layers", "odd")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == f"error: odd of cnnkit-odd 1.0 cannot be used: {text}\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ('"Nope" = 1', "PydanticUndefinedAnnotation: name 'Nope' is not defined"),
+        ("int = 1", "RuntimeError: no"),
+    ],
+)
+def test_a_first_spec_for_a_dataset_that_a_plugin_got_wrong(option, text, call, site):
+    site("cnnkit-odd", ODD.format(option=option))
+    outcome = call("init", "first", "--data", "images")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == f"error: images of cnnkit-odd 1.0 cannot be used: {text}\n"
