@@ -17,6 +17,9 @@ def main() -> int:
     """Do what the command line says and return the exit code."""
     if sys.argv[1:] in ([], ["-h"], ["--help"]) and _written(overview()):
         return 0
+    # Else pydantic looks for plugins of its own, and one damaged entry_points.txt, of whatever is
+    # installed, ends every verb. It is the command's to say: a program may want such plugins.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         gc.disable()  # nothing that is imported is garbage, and to look for it takes long
         from cnnkit.cli import main as by_cli

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import traceback
-from importlib.metadata import entry_points
 
 
 def describe_bug(error: BaseException) -> str:
@@ -14,11 +14,13 @@ def describe_bug(error: BaseException) -> str:
 
 def _owner(error: BaseException) -> str:
     """Return the distribution of the innermost plugin in the traceback, or cnnkit itself."""
-    owners = {
-        point.module.partition(".")[0]: f"{point.dist.name} {point.dist.version}"
-        for point in entry_points(group="cnnkit")
-        if point.dist is not None
-    }
+    try:
+        from cnnkit.plugins import find_plugins  # reads metadata that are damaged elsewhere, too
+
+        found = list(find_plugins())
+    except Exception:  # the bug may be that NumPy cannot be imported
+        return "cnnkit"
+    owners = {re.split("[.:]", plugin.module)[0]: plugin.owner for plugin in found}
     names = [
         frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)
     ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cnnkit import __version__
 from cnnkit.commands._health import Ailment, Section
+from cnnkit.commands._metadata import blames_another, damaged_entry_points
 from cnnkit.stdout import stdout_to
 
 if TYPE_CHECKING:
@@ -40,7 +41,12 @@ def look_at_python() -> Section:
     found = ".".join(map(str, sys.version_info[:3]))
     name = sys.implementation.name
     facts = {"version": found, "implementation": name, "executable": sys.executable}
-    return Section(facts, [f"{found} ({name}), {sys.executable}"])
+    section = Section(facts, [f"{found} ({name}), {sys.executable}"])
+    for owner, said in damaged_entry_points().items():
+        what = f"the entry points of {owner} cannot be read, which stops other packages: {said}"
+        fix = f"pip install --force-reinstall {owner.partition(' ')[0]}"
+        section.ailments.append(Ailment(what, fix))
+    return section
 
 
 def look_at_cnnkit() -> Section:
@@ -84,6 +90,8 @@ def look_at_extras() -> Section:
         install = "" if works else f'; pip install "cnnkit[{extra}]"'
         section.lines.append(f"{extra}: {'works' if works else 'no'}, {listed}{install}")
         for broken in (p for p in packages if p.error and p.version):
+            if blames_another(broken.error):
+                continue  # it is named already
             fix = f'pip install --force-reinstall "{broken.name}{broken.needs}"'
             section.ailments.append(Ailment(broken.error, fix))
     return section

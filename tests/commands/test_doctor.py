@@ -316,3 +316,26 @@ def test_fashion_mnist_as_published(count, state, call, tmp_path, monkeypatch):
 
 def test_every_place_is_looked_at():
     assert list(doctor._PLACES) == PLACES
+
+
+def test_one_damaged_distribution_stops_no_verb_and_is_named(tmp_path, tiny):
+    folder = tmp_path / "site" / "foo-1.0.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: foo\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[console_scripts]\nfoo\n")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "cnnkit", *arguments], capture_output=True, text=True,
+            check=False, env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        )  # fmt: skip
+
+    for arguments in (["check", str(tiny)], ["plugins"], ["layers"]):
+        done = run(*arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+    done = run("doctor", "--json")
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert problem["what"].startswith(
+        "the entry points of foo 1.0 cannot be read, which stops other packages: TypeError: "
+    )
+    assert problem["fix"] == "pip install --force-reinstall foo"
