@@ -71,7 +71,8 @@ def _side(path: Path, registry: Registry) -> Side:
     run = RunDirectory.open(path)
     try:
         options = tomli.loads(run.resolved)
-    except tomli.TOMLDecodeError as error:
+        json_text.dumps(options)  # a date, say, is nothing that cnnkit writes
+    except (ValueError, TypeError, RecursionError) as error:
         raise RunError(f"{path / 'resolved.toml'} is damaged: {error}") from error
     finished = (path / "summary.json").exists()
     figures = run.summary() if finished else run.status()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 
+import pytest
+
 
 def test_two_specs(call, tiny, tmp_path):
     text = tiny.read_text().replace("filters = 4", "filters = 8").replace("lr = 0.01\n", "")
@@ -76,3 +78,23 @@ def test_what_cannot_be_compared(call, tiny, tmp_path):
     assert "error: [train]: epochs must be > 0, got 0\n" in outcome.err
     (tmp_path / "empty").mkdir()
     assert call("diff", "empty", "empty").err.startswith("error: empty is not a run directory")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name = ",
+        "a = " + "[" * 500,
+        f"a = {'9' * 5000}",
+        "a = 2020-01-02",
+        "a = nan\nb = [07:00:00]",
+    ],
+    ids=["half a line", "nested too deeply", "a huge number", "a date", "a time"],
+)
+def test_a_damaged_run(text, trained, call, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    (run / "resolved.toml").write_text(text)
+    outcome = call("diff", str(run), str(trained))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith(f"error: {run / 'resolved.toml'} is damaged: ")
