@@ -38,6 +38,7 @@ def report(findings: list[Finding], source: Source) -> list[Problem]:
     problems = []
     for finding in findings:
         override = source.override_of(finding.path, finding.path in located)
+        override = override or source.retyped_by(finding.path)
         where = in_argument(finding, override) if override else _in_file(finding, located, lines)
         problems.append(problem(finding, source.file, where))
     return problems

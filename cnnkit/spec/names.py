@@ -28,6 +28,13 @@ _FAMILY_OF = {
 """The families of options that are not called after theirs."""
 
 
+def takes_component(path: KeyPath) -> bool:
+    """Tell if a component may stand at `path`, whose name alone is a shorthand for its table."""
+    if isinstance(path[-1], int):
+        return is_layer(path) or path[-2] in FAMILIES
+    return path[-1].rpartition("_")[2] in _FAMILY_OF  # init, and a plugin's gate_init
+
+
 def unknown_option(tree: Any, path: KeyPath, registry: Registry) -> Finding:
     """Return a finding about the option at `path`, which nothing there takes."""
     table, name = path[:-1], str(path[-1])

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import tomli
 
 from cnnkit.spec.findings import Finding, FindingError
-from cnnkit.spec.source import Override
+from cnnkit.spec.names import takes_component
+from cnnkit.spec.source import KeyPath, Override
 from cnnkit.spec.syntax import BIDI
 from cnnkit.spec.tree import toml_value
+
+_DEEPEST = 64
+"""Parts of a key; deeper ones would exhaust the stack of whoever walks the tree."""
 
 
 def parse_override(argument: str) -> Override:
@@ -27,21 +32,31 @@ def parse_override(argument: str) -> Override:
         raise FindingError(Finding((), message, help="take it out"), Override(argument, (), None))
     parts = [part.strip() for part in key.split(".")]
     if not equals or not all(parts):
-        override = Override(argument, (), None)
-        help_ = "write --set train.epochs=5, or --set model.layers.0.filters=8 for the first layer"
         wrong = "a name is missing in its key" if equals and key.strip() else "expected KEY=VALUE"
-        raise FindingError(
-            Finding((), f"cannot read {argument!r}: {wrong}", help=help_, at="key"), override
-        )
+        help_ = "write --set train.epochs=5, or --set model.layers.0.filters=8 for the first layer"
+        raise _unreadable(argument, wrong, help_)
+    if len(parts) > _DEEPEST:
+        wrong = f"its key has {len(parts)} parts, more than {_DEEPEST}"
+        raise _unreadable(argument, wrong, "no option lies that deep")
     path = tuple(int(p) if re.fullmatch(r"\d{1,9}", p) else p for p in parts)
-    return Override(argument, path, _value(text.strip()))
+    read = _read(text.strip())
+    if read.keys() != {"value"}:
+        wrong = "expected one value, got more lines"
+        raise _unreadable(argument, wrong, "give every KEY=VALUE a --set of its own")
+    return Override(argument, path, read["value"])
 
 
-def _value(text: str) -> Any:
+def _unreadable(argument: str, wrong: str, help_: str) -> FindingError:
+    shown = repr(argument if len(argument) <= 60 else f"{argument[:57]}...")
+    finding = Finding((), f"cannot read {shown}: {wrong}", help=help_, at="key")
+    return FindingError(finding, Override(argument, (), None))
+
+
+def _read(text: str) -> dict[str, Any]:
     try:
-        return tomli.loads(f"value = {text}\n")["value"]
+        return tomli.loads(f"value = {text}\n")
     except (ValueError, RecursionError):
-        return text
+        return {"value": text}
 
 
 def apply_overrides(
@@ -55,36 +70,35 @@ def apply_overrides(
     overrides, refused = [], []
     for argument in arguments:
         try:
-            override = parse_override(argument)
-            _apply(tree, override)
+            overrides.append(_apply(tree, parse_override(argument)))
         except FindingError as error:
             refused.append(error)
-        else:
-            overrides.append(override)
     return tuple(overrides), refused
 
 
-def _apply(tree: dict[str, Any], override: Override) -> None:
+def _apply(tree: dict[str, Any], override: Override) -> Override:
+    """Lay an override over the tree; return it with the path that the tree has."""
     node: Any = tree
-    for depth, step in enumerate(override.path[:-1]):
-        node = _descend(node, step, override, depth)
-    last = override.path[-1]
-    if isinstance(node, list):
-        _check_index(node, last, override, len(override.path) - 1)
-    elif not isinstance(node, dict):
-        raise _no_way(override, len(override.path) - 1, node)
-    node[last] = override.value
+    path: KeyPath = ()
+    for depth, step in enumerate(override.path):
+        if isinstance(node, list):
+            _check_index(node, step, override, depth)
+        elif not isinstance(node, dict):
+            raise _no_way(override, depth, node)
+        path = (*path, step if isinstance(node, list) else str(step))
+        if depth + 1 < len(override.path):
+            node = _descend(node, path)
+    node[path[-1]] = override.value
+    return replace(override, path=path)
 
 
-def _descend(node: Any, step: str | int, override: Override, depth: int) -> Any:
-    if isinstance(node, list):
-        _check_index(node, step, override, depth)
-    elif isinstance(node, dict):
+def _descend(node: Any, path: KeyPath) -> Any:
+    """Return what is at the end of `path`, which `node` holds; a table if there was nothing."""
+    step = path[-1]
+    if isinstance(node, dict):
         node.setdefault(step, {})
-    else:
-        raise _no_way(override, depth, node)
-    if isinstance(node[step], str):  # the shorthand "relu" becomes a table to set options in
-        node[step] = {"type": node[step]}
+    if isinstance(node[step], str) and takes_component(path):
+        node[step] = {"type": node[step]}  # "relu" becomes a table to set options in
     return node[step]
 
 

@@ -50,3 +50,8 @@ class Source:
             if path and override.path[:shorter] == path[:shorter] and decides:
                 return override
         return None
+
+    def retyped_by(self, path: KeyPath) -> Override | None:
+        """Return the last `--set` that gave the table at `path` its type, or None."""
+        made = (o for o in reversed(self.overrides) if o.path == (*path, "type"))
+        return next(made, None)

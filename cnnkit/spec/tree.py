@@ -57,7 +57,7 @@ def place(tree: Any, path: KeyPath) -> str:
         elif leads_on or (depth == 0 and len(path) > 1 and step == "model"):
             continue
         elif depth == 0:
-            words = f"[{step}]" if isinstance(at(tree, here), dict) else ""
+            words = f"[{step}]" if isinstance(at(tree, here), dict | str) else ""
         else:
             words = f"{words} {step}"
     return f"{words.strip()}: " if words else ""

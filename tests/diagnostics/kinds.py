@@ -141,6 +141,18 @@ KINDS: dict[str, tuple[str, str]] = {
         "set-unknown-section set-unknown-option set-layer-option set-index-beyond set-index-a-word "
         "set-no-equals set-no-key",
     ),
+    "--set: through what holds no options": (
+        r"cannot set .* holds no options\n *--> --set",
+        "set-into-the-name set-into-a-type set-into-a-word set-through-a-number",
+    ),
+    "--set: numbers, depth": (
+        r'"0"|parts, more than',
+        "set-number-for-an-option set-number-for-a-section set-too-deep",
+    ),
+    "--set: a type whose options are not there": (
+        r'\[optimizer\].*: the option "\w+" is missing\n *--> --set',
+        "set-type-that-lacks-an-option set-type-in-the-file set-section-to-a-type",
+    ),
     "--set: values": ("--set", "set-bad-value set-out-of-range set-type set-shape"),
     "several at once": (
         r"(?s)error:.*error:",
