@@ -41,11 +41,15 @@ def extreme_input_stays_finite(layer: Layer, shape: Shape, seed: int = 0) -> Non
 def probabilities_are_probabilities(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """A layer that declares `probabilities` gives rows that are >= 0 and sum to 1."""
     probe = Probe(layer, shape, seed)
-    y, _ = probe.forward(probe.x(), probe.weights(), probe.context(False))
-    ok = bool(np.all(y >= 0)) and bool(np.allclose(y.sum(axis=-1), 1))
+    for training in (True, False) if layer.probabilities else ():
+        y, _ = probe.forward(probe.x(), probe.weights(), probe.context(training))
+        _require_probabilities(y, "training" if training else "evaluation")
+
+
+def _require_probabilities(y: Array, mode: str) -> None:
     require(
-        ok or not layer.probabilities,
-        "the outputs are not probabilities",
+        bool(np.all(y >= 0)) and bool(np.allclose(y.sum(axis=-1), 1)),
+        f"the outputs are not probabilities (in {mode})",
         expected="rows that are >= 0 and sum to 1",
         got=f"sums from {y.sum(axis=-1).min():.4g} to {y.sum(axis=-1).max():.4g}",
         fix="normalise over the last axis, or leave out `probabilities`",

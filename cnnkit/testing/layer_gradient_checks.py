@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from cnnkit.testing.probe import Probe
 from cnnkit.testing.slope import TOLERANCE, slope
 
 _DRAWS = 12
+_SCALES = (1, 10)
+"""How large inputs are: a bound such as 6 shows only in the larger ones."""
 
 
 @check
@@ -35,9 +38,8 @@ def backward_is_linear(layer: Layer, shape: Shape, seed: int = 0) -> None:
 def input_gradient(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """dx is the derivative of forward, in float64, along random directions."""
     probe = Probe(layer, shape, seed)
-    w = probe.weights()
-    for training in (True, False):
-        _agree(probe, training, "dx", lambda draw: probe.x(draw=draw), lambda x: (x, w))
+    for scale, training in product(_SCALES, (True, False)):
+        _agree(probe, training, "dx", *_ways_to_move_x(probe, scale), _mode(scale, training))
 
 
 @check
@@ -45,8 +47,9 @@ def weight_gradients(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """Every weight's gradient is its derivative, in float64, along random directions."""
     probe = Probe(layer, shape, seed)
     for path in probe.step(probe.x(), probe.dy(), probe.weights(), probe.context()).grads:
-        for training in (True, False):
-            _agree(probe, training, path, *_ways_to_move(probe, path))
+        for scale, training in product(_SCALES, (True, False)):
+            ways = _ways_to_move(probe, path, scale)
+            _agree(probe, training, path, *ways, _mode(scale, training))
 
 
 LAYER_GRADIENT_CHECKS: tuple[Check, ...] = (backward_is_linear, input_gradient, weight_gradients)
@@ -55,17 +58,28 @@ Draw = Callable[[int], Array]
 Place = Callable[[Array], tuple[Array, Weights]]
 
 
-def _ways_to_move(probe: Probe, path: str) -> tuple[Draw, Place]:
+def _mode(scale: int, training: bool) -> str:
+    mode = "training" if training else "evaluation"
+    return mode if scale == 1 else f"{mode}, for inputs around {scale}"
+
+
+def _ways_to_move_x(probe: Probe, scale: int) -> tuple[Draw, Place]:
+    """Return how to draw inputs, and (x, weights) for such an input."""
+    w = probe.weights()
+    return lambda number: scale * probe.x(draw=number), lambda x: (x, w)
+
+
+def _ways_to_move(probe: Probe, path: str, scale: int) -> tuple[Draw, Place]:
     """Return how to draw values of one weight, and (x, weights) for such a value."""
     flat = flatten(probe.weights())
 
     def draw(number: int) -> Array:
         return np.asarray(flat[path] + 0.01 * probe.rng(number).standard_normal(flat[path].shape))
 
-    return draw, lambda value: (probe.x(), unflatten({**flat, path: value}))
+    return draw, lambda value: (scale * probe.x(), unflatten({**flat, path: value}))
 
 
-def _agree(probe: Probe, training: bool, name: str, draw: Draw, place: Place) -> None:
+def _agree(probe: Probe, training: bool, name: str, draw: Draw, place: Place, mode: str) -> None:
     """Compare a gradient with the measured slope, at the first drawn point without a kink."""
     ctx = probe.context(training)
     for number in range(100, 100 + 3 * _DRAWS, 3):
@@ -81,7 +95,7 @@ def _agree(probe: Probe, training: bool, name: str, draw: Draw, place: Place) ->
 
         measured = slope(along, size) if np.isfinite(size) else 0.0
         if measured is not None:
-            _compare(name, measured, float(parts.sum()), size, training)
+            _compare(name, measured, float(parts.sum()), size, mode)
             return
     raise Fault(
         f"forward is not smooth at any of {_DRAWS} random points",
@@ -95,8 +109,7 @@ def _swap(point: tuple[Array, Weights], dy: Array) -> tuple[Array, Array, Weight
     return point[0], dy, point[1]
 
 
-def _compare(name: str, measured: float, claimed: float, size: float, training: bool) -> None:
-    mode = "training" if training else "evaluation"
+def _compare(name: str, measured: float, claimed: float, size: float, mode: str) -> None:
     what = name if name == "dx" else f"the gradient of {name}"
     ratio = f", {claimed / measured:.4g} times the slope" if measured else ""
     require(

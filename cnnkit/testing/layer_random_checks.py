@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cnnkit.arrays import Array, Shape
 from cnnkit.base import Layer
 from cnnkit.testing.check import Check, check
 from cnnkit.testing.compare import require_close
+from cnnkit.testing.failure import require
 from cnnkit.testing.probe import Probe
 from cnnkit.testing.randomness import global_seed
 from cnnkit.testing.scratch import HostileScratch
+
+_SHARDS = 50
 
 
 @check
@@ -39,9 +44,33 @@ def backward_repeats_forwards_draw(layer: Layer, shape: Shape, seed: int = 0) ->
     require_close(one, two, what, expected="the same values", fix=fix)
 
 
+@check
+def dropped_values_change(layer: Layer, shape: Shape, seed: int = 0) -> None:
+    """What training drops in one shard, another keeps: a mask is drawn anew for each."""
+    probe = Probe(layer, shape, seed)
+    dropped = kept = np.False_
+    for shard in range(_SHARDS):
+        x, w = probe.x(draw=90 + shard), probe.weights()
+        trained, evaluated = (
+            probe.forward(x, w, probe.context(training, shard))[0] for training in (True, False)
+        )
+        dropped = dropped | ((trained == 0) & (evaluated != 0))
+        kept = kept | (trained != 0)
+        if np.array_equal(trained, evaluated) or np.any(dropped & kept):
+            return
+    require(
+        not np.any(dropped),
+        "training drops the same values in every shard",
+        expected=f"another mask for each of {_SHARDS} shards",
+        got=f"{np.count_nonzero(dropped)} of {np.size(dropped)} values 0 in all of them",
+        fix="draw the mask from ctx.rng(), never from a generator of your own",
+    )
+
+
 LAYER_RANDOM_CHECKS: tuple[Check, ...] = (
     evaluation_is_deterministic,
     randomness_comes_from_context,
+    dropped_values_change,
     backward_repeats_forwards_draw,
 )
 

@@ -12,6 +12,8 @@ from cnnkit.testing.failure import require
 from cnnkit.testing.layer_shape_checks import accepts
 from cnnkit.testing.probe import Probe
 
+_ADD_UP = "add up the sizes of all weights; the memory estimate is built on it"
+
 
 @check
 def shape_needs_no_arrays(layer: Layer, shape: Shape, seed: int = 0) -> None:
@@ -40,7 +42,10 @@ def shape_needs_no_arrays(layer: Layer, shape: Shape, seed: int = 0) -> None:
 
 @check
 def counts_are_true(layer: Layer, shape: Shape, seed: int = 0) -> None:
-    """macs is a count, and weight_count is what init_weights draws (or 0: next to nothing)."""
+    """macs is a count, and weight_count is what init_weights draws.
+
+    0 stands for next to nothing: the same few whatever the shape, or at most 4 per channel.
+    """
     macs, count = layer.macs(shape), layer.weight_count(shape)
     require(
         type(macs) is int and macs >= 0 and type(count) is int,
@@ -49,14 +54,16 @@ def counts_are_true(layer: Layer, shape: Shape, seed: int = 0) -> None:
         got=f"macs {macs!r}, weight_count {count!r}",
         fix="compute them from ints",
     )
-    drawn = sum(a.size for a in flatten(Probe(layer, shape, seed).initial()).values())
+    drawn = _drawn(layer, shape, seed)
     require(
         count == drawn or (count == 0 and drawn < 10_000),
         "weight_count is not what init_weights draws",
         expected=str(drawn),
         got=str(count),
-        fix="add up the sizes of all weights; the memory estimate is built on it",
+        fix=_ADD_UP,
     )
+    if count == 0 and drawn:
+        _require_little(layer, shape, seed)
 
 
 @check
@@ -86,3 +93,22 @@ LAYER_RULE_CHECKS: tuple[Check, ...] = (
     shape_needs_no_arrays,
     counts_are_true,
 )
+
+
+def _drawn(layer: Layer, shape: Shape, seed: int) -> int:
+    return sum(a.size for a in flatten(Probe(layer, shape, seed).initial()).values())
+
+
+def _require_little(layer: Layer, shape: Shape, seed: int) -> None:
+    """Demand that the weights stay next to nothing where every axis is twice as long."""
+    larger = tuple(2 * n for n in shape)
+    if not accepts(layer, larger):
+        return
+    drawn, more = (_drawn(layer, one, seed) for one in (shape, larger))
+    require(
+        more == drawn or more <= 4 * larger[0],
+        "weight_count is 0, but the weights grow with the shape",
+        expected=f"{drawn} for {shape}, {more} for {larger}",
+        got="0",
+        fix=_ADD_UP,
+    )

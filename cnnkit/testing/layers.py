@@ -13,6 +13,7 @@ from cnnkit.testing.failure import CheckFailure
 from cnnkit.testing.layer_batch_checks import LAYER_BATCH_CHECKS
 from cnnkit.testing.layer_edge_checks import LAYER_EDGE_CHECKS
 from cnnkit.testing.layer_gradient_checks import LAYER_GRADIENT_CHECKS
+from cnnkit.testing.layer_layout_checks import LAYER_LAYOUT_CHECKS
 from cnnkit.testing.layer_manner_checks import LAYER_MANNER_CHECKS
 from cnnkit.testing.layer_purity_checks import LAYER_PURITY_CHECKS
 from cnnkit.testing.layer_random_checks import LAYER_RANDOM_CHECKS
@@ -37,6 +38,7 @@ _ORDER: tuple[Check, ...] = (
     *LAYER_PURITY_CHECKS,
     *LAYER_TREE_CHECKS,
     *LAYER_BATCH_CHECKS,
+    *LAYER_LAYOUT_CHECKS,
     *LAYER_REENTRY_CHECKS,
     *LAYER_GRADIENT_CHECKS,
     *LAYER_EDGE_CHECKS,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from planted import Gain
 
-from cnnkit.base import Metric, Schedule
+from cnnkit.base import Layer, Metric, Schedule
 
 
 class Spread(Gain):
@@ -17,6 +17,40 @@ class Spread(Gain):
 
     def init_weights(self, shape, rng):
         return {"g": np.linspace(0.1, 0.4, shape[0], dtype=np.float32), "b": np.zeros(shape[0])}
+
+
+class Uncounted(Gain):
+    """Two weights per channel, next to nothing: weight_count may say 0."""
+
+    type: Literal["uncounted"] = "uncounted"
+
+    def weight_count(self, shape):
+        return 0
+
+
+class DropPath(Layer):
+    """Drops whole samples, nine in ten of them."""
+
+    type: Literal["drop_path"] = "drop_path"
+
+    def forward(self, x, w, ctx):
+        if not ctx.training:
+            return x, lambda dy: (dy, {})
+        kept = ctx.rng().random((len(x), *[1] * (x.ndim - 1))) < 0.1
+        mask = kept * x.dtype.type(10)
+        return x * mask, lambda dy: (dy * mask, {})
+
+
+class BatchCentre(Layer):
+    """Subtracts the mean of the batch in training, and says so."""
+
+    type: Literal["batch_centre"] = "batch_centre"
+    couples_batch: ClassVar[bool] = True
+
+    def forward(self, x, w, ctx):
+        if not ctx.training:
+            return x, lambda dy: (dy, {})
+        return x - x.mean(axis=0), lambda dy: (dy - dy.mean(axis=0), {})
 
 
 class Literals(Gain):

@@ -21,6 +21,7 @@ import planted_observers
 import planted_optimizers
 import planted_options
 import planted_random
+import planted_ranges
 import planted_rules
 import planted_schedules
 import planted_shapes
@@ -50,6 +51,7 @@ MODULES = (
     planted_memory,
     planted_batches,
     planted_numbers,
+    planted_ranges,
     planted_losses,
     planted_loss_gradients,
     planted_optimizers,

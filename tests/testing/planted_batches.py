@@ -54,6 +54,49 @@ class WrongAxis(Layer):
         return y, lambda dy: (y * (dy - (dy * y).sum(axis=0)), {})
 
 
+@planted("samples_do_not_meet")
+class CentresAndDrops(Layer):
+    """In training, subtracts the mean of the batch and drops half, and says nothing of it."""
+
+    type: Literal["centres_and_drops"] = "centres_and_drops"
+
+    def forward(self, x, w, ctx):
+        if not ctx.training:
+            return x, lambda dy: (dy, {})
+        mask = (ctx.rng().random(x.shape) < 0.5).astype(x.dtype)
+
+        def backward(dy):
+            dropped = dy * mask
+            return dropped - dropped.mean(axis=0), {}
+
+        return (x - x.mean(axis=0)) * mask, backward
+
+
+@planted("batch_of_33")
+class SmallBatchesOnly(Gain):
+    """Raises for more than 8 samples."""
+
+    type: Literal["small_batches_only"] = "small_batches_only"
+
+    def forward(self, x, w, ctx):
+        if len(x) > 8:
+            raise ValueError("too many")
+        return super().forward(x, w, ctx)
+
+
+@planted("batch_of_33")
+class ForgetsTheRest(Gain):
+    """Works in blocks of 16, and leaves the samples after the last whole block as they are."""
+
+    type: Literal["forgets_the_rest"] = "forgets_the_rest"
+
+    def forward(self, x, w, ctx):
+        y, back = super().forward(x, w, ctx)
+        rest = len(x) - len(x) % 16 if len(x) > 16 else len(x)
+        y[rest:] = x[rest:]
+        return y, back
+
+
 @planted("shards_equal_batch")
 class Averages(Gain):
     """Gradients are averaged over the batch, which the engine does already."""

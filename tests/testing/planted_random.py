@@ -7,7 +7,7 @@ import time
 from typing import Literal
 
 import numpy as np
-from planted import Gain, planted
+from planted import Gain, along, planted
 
 
 @planted("evaluation_is_deterministic")
@@ -34,6 +34,19 @@ class CountsSteps(Gain):
         y, back = super().forward(x, w, ctx)
         rng = np.random.default_rng(next(_COUNT))
         return (y + rng.standard_normal(x.shape) if ctx.training else y), back
+
+
+@planted("dropped_values_change")
+class SameMask(Gain):
+    """Drops channels by a mask of its own generator, the same in every step."""
+
+    type: Literal["same_mask"] = "same_mask"
+
+    def forward(self, x, w, ctx):
+        y, back = super().forward(x, w, ctx)
+        kept = np.random.default_rng(0).random(x.shape[1]) > 0.5
+        mask = along(kept if ctx.training else np.ones(x.shape[1]), x).astype(x.dtype)
+        return y * mask, lambda dy: back(dy * mask)
 
 
 @planted("backward_repeats_forwards_draw")

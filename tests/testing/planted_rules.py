@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Literal
 
 from planted import Gain, planted
 
-from cnnkit.base import Macro
+from cnnkit.base import Layer, Macro
 from cnnkit.layers import Sequential, Softmax
 
 
@@ -18,6 +19,25 @@ class ForgotTheShift(Gain):
 
     def weight_count(self, shape):
         return shape[0]
+
+
+@planted("counts_are_true")
+class SquareWithoutCount(Layer):
+    """A square matrix over all values, and no weight_count."""
+
+    type: Literal["square_without_count"] = "square_without_count"
+
+    def init_weights(self, shape, rng):
+        return {"W": rng.standard_normal((prod(shape), prod(shape)))}
+
+    def forward(self, x, w, ctx):
+        flat = x.reshape(len(x), -1)
+
+        def backward(dy):
+            by_row = dy.reshape(len(dy), -1)
+            return (by_row @ w["W"].T).reshape(x.shape), {"W": flat.T @ by_row}
+
+        return (flat @ w["W"]).reshape(x.shape), backward
 
 
 @planted("counts_are_true")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mutation_table
 import numpy as np
 import pytest
-from healthy import Literals, NumPyFactor, Recalls, Spread
+from healthy import BatchCentre, DropPath, Literals, NumPyFactor, Recalls, Spread, Uncounted
 from planted import PLANTED, PLANTED_IN, Gain
 from planted_data import Cube, Planted
 from planted_losses import Brier
@@ -77,6 +77,10 @@ def test_every_check_is_shown_to_fail():
         (Thin, (1, 2, 5)),
         (Spread(), (40,)),
         (Literals(), (3, 2)),
+        (Uncounted(), (2, 3, 3)),
+        (Uncounted(), (5,)),
+        (DropPath(), (2, 3, 3)),
+        (BatchCentre(), (2, 3)),
     ],
 )
 def test_healthy_layers_pass(layer, shape, seed):
