@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnnkit.base import Context, Loss
+from cnnkit.base import Loss
 from cnnkit.testing.check import Check, check
-from cnnkit.testing.compare import not_finite, require_close, require_same
+from cnnkit.testing.compare import require_close, require_same
 from cnnkit.testing.failure import require
 from cnnkit.testing.loss_gradient_checks import LOSS_GRADIENT_CHECKS
+from cnnkit.testing.loss_head_checks import LOSS_HEAD_CHECKS
 from cnnkit.testing.loss_samples import N, case, fusions, judge
 from cnnkit.testing.manners import manner_checks
 from cnnkit.testing.option_checks import OPTION_CHECKS
@@ -31,6 +32,16 @@ def loss_per_sample(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
                     got=f"{array.dtype.name} {array.shape}",
                     fix="one number per sample: reduce over axis 1 only, in y.dtype",
                 )
+
+
+@check
+def loss_takes_any_labels(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
+    """Integer labels of any width give the same losses and dy: uint8 must not wrap around."""
+    y, labels = case(outputs, seed)[0], np.arange(N) % max(2, outputs)
+    wanted, got = judge(loss, y, labels), judge(loss, y, labels.astype(np.uint8))
+    what = "{name} are others where labels are uint8"
+    fix = "write labels.astype(y.dtype) before any arithmetic"
+    require_close(wanted, got, what, expected="those of int64 labels", fix=fix)
 
 
 @check
@@ -78,37 +89,6 @@ def loss_reentrant(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     require_close(wanted, got, what, expected="equal", fix=fix)
 
 
-@check
-def fused_equals_unfused(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
-    """The fused loss gives what head and loss give one after the other, in float64."""
-    logits = np.random.default_rng([seed, 8]).standard_normal((N, outputs))
-    labels = case(outputs, seed)[1]
-    for head, fused in fusions(loss):
-        y, back = head.forward(logits, {}, Context())
-        losses, gradient = loss.forward(y, labels)
-        wanted = {"losses": losses, "dy": back(gradient())[0]}
-        what = f"{{name}} of the loss fused with {head.type} differ from the unfused ones"
-        fix = "derive the fused loss again from head and loss"
-        require_close(wanted, judge(fused, logits, labels), what, expected="equal", fix=fix)
-
-
-@check
-def fused_stays_finite(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
-    """The fused loss is finite for any logits: that is what it is for."""
-    labels = case(outputs, seed)[1]
-    rng = np.random.default_rng([seed, 7])
-    logits = (1000 * rng.standard_normal((N, outputs))).astype(np.float32)
-    for head, fused in fusions(loss):
-        lost = list(not_finite(judge(fused, logits, labels)))
-        require(
-            not lost,
-            f"fused with {head.type}, logits around 1000 give NaN or infinity",
-            expected="finite numbers",
-            got="; ".join(lost),
-            fix="subtract the maximum before exp, and take log(sum(exp)) as one",
-        )
-
-
 def _use(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     judge(loss, *case(outputs, seed, np.float32))
     for _, fused in fusions(loss):
@@ -120,12 +100,12 @@ LOSS_CHECKS: tuple[Check, ...] = (
     *manner_checks(_use),
     loss_inputs_unmodified,
     loss_per_sample,
+    loss_takes_any_labels,
     loss_non_contiguous,
     loss_of_singles,
     loss_reentrant,
     *LOSS_GRADIENT_CHECKS,
-    fused_equals_unfused,
-    fused_stays_finite,
+    *LOSS_HEAD_CHECKS,
 )
 
 

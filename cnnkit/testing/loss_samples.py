@@ -30,11 +30,18 @@ def judge(loss: Loss, y: Array, labels: Array) -> dict[str, Array]:
     return {"losses": losses, "dy": gradient()}
 
 
-def fusions(loss: Loss) -> Iterator[tuple[Layer, Loss]]:
-    """Yield the built-in heads that the loss fuses with, and what it becomes."""
+def heads() -> Iterator[Layer]:
+    """Yield every built-in layer that needs no option."""
     for cls in built_ins("layers").values():
         if all(not field.is_required() for field in cls.model_fields.values()):
             head = cls.model_validate({})
-            fused = loss.fuse(head) if isinstance(head, Layer) else None
-            if isinstance(head, Layer) and fused is not None:
-                yield head, fused
+            if isinstance(head, Layer):
+                yield head
+
+
+def fusions(loss: Loss) -> Iterator[tuple[Layer, Loss]]:
+    """Yield the built-in heads that the loss fuses with, and what it becomes."""
+    for head in heads():
+        fused = loss.fuse(head)
+        if fused is not None:
+            yield head, fused

@@ -9,6 +9,7 @@ from numpy.lib.stride_tricks import as_strided
 from planted import planted_in
 
 from cnnkit.base import Loss
+from cnnkit.errors import ShapeError
 from cnnkit.layers import Softmax
 from cnnkit.losses import CrossEntropy
 
@@ -44,6 +45,29 @@ class MeanLoss(Brier):
     def forward(self, y, labels):
         losses, gradient = super().forward(y, labels)
         return losses.mean(), gradient
+
+
+@planted_in("losses", "loss_takes_any_labels")
+class WrapsLabels(Brier):
+    """2 * label - 1 in the labels' own width: -1 becomes 255."""
+
+    type: Literal["wraps_labels"] = "wraps_labels"
+
+    def forward(self, y, labels):
+        error = y - (2 * labels - 1).astype(y.dtype)[:, None]
+        return np.square(error).sum(axis=1), lambda: 2 * error
+
+
+@planted_in("losses", "unfit_heads_get_shape_error")
+class UnpacksShape(Brier):
+    """check unpacks a shape that may have more axes than one."""
+
+    type: Literal["unpacks_shape"] = "unpacks_shape"
+
+    def check(self, head, shape, classes):
+        (outputs,) = shape
+        if outputs != classes:
+            raise ShapeError("gives another number of outputs than there are classes")
 
 
 @planted_in("losses", "loss_non_contiguous")
