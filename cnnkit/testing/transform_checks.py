@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from cnnkit.arrays import Arena, Array, Scratch, Shape
+from cnnkit.arrays import Arena, Array, Shape
 from cnnkit.base import Transform
 from cnnkit.testing.check import Check, check
 from cnnkit.testing.compare import require_close, require_same
 from cnnkit.testing.failure import require
 from cnnkit.testing.manners import manner_checks
 from cnnkit.testing.option_checks import OPTION_CHECKS
-from cnnkit.testing.scratch import CLEAN, HostileScratch
-
-_N = 5
+from cnnkit.testing.scratch import HostileScratch
+from cnnkit.testing.transform_dtype_checks import TRANSFORM_DTYPE_CHECKS
+from cnnkit.testing.transform_samples import BATCH, applied, images
 
 
 @check
 def transform_shape_is_real(transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
     """apply gives (N, *output_shape) for uint8 and float images, one or several."""
     for dtype in (np.uint8, np.float32):
-        for N in (1, _N):
-            got = _apply(transform, _images(shape, seed, dtype)[:N], seed).shape
+        for N in (1, BATCH):
+            got = applied(transform, images(shape, seed, dtype)[:N], seed).shape
             wanted = (N, *transform.output_shape(shape))
             require(
                 got == wanted,
@@ -34,27 +33,13 @@ def transform_shape_is_real(transform: Transform, shape: Shape = (1, 8, 8), seed
 
 
 @check
-def transform_dtype(transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
-    """Floats keep their dtype; uint8 stays uint8 or becomes float32."""
-    for given, allowed in (("uint8", ("uint8", "float32")), ("float32", ("float32",))):
-        got = _apply(transform, _images(shape, seed, given), seed).dtype.name
-        require(
-            got in allowed,
-            f"{given} images come out as {got}",
-            expected=" or ".join(allowed),
-            got=got,
-            fix="compute in float32; make constants of the output's dtype",
-        )
-
-
-@check
 def transform_input_unmodified(
     transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0
 ) -> None:
     """The images are left as they were: the next epoch needs them."""
     for dtype in (np.uint8, np.float32):
-        x, before = _images(shape, seed, dtype), _images(shape, seed, dtype)
-        _apply(transform, x, seed)
+        x, before = images(shape, seed, dtype), images(shape, seed, dtype)
+        applied(transform, x, seed)
         fix = "write into scratch.empty(...) or a new array, never into x"
         require_same(before, x, "apply changes the images", fix=fix)
 
@@ -64,45 +49,45 @@ def transform_of_singles(transform: Transform, shape: Shape = (1, 8, 8), seed: i
     """A transform that is not random treats every image alone."""
     if transform.random:
         return
-    x = _images(shape, seed, np.float32)
-    singles = np.concatenate([_apply(transform, x[i : i + 1], seed) for i in range(_N)])
+    x = images(shape, seed, np.float32)
+    singles = np.concatenate([applied(transform, x[i : i + 1], seed) for i in range(BATCH)])
     fix = "keep axis 0 for images; shards are cut anywhere"
-    _same(singles, _apply(transform, x, seed), "y of a batch is not that of its images", fix)
+    _same(singles, applied(transform, x, seed), "y of a batch is not that of its images", fix)
 
 
 @check
 def transform_non_contiguous(transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
     """Images may have any strides."""
-    x = _images(shape, seed, np.float32)
+    x = images(shape, seed, np.float32)
     view = np.repeat(x, 2, axis=-1)[..., ::2]
     fix = "use x.shape and indexing, never x.data or x.strides"
     what = "y changes where x is a view that is not contiguous"
-    _same(_apply(transform, x, seed), _apply(transform, view, seed), what, fix)
+    _same(applied(transform, x, seed), applied(transform, view, seed), what, fix)
 
 
 @check
 def transform_scratch(transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
     """Scratch memory holds anything at first, and is used again for the next shard."""
-    x, arena = _images(shape, seed, np.float32), Arena()
-    wanted = _apply(transform, x, seed)
+    x, arena = images(shape, seed, np.float32), Arena()
+    wanted = applied(transform, x, seed)
     hostile = HostileScratch()
-    got = _apply(transform, x, seed, hostile)
+    got = applied(transform, x, seed, hostile)
     hostile.spoil()
     fix = "fill scratch arrays before reading them; return scratch.empty, never scratch.temp"
     _same(wanted, got, "y depends on what a scratch array held before", fix)
     for _ in range(2):
         arena.reset()
-        _same(wanted, _apply(transform, x, seed, arena), "y changes in reused scratch memory", fix)
+        _same(wanted, applied(transform, x, seed, arena), "y changes in reused scratch memory", fix)
 
 
 @check
 def transform_randomness(transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
     """Randomness comes from the rng alone, and only where `random` says so."""
-    x = _images(shape, seed, np.float32)
-    one, two = (_apply(transform, x, seed, HostileScratch()) for _ in range(2))
+    x = images(shape, seed, np.float32)
+    one, two = (applied(transform, x, seed, HostileScratch()) for _ in range(2))
     fix = "draw from rng; where `random` is False, rng is None"
     _same(one, two, "equal generators give different images", fix)
-    others = (_apply(transform, x, seed + i) for i in range(1, 9))
+    others = (applied(transform, x, seed + i) for i in range(1, 9))
     require(
         not transform.random or any(not np.array_equal(one, other) for other in others),
         "`random` is True, but the rng changes nothing",
@@ -114,9 +99,9 @@ def transform_randomness(transform: Transform, shape: Shape = (1, 8, 8), seed: i
 
 def _use(transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
     for dtype in (np.uint8, np.float32):
-        x = _images(shape, seed, dtype)
-        _apply(transform, x, seed)
-        _apply(transform, x * 0, seed)
+        x = images(shape, seed, dtype)
+        applied(transform, x, seed)
+        applied(transform, x * 0, seed)
 
 
 TRANSFORM_CHECKS: tuple[Check, ...] = (
@@ -124,7 +109,7 @@ TRANSFORM_CHECKS: tuple[Check, ...] = (
     *manner_checks(_use),
     transform_shape_is_real,
     transform_input_unmodified,
-    transform_dtype,
+    *TRANSFORM_DTYPE_CHECKS,
     transform_randomness,
     transform_scratch,
     transform_non_contiguous,
@@ -141,16 +126,6 @@ def check_transform(transform: Transform, shape: Shape = (1, 8, 8), *, seed: int
     __tracebackhide__ = True
     for one in TRANSFORM_CHECKS:
         one(transform, shape, seed)
-
-
-def _images(shape: Shape, seed: int, dtype: npt.DTypeLike) -> Array:
-    """Draw images with values 0..255."""
-    return np.random.default_rng([seed, 1]).integers(0, 256, (_N, *shape)).astype(dtype)
-
-
-def _apply(transform: Transform, x: Array, seed: int, scratch: Scratch = CLEAN) -> Array:
-    rng = np.random.default_rng([seed, 2]) if transform.random else None
-    return transform.apply(x, rng, scratch)
 
 
 def _same(wanted: Array, got: Array, what: str, fix: str) -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from planted import Gain
 
-from cnnkit.base import Layer, Metric, Schedule
+from cnnkit.base import Layer, Metric, Schedule, Transform
 
 
 class Spread(Gain):
@@ -61,6 +61,17 @@ class Literals(Gain):
     """Order, as a word."""
     every: Literal[1, 2, 4] | None = None
     """Every so many; pydantic takes true for 1."""
+
+
+class Contrast(Transform):
+    """Half as much contrast again, at a random brightness, in whole steps that stay in 0..255."""
+
+    type: Literal["contrast"] = "contrast"
+    random: ClassVar[bool] = True
+
+    def apply(self, x, rng, scratch):
+        y = (x.astype(np.float32) - 128) * 1.5 + 128 + np.float32(rng.uniform(-40, 40))
+        return y.round().clip(0, 255).astype(x.dtype)
 
 
 class Recalls(Metric):

@@ -5,7 +5,16 @@ from __future__ import annotations
 import mutation_table
 import numpy as np
 import pytest
-from healthy import BatchCentre, DropPath, Literals, NumPyFactor, Recalls, Spread, Uncounted
+from healthy import (
+    BatchCentre,
+    Contrast,
+    DropPath,
+    Literals,
+    NumPyFactor,
+    Recalls,
+    Spread,
+    Uncounted,
+)
 from planted import PLANTED, PLANTED_IN, Gain
 from planted_data import Cube, Planted
 from planted_losses import Brier
@@ -91,6 +100,7 @@ def test_healthy_components_pass():
     check_loss(Brier())
     check_initializer(Cube())
     check_transform(Flip(), (2, 3, 4))
+    check_transform(Contrast())
     check_metric(Hits())
     check_dataset(Planted())
     check_observer(Tally())
