@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 
 from cnnkit.base import Data, Dataset, Places, Split
@@ -86,6 +88,27 @@ def signature_is_true(dataset: Dataset, places: Places) -> None:
 
 
 @check
+def signature_loads_nothing(dataset: Dataset, places: Places) -> None:
+    """signature answers without load: specs are judged before data is read or downloaded."""
+    cls, calls = type(dataset), []
+    load = cls.load
+
+    def noted(self: Dataset, places: Places) -> Data:
+        calls.append("load")
+        return load(self, places)
+
+    with patch.object(cls, "load", noted):
+        dataset.signature(places)
+    require(
+        not calls,
+        "signature calls load",
+        expected="an answer from options, file names or headers, or None",
+        got="the whole dataset loaded",
+        fix="return Signature(shape, classes) from what is known, or None before anything is read",
+    )
+
+
+@check
 def loads_repeat(dataset: Dataset, places: Places) -> None:
     """Loading twice gives the same images in the same order: shuffling is the engine's."""
     one, two = dataset.load(places), dataset.load(places)
@@ -106,6 +129,7 @@ DATASET_CHECKS: tuple[Check, ...] = (
     images_are_nchw,
     labels_are_classes,
     signature_is_true,
+    signature_loads_nothing,
     loads_repeat,
 )
 

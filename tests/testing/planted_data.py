@@ -115,6 +115,17 @@ class OldSignature(Planted):
         return Signature((1, 28, 28), 10)
 
 
+@planted_in("datasets", "signature_loads_nothing")
+class LoadsForSignature(Planted):
+    """A signature that loads the images to look at them."""
+
+    type: Literal["loads_for_signature"] = "loads_for_signature"
+
+    def signature(self, places):
+        data = self.load(places)
+        return Signature(data.train.images.shape[1:], len(data.classes))
+
+
 _LOADS = itertools.count()
 
 

@@ -84,6 +84,27 @@ class MovesAway(Tally):
         (run.path / "tally.txt").rename(run.path.parent / "tally.txt")
 
 
+@planted_in("observers", "run_files_left_alone")
+class EditsTheSpec(Tally):
+    """A line added to resolved.toml, which then runs no longer."""
+
+    type: Literal["edits_the_spec"] = "edits_the_spec"
+
+    def start(self, run):
+        with (run.path / "resolved.toml").open("a") as file:
+            file.write("watched = true\n")
+
+
+@planted_in("observers", "run_files_left_alone")
+class TakesALog(Tally):
+    """A log of its own, under the name of the run's."""
+
+    type: Literal["takes_a_log"] = "takes_a_log"
+
+    def epoch(self, run, record):
+        (run.path / "log.txt").write_text(f"{record.epoch}\n")
+
+
 _KEPT = []
 
 
