@@ -11,10 +11,16 @@ from cnnkit.spec.syntax_rules import RULES
 _Finding = tuple[int, int, str, str, str]  # start, end, message, note, help
 
 _HIDDEN = re.compile(r"\A\ufeff|[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+_UNSEEN = re.compile(
+    r"[\x85\xa0\xad\u1680\u2000-\u200f\u2028\u2029\u202f\u205f-\u2064\u3000\ufeff]"
+)
+"""What looks like a blank or like nothing, and is neither: it may stand in strings and comments."""
 BIDI = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 _HUGE = re.compile(r"\d[\d_]{4299,}+")
 _DEEP = re.compile(r"(?:[\[{][^\[\]{}]*+){300,}+|(?:[\w-]++\.){900,}+")
 _HEADER = re.compile(r"\[\[?[\w.\" -]+\]\]?[ \t]*(?:#.*)?$", re.MULTILINE)
+_ELEMENT = re.compile(r"""[ \t]*(?:\]|(?:"[^"\n]*"|'[^'\n]*')[ \t]*(?:,|\]|#|$))""", re.MULTILINE)
+"""A line on which an array goes on or ends, which nothing inside a table looks like."""
 _KEY = re.compile(r"""["'\w.-]+[ \t]*=""")
 _GLUED, _GLUED_BEFORE = re.compile(r"[\w.+:-]"), re.compile(r"[\w.+:-]+\Z")
 
@@ -52,6 +58,11 @@ def _explain(doc: str, error: Exception) -> _Finding:
         return _hidden(hidden)
     if pos is None:
         return _outsized(doc)
+    if unseen := _UNSEEN.match(doc, pos):
+        message = f"a character that cannot be seen (U+{ord(unseen.group()):04X})"
+        ends_line = unseen.group() in "\x85\u2028\u2029"
+        instead = "end the line as the others end" if ends_line else "a blank is a plain space"
+        return *unseen.span(), message, "", f"take it out; {instead}"
     scanner = Scanner(doc[:pos])
     found = _open_string(doc, said, scanner) or _repeated(doc, said, scanner)
     return found or _open_bracket(doc, pos, scanner) or _by_rule(doc, pos, said)
@@ -108,7 +119,8 @@ def _open_bracket(doc: str, pos: int, scanner: Scanner) -> _Finding | None:
     innermost = node is scanner.open[-1]  # else a table on this line lacks a comma
     goes_on = key and innermost and (node.is_array or pos == line_start)
     next_table = not node.is_array and doc.startswith("{", pos)
-    if not (pos == len(doc) or header or goes_on or next_table):
+    next_element = innermost and not node.is_array and _ELEMENT.match(doc, line_start)
+    if not (pos == len(doc) or header or goes_on or next_table or next_element):
         return None
     where = "" if pos == len(doc) else f" before line {doc.count(chr(10), 0, pos) + 1}"
     message = f"`{doc[node.value]}` is not closed{where}"

@@ -19,6 +19,15 @@ KINDS: dict[str, tuple[str, str]] = {
         "toml-control toml-nul toml-carriage-return toml-not-utf8 toml-bidi-in-comment "
         "toml-bidi-in-string",
     ),
+    "TOML: a { without its }": (
+        r"`\{` is not closed before line",
+        "toml-brace-open toml-brace-open-before-a-word toml-brace-open-before-a-word-2 "
+        "toml-brace-open-before-a-bracket toml-brace-open-before-a-bracket-2",
+    ),
+    "TOML: characters that cannot be seen": (
+        r"cannot be seen \(U\+[\dA-F]{4}\)",
+        "toml-blank-no-break toml-zero-width toml-line-separator toml-bom-in-the-middle",
+    ),
     "TOML: too much of it": ("more than|too deeply", "toml-number-huge toml-nested-deep"),
     "byte order mark": ("byte order mark", "toml-bom"),
     "duplicate keys": (
