@@ -15,7 +15,7 @@ from cnnkit.spec.checks import check_classes, check_network, known_signature
 from cnnkit.spec.explain import explain
 from cnnkit.spec.findings import Finding
 from cnnkit.spec.mend import Mender
-from cnnkit.spec.names import missing_options, options_at
+from cnnkit.spec.names import belongs_to_the_top, missing_options, options_at
 from cnnkit.spec.problems import did_you_mean
 from cnnkit.spec.runspec import RunSpec
 from cnnkit.spec.sorting import sort
@@ -104,13 +104,15 @@ class _Collector:
     def _is_misspelt(
         self, table: KeyPath, error: Mapping[str, Any], errors: Sequence[Mapping[str, Any]]
     ) -> bool:
-        """Tell if an option is missing only since it was misspelt: that is reported already."""
-        known = options_at(self.mender.tree, table, self.mender.registry)
-        loc = error["loc"]
-        misspelt = (
-            e for e in errors if e["type"] == "extra_forbidden" and e["loc"][:-1] == loc[:-1]
-        )
-        return loc[-1] in {did_you_mean(str(e["loc"][-1]), known) for e in misspelt}
+        """Tell if an option is missing only since it was misspelt, or put into a section: that
+        is reported already."""
+        tree, registry, loc = self.mender.tree, self.mender.registry, error["loc"]
+        known = options_at(tree, table, registry)
+        unknown = [e["loc"] for e in errors if e["type"] == "extra_forbidden"]
+        if not table and any(u[-1] == loc[-1] and belongs_to_the_top(tree, u) for u in unknown):
+            return True
+        misspelt = (u[-1] for u in unknown if u[:-1] == loc[:-1])
+        return loc[-1] in {did_you_mean(str(name), known) for name in misspelt}
 
 
 def _is_missing_option(error: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cnnkit.registry import Registry
 from cnnkit.spec.guess import guess
-from cnnkit.spec.names import options_at
+from cnnkit.spec.names import belongs_to_the_top, options_at
 from cnnkit.spec.problems import did_you_mean
 from cnnkit.spec.source import KeyPath
 from cnnkit.spec.tree import at, is_layer, real_path, table_of
@@ -65,12 +65,16 @@ class Mender:
         return path
 
     def _rename(self, path: KeyPath) -> None:
-        table = at(self.tree, path[:-1])
+        table, name = at(self.tree, path[:-1]), str(path[-1])
+        is_misplaced = name not in self.tree and belongs_to_the_top(self.tree, path)
         value = table.pop(path[-1])
-        meant = did_you_mean(str(path[-1]), options_at(self.tree, path[:-1], self.registry))
+        meant = did_you_mean(name, options_at(self.tree, path[:-1], self.registry))
         if meant and meant not in table:
             table[meant] = value
             self.renamed[(*path[:-1], meant)] = self.written(path)
+        elif is_misplaced:
+            self.tree[name] = value
+            self.renamed[(name,)] = self.written(path)
         else:
             self.dropped.add(path)
 

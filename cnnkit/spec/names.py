@@ -42,11 +42,26 @@ def unknown_option(tree: Any, path: KeyPath, registry: Registry) -> Finding:
     meant = did_you_mean(name, known)
     section = None if meant else _section_of(tree, name, registry)
     note = f'did you mean "{meant}"?' if meant else f"belongs to [{section}]" if section else ""
+    if not meant and belongs_to_the_top(tree, path):
+        note = "belongs at the top, above the first [section]"
     owner = type_at(tree, table) or (f"[{table[0]}]" if table else "a spec")
     help_ = f"{owner} takes {', '.join(known) or 'no options'}"
     word = "option" if table else "section or option"
     return Finding(path, f"{place(tree, table)}unknown {word} {toml_value(name)}", note, help_,
                    at="key")  # fmt: skip
+
+
+def belongs_to_the_top(tree: Any, path: KeyPath) -> bool:
+    """Tell if an option of the whole spec fell into a section, such as the last of the file.
+
+    A layer with a name is no such case.
+    """
+    from cnnkit.spec.runspec import RunSpec
+
+    is_top = path[-1] in RunSpec.model_fields and len(path) > 1
+    return is_top and not isinstance(at(tree, path), dict) and (
+        len(path) == 2 or path[-1] != "name"
+    )  # fmt: skip
 
 
 def unknown_type(tree: Any, path: KeyPath, facts: Mapping[str, Any], registry: Registry) -> Finding:

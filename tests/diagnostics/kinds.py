@@ -39,6 +39,11 @@ KINDS: dict[str, tuple[str, str]] = {
         "section-misspelt section-synonym section-unknown section-layers-outside "
         "section-option-outside",
     ),
+    "options of the spec below a section": (
+        r"belongs at the top, above the first \[section\]",
+        "section-metrics-at-the-end section-observers-at-the-end section-seed-at-the-end "
+        "section-name-at-the-end section-loss-at-the-end section-loss-at-the-end-misspelt",
+    ),
     "sections that are no tables": (
         "must be a table",
         "section-a-number section-a-string section-an-array",
