@@ -56,8 +56,8 @@ class Registry:
         Built-ins come first, then distributions by name. A class that a second distribution
         merely passes on counts once, as its first owner's.
         """
-        owner, _, bare = name.rpartition(":")
-        found = [e for e in self.entries(family) if e.type == bare]
+        owner, colon, bare = name.rpartition(":")
+        found = [e for e in self.entries(family) if e.type == bare and (owner or not colon)]
         if owner:
             found = [e for e in found if canonical(e.distribution) == canonical(owner)]
         distinct: dict[ComponentClass, Entry] = {}

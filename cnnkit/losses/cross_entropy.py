@@ -12,6 +12,7 @@ from cnnkit.arrays import FRESH, Array, Shape
 from cnnkit.base import Layer, Loss
 from cnnkit.errors import ShapeError
 from cnnkit.kernels.softmax import softmax_cross_entropy
+from cnnkit.layers.sigmoid import Sigmoid
 from cnnkit.layers.softmax import Softmax
 from cnnkit.losses._targets import check_outputs, targets
 
@@ -32,6 +33,13 @@ class CrossEntropy(Loss):
     """Share of the target that is spread evenly over all classes."""
 
     def check(self, head: Layer, shape: Shape, classes: int) -> None:
+        if isinstance(head, Sigmoid) and shape in ((classes,), (1,) * (classes == 2)):
+            raise ShapeError(
+                "does not give probabilities that sum to 1, which cross_entropy needs",
+                expected="a head such as softmax",
+                help='use loss type "binary_cross_entropy", or end the network with '
+                f'{{ type = "softmax", units = {classes} }}',
+            )
         check_outputs(self.type, head, shape, classes, single=False)
         if not head.probabilities:
             raise ShapeError(

@@ -78,6 +78,7 @@ def _about_value(error: Mapping[str, Any], path: KeyPath, expected: str, tree: A
     word, likely = suggested_word(error, got), guess(error, got)
     note = f'did you mean "{word}"?' if word else ""
     is_plain = kind.startswith(("int_", "float_", "bool_")) or expected == _PAIR
+    is_plain = is_plain or isinstance(got, bool)  # "none" and "tied" where false and true stand
     if is_plain and likely is not None:
         note = f"write {toml_value(likely)}"
     message = f"{_subject(tree, path)} must {expected}, got {toml_value(got)}"

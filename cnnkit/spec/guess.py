@@ -24,6 +24,8 @@ def guess(error: Mapping[str, Any], got: Any) -> Any:
     kind = error["type"]
     if kind == "bool_type" and isinstance(got, str | int):
         return _SWITCHES.get(got.lower() if isinstance(got, str) else got)
+    if kind == "literal_error" and isinstance(got, bool):
+        return _switched(_WORD.findall(error["ctx"]["expected"]), got)
     if isinstance(got, str):
         return _number(kind, got) if kind in (*_WHOLE, "float_type") else (
             suggested_word(error, got)
@@ -34,6 +36,11 @@ def guess(error: Mapping[str, Any], got: Any) -> Any:
         return [got]
     is_negative = isinstance(got, int | float) and not isinstance(got, bool) and got < 0
     return -got if is_negative and math.isfinite(got) else None
+
+
+def _switched(words: list[str], on: bool) -> str | None:
+    """Return the word for on or off, where one of them, "none", switches something off."""
+    return None if "none" not in words else words[0] if on else "none"
 
 
 def suggested_word(error: Mapping[str, Any], got: Any) -> str | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.registry import Registry, canonical
 from cnnkit.spec.problems import did_you_mean
 
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", re.ASCII)
 ELSEWHERE = {
     ("layers", "prelu"): "cnnkit-prelu",
     ("layers", "gabor"): "cnnkit-gabor",
@@ -21,7 +24,15 @@ def help_for_unknown_type(name: str, family: str, registry: Registry) -> tuple[s
     known = registry.types(family)
     meant = did_you_mean(name, known)
     note = f'did you mean "{meant}"?' if meant else ""
-    owner, _, bare = name.rpartition(":")
+    kind = re.match(r"(avg|average|mean|min)[\s_-]*pool", name, re.IGNORECASE)
+    if kind and meant == "pool":  # which takes the largest value by default
+        word = "min" if kind[1].lower() == "min" else "mean"
+        note = f'did you mean {{ type = "pool", kind = "{word}" }}?'
+    owner, colon, bare = name.rpartition(":")
+    if colon and not (_DISTRIBUTION.fullmatch(owner) and bare):
+        inner = did_you_mean(owner.strip(":") or bare, known) if not (owner and bare) else None
+        note = f'did you mean "{inner}"?' if inner else ""
+        return note, 'a type of one distribution is written "distribution:type"'
     source = owner or ELSEWHERE.get((family, bare)) or _silent(bare, registry)
     if source:
         said = _about(source, bare, family, registry)

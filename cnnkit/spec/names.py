@@ -44,6 +44,8 @@ def unknown_option(tree: Any, path: KeyPath, registry: Registry) -> Finding:
     note = f'did you mean "{meant}"?' if meant else f"belongs to [{section}]" if section else ""
     if not meant and belongs_to_the_top(tree, path):
         note = "belongs at the top, above the first [section]"
+    if name == "activation" and is_layer(table) and isinstance(at(tree, path), str):
+        note = f"write {toml_value(at(tree, path))} after it, as a layer of its own"
     owner = type_at(tree, table) or (f"[{table[0]}]" if table else "a spec")
     help_ = f"{owner} takes {', '.join(known) or 'no options'}"
     word = "option" if table else "section or option"

@@ -41,6 +41,7 @@ _MEANT = {
     "batchnorm": "bn norm normalization batchnormalization batchnorm1d batchnorm2d",
     "binary_cross_entropy": "bce bceloss",
     "confusion": "confusionmatrix",
+    "cosine": "cos cosineannealing cosinedecay",
     "check": "validate lint verify",
     "conv": "convolution convolutional conv2d convolution2d convlayer",
     "cross_entropy": "crossentropyloss categoricalcrossentropy nll logloss",
@@ -61,7 +62,8 @@ _MEANT = {
     "min": "minimum",
     "normal": "gaussian",
     "padding": "pad pads border",
-    "pool": "maxpool maxpooling maxpool2d maxpooling2d avgpool averagepooling avgpool2d pooling",
+    "pool": "maxpool maxpooling maxpool2d maxpooling2d avgpool avgpooling avgpool2d averagepool "
+    "averagepooling averagepooling2d meanpool minpool pooling pool2d",
     "rate": "p prob probability droprate dropoutrate",
     "residual": "resblock skip shortcut resnetblock",
     "run": "train fit",
@@ -98,6 +100,8 @@ def _likeness(a: str, b: str) -> float:
     c, d = a[start:], b[start:]
     swapped = c[:2] != "" and d == c[1::-1] + c[2:]
     slip = swapped or d == c[1:] or d[1:] == c
+    if re.sub(r"\d", "", a) == re.sub(r"\d", "", b) and not slip:
+        return 0  # float16 is another word than float64, as float23 is not
     if min(len(a), len(b)) < 3:  # too short for a letter to be another: lrr and rl, but not lt
         return 0.8 * slip
     return SequenceMatcher(None, a, b).ratio() + 0.3 * (slip or d[1:] == c[1:])

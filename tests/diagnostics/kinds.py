@@ -119,6 +119,16 @@ KINDS: dict[str, tuple[str, str]] = {
         "type-optimizer type-schedule type-shorthand type-transform type-two-containers-deep",
     ),
     "types of other libraries": ("did you mean", "type-keras type-torch"),
+    "habits from elsewhere": (
+        r'write "(none|tied|relu)"|kind = "mean"|mean "(pool|cosine)"|type "binary_cross_entropy"',
+        "option-activation word-bias-false word-bias-true type-avgpool type-avg-pool "
+        "type-averagepool type-maxpool type-cos loss-sigmoid",
+    ),
+    "colons in types": (
+        'is written "distribution:type"',
+        "type-two-colons type-colon-before type-colon-after",
+    ),
+    "no other number is meant": (r"got \"float16\"\n(?!(?s:.*)did you mean)", "word-dtype-float16"),
     "collapsed shapes": ("does not fit a 1x1 map", "shape-collapsed"),
     "images where there are none": (
         "needs images",

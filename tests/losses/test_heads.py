@@ -56,9 +56,16 @@ REFUSED = [
     ),
     (
         (CrossEntropy(), Sigmoid(), (10,), 10),
-        "does not give probabilities, which cross_entropy needs; expected a head whose outputs "
-        'are >= 0 and sum to 1, such as softmax; end the network with "softmax", or use '
-        'loss type "mean_squared_error"',
+        "does not give probabilities that sum to 1, which cross_entropy needs; expected a head "
+        'such as softmax; use loss type "binary_cross_entropy", or end the network with '
+        '{ type = "softmax", units = 10 }',
+        "",
+    ),
+    (
+        (CrossEntropy(), Sigmoid(), (1,), 2),
+        "does not give probabilities that sum to 1, which cross_entropy needs; expected a head "
+        'such as softmax; use loss type "binary_cross_entropy", or end the network with '
+        '{ type = "softmax", units = 2 }',
         "",
     ),
     (
