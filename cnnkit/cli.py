@@ -15,6 +15,7 @@ from cnnkit import __version__
 from cnnkit.commands._console import News, Screen, silence
 from cnnkit.commands._help import Columns
 from cnnkit.commands._signals import Terminated, sigterm_raises
+from cnnkit.commands._usage import usage
 from cnnkit.commands._verbs import ABOUT, MORE, SUBVERBS, VERBS
 from cnnkit.errors import CnnkitError, PluginError
 
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 sys.stdout.flush()
             return result if isinstance(result, int) else 0
     except BaseException as error:
-        return _report(error)
+        return _report(error, arguments)
 
 
 def build_app() -> App:
@@ -99,14 +100,14 @@ def _add_plugin_verb(app: App, word: str) -> None:
         raise PluginError(f"the verb {word} of {owner} cannot be used: {said}") from error
 
 
-def _report(error: BaseException) -> int:
+def _report(error: BaseException, arguments: Sequence[str]) -> int:
     """Print what ended the command, and return its exit code."""
     match error:
         case BrokenPipeError():  # the reader had enough (`| head -1`)
             silence(sys.stdout)
             return 0
         case CycloptsError():
-            News().error(f"error: {error}")
+            News().error(usage(error, arguments))
             return USAGE
         case CnnkitError():
             text = str(error)

@@ -129,6 +129,28 @@ def test_every_verb_has_help_that_describes_every_option(verb, capsys):
             ["run", "a.toml", "--sett", "x=1"],
             "error: Unknown option: --sett. Did you mean --set?\n",
         ),
+        (
+            ["check", "a.toml", "--set", "seed=1", "train.epochs=2", "name=b"],
+            "error: every --set takes one KEY=VALUE, so train.epochs=2 stands alone\n"
+            "   = help: write --set train.epochs=2 --set name=b\n",
+        ),
+        *(
+            (
+                ["run", "a.toml", *given],
+                f"error: unknown option {given[0].partition('=')[0]}, which the spec has, not the "
+                f"command\n   = help: write --set {meant}\n",
+            )
+            for given, meant in (
+                (["--epochs", "3"], "train.epochs=3"),
+                (["--epochs=3"], "train.epochs=3"),
+                (["--seed", "-1"], "seed=..."),
+                (["--learning-rate", "0.1"], "optimizer.lr=0.1"),
+                (["--train.batch", "8"], "train.batch=8"),
+                (["--optimizer", "adam"], "optimizer=adam"),
+            )
+        ),
+        (["run", "a.toml", "--quite"], "error: Unknown option: --quite. Did you mean --quiet?\n"),
+        (["run", "a.toml", "--nonsense"], "error: Unknown option: --nonsense.\n"),
         (["show", "a.toml", "[red]b"], "error: Unused Tokens: ['[red]b'].\n"),
         (
             ["predict", "run", "a.png", "--checkpoint", "bst"],
@@ -147,6 +169,17 @@ def test_a_missing_spec(capsys):
     assert capsys.readouterr() == (
         "",
         "error: cannot read the spec nix.toml: No such file or directory\n",
+    )
+
+
+@pytest.mark.parametrize("verb", ["run", "check", "show"])
+def test_the_folder_of_a_run_for_a_spec(verb, tmp_path, capsys):
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / "resolved.toml").touch()
+    assert main([verb, "done"]) == 2
+    assert capsys.readouterr() == (
+        "",
+        "error: done is a folder; the spec of that run is done/resolved.toml\n",
     )
 
 

@@ -270,6 +270,12 @@ def test_a_wheel_holds_the_templates(tmp_path):
         assert templates <= set(archive.namelist())
 
 
+def test_help_lists_the_families(capsys):
+    assert main(["plugins", "new", "--help"]) == 0
+    words = capsys.readouterr().out.replace(",", " ").split()
+    assert set(FAMILIES) <= set(words)
+
+
 def test_help_knows_nothing_of_templates():
     code = (
         "import sys; from cnnkit.cli import main; main(['--help']); "

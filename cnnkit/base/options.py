@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-_SIDE = {"type": "integer", "minimum": 1}
+_LARGEST = 2**31
+_SIDE = {"type": "integer", "minimum": 1, "maximum": _LARGEST}
 
 
 def _pair(value: Any) -> Any:
@@ -15,7 +16,7 @@ def _pair(value: Any) -> Any:
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Positive = Annotated[int, Field(gt=0, le=2**31)]
+Positive = Annotated[int, Field(gt=0, le=_LARGEST)]
 """A whole number from 1 to 2**31."""
 
 Pair = Annotated[

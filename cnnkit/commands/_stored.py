@@ -22,12 +22,27 @@ def model_file(run: Path, checkpoint: Kind) -> Path:
         RunError: where there is neither.
     """
     if run.is_dir():
+        refuse_folder_of_runs(run)
         return RunDirectory.open(run).checkpoint(checkpoint)
     if not run.exists():
         raise RunError(
             f"there is no run {run}; expected a directory made by `cnnkit run`, or a model's file"
         )
     return run
+
+
+def refuse_folder_of_runs(folder: Path) -> None:
+    """Refuse a folder above runs, such as runs/NAME, and name the newest run in it.
+
+    Raises:
+        RunError: where `folder` holds runs and is none.
+    """
+    if (folder / "spec.toml").exists():
+        return
+    inside = [file.parent for depth in ("*", "*/*") for file in folder.glob(f"{depth}/spec.toml")]
+    if inside:
+        newest = max(inside, key=lambda run: (run / "spec.toml").stat().st_mtime)
+        raise RunError(f"{folder} is no run but a folder of runs; the newest one is {newest}")
 
 
 def stored_spec(run: StoredRun, registry: Registry) -> RunSpec:

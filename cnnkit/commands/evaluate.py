@@ -10,7 +10,7 @@ from cnnkit.blas import one_blas_thread
 from cnnkit.commands._console import News, emit, emit_json, facts, table
 from cnnkit.commands._figures import confusion_rows, figure_rows, per_class
 from cnnkit.commands._plugins import warn_of_broken
-from cnnkit.commands._stored import load_model, stored_spec
+from cnnkit.commands._stored import load_model, refuse_folder_of_runs, stored_spec
 from cnnkit.engine.data import load_data
 from cnnkit.engine.evaluate import evaluate as judge
 from cnnkit.engine.plan import make_plan
@@ -43,6 +43,7 @@ def evaluate(
     """
     news, registry = News(), load_plugins()
     warn_of_broken(registry, news)
+    refuse_folder_of_runs(run)
     stored = RunDirectory.open(run)
     spec = stored_spec(stored, registry)
     model = load_model(run, checkpoint, registry)

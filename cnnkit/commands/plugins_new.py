@@ -26,7 +26,8 @@ def new(name: str, /, *, family: Family = "layer", out: Path | None = None) -> N
 
     Args:
         name: of the distribution: cnnkit- and lower-case words, such as cnnkit-soft-plus.
-        family: what the plugin adds.
+        family: what the plugin adds: layer, loss, optimizer, schedule, initializer, dataset,
+            transform, metric, observer or command.
         out: the folder to make; by default NAME, here.
     """
     names = Names(name)

@@ -95,6 +95,10 @@ def _refuse_bad_installation(error: ValidationError, registry: Registry) -> None
 
 
 def _read(path: Path) -> Source:
+    if (path / "resolved.toml").is_file():
+        raise SpecError(
+            f"error: {path} is a folder; the spec of that run is {path / 'resolved.toml'}"
+        )
     try:
         with path.open("rb") as file:
             raw = file.read(_MAX_BYTES + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -130,6 +131,19 @@ def test_what_is_no_run(call, tmp_path):
         "error: nix is not a run directory: cannot read nix/spec.toml: No such file or "
         "directory; expected a folder made by `cnnkit run`\n"
     )
+
+
+@pytest.mark.parametrize("folder", ["runs", "runs/tiny"])
+def test_a_folder_of_runs(folder, trained, call, tmp_path):
+    for age, name in enumerate(["b", "a"]):
+        copy = tmp_path / "runs" / "tiny" / name
+        shutil.copytree(trained, copy)
+        os.utime(copy / "spec.toml", (age, age))
+    for arguments in (["evaluate", folder], ["predict", folder, "x.npy"]):
+        outcome = call(*arguments)
+        assert (outcome.code, outcome.err) == (
+            2, f"error: {folder} is no run but a folder of runs; the newest one is runs/tiny/a\n"
+        )  # fmt: skip
 
 
 def test_a_missing_checkpoint(trained, tmp_path, capsys):

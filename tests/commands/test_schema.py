@@ -178,6 +178,8 @@ WRONG = {
     'units = "ten"': "units = 10",
     "units = 10, unit = 3": "units = 10",
     "kernel = [3, 3, 3]": "kernel = 3",
+    "kernel = 2147483649": "kernel = 3",
+    "kernel = [3, 2147483649]": "kernel = 3",
     'padding = "some"': 'padding = "same"',
     "lr = true": "lr = 0.003",
     "[modle]": "[model]",
