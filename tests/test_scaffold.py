@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -202,6 +203,18 @@ def test_names_that_are_none(name, meant, refused):
             ["cnnkit-print", "--family", "command"],
             "error: 'print' means something else in Python code; choose another name\n",
         ),
+        *(
+            (
+                [f"cnnkit-{name}", *family],
+                f"error: pytest takes {word!r} for a test; choose another name\n",
+            )
+            for name, family, word in (
+                ("test", [], "Test"),
+                ("testing", ["--family", "metric"], "Testing"),
+                ("test-time", [], "TestTime"),
+                ("tests", ["--family", "command"], "tests"),
+            )
+        ),
         (
             ["cnnkit-swish", "--family", "lair"],
             'error: Invalid value "lair" for --family. Choose from: "layer", "loss", "optimizer", '
@@ -272,7 +285,7 @@ def test_a_wheel_holds_the_templates(tmp_path):
 
 def test_help_lists_the_families(capsys):
     assert main(["plugins", "new", "--help"]) == 0
-    words = capsys.readouterr().out.replace(",", " ").split()
+    words = re.findall(r"\w+", capsys.readouterr().out)
     assert set(FAMILIES) <= set(words)
 
 

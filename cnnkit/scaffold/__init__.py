@@ -139,3 +139,5 @@ def _check_free(name: str, module: str) -> None:
     taken = set(re.findall(r"\w+", " ".join(imports))) | set(keyword.kwlist) | set(dir(builtins))
     if name in taken:
         raise CnnkitError(f"{name!r} means something else in Python code; choose another name")
+    if name.lower().startswith("test"):  # the generated tests import it
+        raise CnnkitError(f"pytest takes {name!r} for a test; choose another name")
