@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from cnnkit.spec.positions import locate
@@ -39,6 +39,9 @@ def report(findings: list[Finding], source: Source) -> list[Problem]:
     for finding in findings:
         override = source.override_of(finding.path, finding.path in located)
         override = override or source.retyped_by(finding.path)
+        if override is None and (made := source.retyped_by(finding.path[:-1])):
+            cause = f"the type comes from --set {made.argument}"
+            finding = replace(finding, help="; ".join(filter(None, [finding.help, cause])))
         where = in_argument(finding, override) if override else _in_file(finding, located, lines)
         problems.append(problem(finding, source.file, where))
     return problems

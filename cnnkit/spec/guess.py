@@ -33,7 +33,8 @@ def guess(error: Mapping[str, Any], got: Any) -> Any:
     if isinstance(got, float) and kind in _WHOLE and got.is_integer():
         return int(got)
     if kind == "list_type" and isinstance(got, dict):
-        return [got]
+        numbered = got and all(str(key).isdecimal() for key in got)  # by --set metrics.0=accuracy
+        return list(got.values()) if numbered else [got]
     is_negative = isinstance(got, int | float) and not isinstance(got, bool) and got < 0
     return -got if is_negative and math.isfinite(got) else None
 

@@ -43,13 +43,18 @@ def is_layer(path: KeyPath) -> bool:
 
 
 def place(tree: Any, path: KeyPath) -> str:
-    """Return "layer 3 (residual) > layer 1 (conv): ", "[optimizer] schedule: ", or ""."""
+    """Return "layer 3 (residual) > layer 1 (conv): ", "[optimizer] schedule: ", or "".
+
+    >>> place({"model": {"layers": ["relu" * 99]}}, ("model", "layers", 0))
+    'layer 1 (relurelurelurelurelurelurelurelurelur...): '
+    """
     words = ""
     for depth, step in enumerate(path):
         here, before = path[: depth + 1], path[depth - 1] if depth else ""
         leads_on = depth + 1 < len(path) and isinstance(path[depth + 1], int)
         if isinstance(step, int):
             kind = type_at(tree, here)
+            kind = kind if len(kind) <= 40 else f"{kind[:37]}..."
             name = "layer" if before in _PLAIN_CHAINS else str(before).rstrip("s")
             name = f"{before} layer" if before in _CHAINS[len(_PLAIN_CHAINS) :] else name
             named = f"{name} {step + 1} ({kind})" if kind else f"{name} {step + 1}"

@@ -169,6 +169,14 @@ KINDS: dict[str, tuple[str, str]] = {
         r"cannot set .* holds no options\n *--> --set",
         "set-into-the-name set-into-a-type set-into-a-word set-through-a-number",
     ),
+    "--set: another type for what the file says": (
+        "the type comes from --set",
+        "set-type-without-the-file-s-options",
+    ),
+    "--set: an element of no array": (
+        r"\Aerror: metrics must be an array(?!(?s:.*)error)",
+        "set-first-of-none",
+    ),
     "--set: numbers, depth": (
         r'"0"|parts, more than',
         "set-number-for-an-option set-number-for-a-section set-too-deep",
