@@ -9,11 +9,11 @@ from typing import Any
 from cnnkit.base import Signature
 from cnnkit.base.place import place_of
 from cnnkit.commands._console import table
-from cnnkit.engine.batch import shard_size
 from cnnkit.engine.plan import make_plan
 from cnnkit.engine.profile import Timing, profile
 from cnnkit.model import Model
 from cnnkit.spec.runspec import RunSpec
+from cnnkit.spec.shard import shard_size
 
 _FIGURES = ("forward, us", "backward, us", "share", "GFLOP/s", "GFLOP/s back")
 

@@ -14,12 +14,6 @@ from cnnkit.base.context import generator
 from cnnkit.shards import prepare
 
 
-def shard_size(batch: int) -> int:
-    """Return how many images a worker takes at a time: from the batch alone, so that the order
-    of sums, and with it every bit of the result, is the same for any number of threads."""
-    return batch if batch < 16 else min(32, batch // 2)
-
-
 @dataclass
 class Batch:
     """Rows of a split, cut into shards, and what came out of each.

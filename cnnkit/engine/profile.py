@@ -12,9 +12,9 @@ import numpy as np
 from cnnkit.arrays import Arena, Array
 from cnnkit.base import Backward, Context, Layer, Loss
 from cnnkit.blas import one_blas_thread
-from cnnkit.engine.batch import shard_size
 from cnnkit.engine.plan import Plan
 from cnnkit.model import Model
+from cnnkit.spec.shard import shard_size
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from cnnkit.base import Epoch, Split
 from cnnkit.base.context import generator
 from cnnkit.base.optimizer import State
 from cnnkit.blas import one_blas_thread
-from cnnkit.engine.batch import Batch, shard_size
+from cnnkit.engine.batch import Batch
 from cnnkit.engine.blame import ADVICE, blame, diverged
 from cnnkit.engine.evaluate import evaluate
 from cnnkit.engine.faults import blaming_plugins
@@ -29,6 +29,7 @@ from cnnkit.errors import TrainingError
 from cnnkit.model import Model
 from cnnkit.pool import Pool
 from cnnkit.spec.runspec import RunSpec
+from cnnkit.spec.shard import shard_size
 
 
 @dataclass(frozen=True, slots=True)

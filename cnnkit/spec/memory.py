@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cnnkit.arrays import Shape
 from cnnkit.spec.findings import Finding
+from cnnkit.spec.shard import shard_size
 
 if TYPE_CHECKING:
     from cnnkit.spec.runspec import RunSpec
@@ -18,15 +19,18 @@ _GIB = 2**30
 def check_memory(spec: RunSpec, shapes: list[Shape]) -> list[Finding]:
     """Compare a rough need for memory with the limit, before anything is allocated.
 
-    Weights count four times (themselves, gradients, two slots of the optimizer); activations
-    three times (themselves, their gradients, scratch), for the images in flight.
+    Weights count three times (themselves, two slots of the optimizer), and once more for the
+    gradient of every shard; activations three times (themselves, their gradients, scratch), for
+    the images in flight.
     """
     itemsize = 8 if spec.model.dtype == "float64" else 4
     layers = spec.model.layers
     counts = [a.weight_count(s) for a, s in zip(layers, shapes, strict=False)]
     images = spec.train.batch
+    copies = 3 + -(-images // (spec.train.shard or shard_size(images)))
     needs = [
-        itemsize * (4 * n + 3 * images * prod(s)) for n, s in zip(counts, shapes[1:], strict=True)
+        itemsize * (copies * n + 3 * images * prod(s))
+        for n, s in zip(counts, shapes[1:], strict=True)
     ]
     limit = spec.train.memory * _GIB if spec.train.memory else 0.8 * physical_memory()
     if sum(needs) <= limit:

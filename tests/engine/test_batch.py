@@ -7,8 +7,9 @@ import pytest
 
 from cnnkit.arrays import FRESH
 from cnnkit.base import Split, Transform
-from cnnkit.engine.batch import Batch, shard_size
+from cnnkit.engine.batch import Batch
 from cnnkit.losses import MeanSquaredError
+from cnnkit.spec.shard import shard_size
 from cnnkit.transforms import Scale
 
 
