@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+__all__ = ["Array", "Scratch", "Shape", "Weights", "flatten", "unflatten"]
+
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 """The shape of one sample: plain ints, never the batch axis, never None."""

@@ -5,6 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+__all__ = [
+    "CnnkitError",
+    "DataError",
+    "DataUnavailable",
+    "PluginError",
+    "RunError",
+    "ShapeError",
+    "SpecError",
+    "TrainingError",
+]
+
 
 class CnnkitError(Exception):
     """Base of all: the text says what happened, where, what was expected and how to mend it."""

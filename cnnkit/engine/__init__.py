@@ -1,0 +1,1 @@
+"""Training: epochs of batches, batches of shards, and one update after each batch."""

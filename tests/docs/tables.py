@@ -1,27 +1,39 @@
-"""The README's tables, made from the code. `python tests/docs/tables.py` writes them anew."""
+"""The tables of the README and the pages, made from the code.
+
+`python tests/docs/tables.py` writes them anew, wherever a page has a marker for one; with --check
+it writes nothing, and fails where one is out of date.
+"""
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import re
+import sys
+from contextlib import redirect_stdout
+from importlib import import_module
+from io import StringIO
 from pathlib import Path
 
-os.environ["CNNKIT_PLUGINS"] = ""  # the README documents what comes with cnnkit
+os.environ["CNNKIT_PLUGINS"] = ""  # the pages document what comes with cnnkit
+os.environ["COLUMNS"] = "400"  # so that no line of help is broken
 
 from cnnkit import hookspecs
-from cnnkit.cli import SUBVERBS, VERBS
+from cnnkit.cli import SUBVERBS, VERBS, main
 from cnnkit.commands._options import option_rows
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.plugins import load_plugins
 from cnnkit.spec.runspec import ModelSpec, RunSpec, TrainSpec
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / ".github" / "docs").glob("*.md"))]
+PUBLIC = ["cnnkit", "cnnkit.base", "cnnkit.arrays", "cnnkit.errors", "cnnkit.testing"]
 _MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def render(text: str) -> str:
-    """Return README text with every marked table filled in."""
+    """Return a page's text with every marked table filled in."""
     return _MARKED.sub(lambda m: m[1] + TABLES[m[2]]() + m[3], text)
 
 
@@ -33,13 +45,51 @@ def _head(*names: str) -> str:
     return _row(*names) + "|" + "---|" * len(names) + "\n"
 
 
-def verbs() -> str:
-    text = _head("verb", "what it does")
+def _verbs() -> dict[str, str]:
+    found = {}
     for name, help_ in VERBS.items():
-        text += _row(f"`cnnkit {name}`", help_)
-        for inner, help_ in SUBVERBS.get(name, {}).items():
-            text += _row(f"`cnnkit {name} {inner}`", help_)
+        found[name] = help_
+        found |= {f"{name} {inner}": text for inner, text in SUBVERBS.get(name, {}).items()}
+    return found
+
+
+def verbs() -> str:
+    rows = (_row(f"`cnnkit {name}`", help_) for name, help_ in _verbs().items())
+    return _head("verb", "what it does") + "".join(rows)
+
+
+def flags() -> str:
+    """Return what each verb's `--help` lists: arguments, then flags."""
+    text = _head("verb", "argument or flag", "meaning")
+    for name in _verbs():
+        with redirect_stdout(StringIO()) as printed:
+            main([*name.split(), "--help"])
+        help_ = re.sub(r" *\n {8,}", " ", printed.getvalue())  # a meaning may take two lines
+        listed = re.findall(r"^  (\S+(?: \S+)?) {2,}(\S.*?) *$", help_, re.MULTILINE)
+        text += _row(f"**`{name}`**", "", "")
+        text += "".join(_row("", f"`{label}`", meaning) for label, meaning in listed)
     return text
+
+
+def public() -> str:
+    rows = (_row(f"`{name}`", ", ".join(f"`{n}`" for n in _names(name))) for name in PUBLIC)
+    return _head("module", "names") + "".join(rows)
+
+
+def _names(module: str) -> list[str]:
+    return sorted(import_module(module).__all__, key=str.lower)
+
+
+def layout() -> str:
+    """Return the parts of the package, each with the first line of its docstring."""
+    package = ROOT / "cnnkit"
+    found = {f"{path.parent.name}/": path for path in package.glob("*/__init__.py")}
+    found |= {path.name: path for path in package.glob("*.py")}
+    rows = []
+    for name, path in sorted(found.items(), key=lambda item: ("/" not in item[0], item[0])):
+        doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        rows.append(_row(f"[`{name}`](../../cnnkit/{name})", doc.split("\n")[0]))
+    return _head("part", "what it is") + "".join(rows)
 
 
 def hooks() -> str:
@@ -90,9 +140,7 @@ def _docs(cls: type) -> dict[str, str]:
 
 def families() -> str:
     return "".join(
-        f"\n#### {family}\n\n" + _component_rows(family)
-        for family in FAMILIES
-        if family != "layers"
+        f"\n## {family}\n\n" + _component_rows(family) for family in FAMILIES if family != "layers"
     ).lstrip("\n")
 
 
@@ -102,7 +150,15 @@ TABLES = {
     "layers": lambda: _component_rows("layers"),
     "families": families,
     "sections": sections,
+    "flags": flags,
+    "public": public,
+    "layout": layout,
 }
 
 if __name__ == "__main__":
-    README.write_text(render(README.read_text(encoding="utf-8")), encoding="utf-8")
+    old = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    new = {page: render(text) for page, text in old.items()}
+    if sys.argv[1:] == ["--check"]:
+        raise SystemExit(old != new)
+    for page, text in new.items():
+        page.write_text(text, encoding="utf-8", newline="\n")

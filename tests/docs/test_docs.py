@@ -1,8 +1,8 @@
-"""The README is true: its tables come from the code, and its blocks run."""
+"""The README and the pages are true: their tables come from the code, and their blocks run."""
 
 from __future__ import annotations
 
-import os
+import doctest
 import re
 import shutil
 import subprocess
@@ -14,37 +14,76 @@ import tomli
 
 from cnnkit import hookspecs, load_spec
 from cnnkit.base import Layer
+from cnnkit.cli import VERBS
 from cnnkit.errors import SpecError
 from cnnkit.testing import check_layer
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = sorted((ROOT / ".github" / "docs").glob("*.md"))
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / ".github").glob("*.md")), *DOCS)
+}
+README, ALL = PAGES["README.md"], "\n".join(PAGES.values())
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def _blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_tables_are_what_the_code_says(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "tests" / "docs", tmp_path / "tests" / "docs")
-    (tmp_path / "README.md").write_text(README, encoding="utf-8")
-    script = tmp_path / "tests" / "docs" / "tables.py"
-    subprocess.run([sys.executable, script], check=True, env={**os.environ, "COLUMNS": "200"})
-    made = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert made == README, "run `python tests/docs/tables.py` and commit the README"
+def _block(language: str, beginning: str) -> str:
+    (found,) = (block for block in _blocks(language) if block.startswith(beginning))
+    return found
+
+
+def test_the_tables_are_what_the_code_says() -> None:
+    script = ROOT / "tests" / "docs" / "tables.py"
+    done = subprocess.run([sys.executable, script, "--check"])
+    assert done.returncode == 0, "run `python tests/docs/tables.py` and commit what it changed"
+
+
+def test_every_table_has_its_place() -> None:
+    made = (ROOT / "tests" / "docs" / "tables.py").read_text(encoding="utf-8")
+    names = re.findall(r'^    "(\w+)": ', made.partition("\nTABLES = ")[2], re.MULTILINE)
+    assert len(names) >= 8
+    assert sorted(re.findall(r"<!-- table: (\w+) -->", ALL)) == sorted(names)
+
+
+def test_the_readme_is_short_and_leads_to_every_page() -> None:
+    assert len(README.splitlines()) <= 250
+    assert [page for page in PAGES if page.startswith(".github/docs") and page not in README] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)]*)\)", PAGES[page]):
+        path, _, anchor = link.partition("#")
+        target = ((ROOT / page).parent / path).resolve() if path else ROOT / page
+        assert target.exists(), link
+        heads = re.findall(r"^#+ (.*)", target.read_text("utf-8"), re.MULTILINE) if anchor else []
+        assert anchor in ["", *(re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in heads)]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_prompts_of_a_page_say_what_is_said(page: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = "".join(block for block in _blocks("python", PAGES[page]) if block.startswith(">>>"))
+    test = doctest.DocTestParser().get_doctest(shown, {}, page, page, 0)
+    assert doctest.DocTestRunner().run(test).failed == 0
 
 
 def test_every_hook_is_documented() -> None:
     hooks = [name for name in vars(hookspecs) if name.startswith("cnnkit_")]
-    assert [name for name in hooks if f"`{name}(" not in README] == []
+    assert [name for name in hooks if f"`{name}(" not in ALL] == []
 
 
 def test_the_spec_shown_is_the_spec_shipped() -> None:
-    shown = next(block for block in _blocks("toml") if 'name = "simple"' in block)
+    shown = _block("toml", 'name = "simple"')
     shipped = (ROOT / "specs" / "simple.toml").read_text(encoding="utf-8")
     assert tomli.loads(shown) == tomli.loads(shipped)
 
 
+PLUGIN = "from typing import"
 SMALL = """\
 name = "small"
 data = { type = "npz", path = "absent.npz" }
@@ -68,7 +107,7 @@ layers = [
 def test_the_error_shown_is_the_error_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = next(block for block in _blocks("text") if block.startswith("error: layer 5"))
+    shown = _block("text", "error: layer 5")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "specs").mkdir()
     (tmp_path / "specs" / "small.toml").write_text(SMALL, encoding="utf-8")
@@ -78,7 +117,7 @@ def test_the_error_shown_is_the_error_printed(
 
 
 def test_the_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    api, plugin = _blocks("python")[:2]
+    api, plugin = _block("python", "import cnnkit"), _block("python", PLUGIN)
     shutil.copytree(ROOT / "specs", tmp_path / "specs")
     monkeypatch.chdir(tmp_path)
     exec(compile(api, "README.md", "exec"), {})  # noqa: S102  # the block is the test's subject
@@ -94,12 +133,12 @@ def test_the_plugin_shown_is_the_plugin_shipped() -> None:
         return [line for line in text.splitlines() if "return" in line or "def " in line]
 
     shipped = (ROOT / "plugins" / "cnnkit-prelu" / "cnnkit_prelu.py").read_text(encoding="utf-8")
-    missing = [line for line in code(_blocks("python")[1]) if line not in code(shipped)]
+    missing = [line for line in code(_block("python", PLUGIN)) if line not in code(shipped)]
     assert [line for line in missing if "dslope" not in line] == []
 
 
 def test_the_entry_point_shown_is_the_one_shipped() -> None:
-    shown = next(block for block in _blocks("toml") if "entry-points" in block)
+    shown = _block("toml", "[project.entry-points")
     shipped = (ROOT / "plugins" / "cnnkit-prelu" / "pyproject.toml").read_text(encoding="utf-8")
     points = tomli.loads(shown)["project"]["entry-points"]
     assert points == tomli.loads(shipped)["project"]["entry-points"]
@@ -107,13 +146,27 @@ def test_the_entry_point_shown_is_the_one_shipped() -> None:
 
 def test_the_kit_block_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "plugins" / "cnnkit-prelu")  # installed or not
-    exec(_blocks("python")[2], {"check_layer": check_layer})  # noqa: S102
+    exec(_block("python", "from cnnkit.testing"), {"check_layer": check_layer})  # noqa: S102
 
 
 def test_every_verb_and_flag_named_exists() -> None:
-    named = set(re.findall(r"`cnnkit (\w+)", README))
-    from cnnkit.cli import VERBS
+    folder = ROOT / "plugins" / "cnnkit-bench" / "cnnkit_bench"
+    bench = (folder / "command.py").read_text(encoding="utf-8").partition('"""Time')[0]
+    verbs = {*VERBS, *re.findall(r"^def (\w+)\(", bench, re.MULTILINE)}
+    listed = re.findall(r"`(--[\w-]+)", PAGES[".github/docs/commands.md"])
+    flags = {"--help", *listed, *(f"--{name}" for name in re.findall(r"^    (\w+):", bench, re.M))}
+    for verb, rest in re.findall(r"\bcnnkit ([a-z]+)\b([^`\n#&|]*)", "\n".join(_shell())):
+        assert verb in verbs
+        assert set(re.findall(r"--[\w-]+", rest)) <= flags, rest
 
-    bench = ROOT / "plugins" / "cnnkit-bench" / "cnnkit_bench" / "command.py"
-    assert "def bench(" in bench.read_text(encoding="utf-8")
-    assert named <= {*VERBS, "bench"}
+
+def _shell() -> list[str]:
+    """Return every command that stands in a block or between backticks."""
+    return [*re.findall(r"`([^`\n]+)`", ALL), *_blocks("sh", ALL)]
+
+
+def test_every_system_runs_the_command_of_the_readme() -> None:
+    command = _blocks("sh")[1].partition("&& ")[2].strip()
+    workflow = ROOT / ".github" / "workflows" / "ci.yml"
+    for file in (ROOT / ".ci" / "run", workflow):
+        assert command in file.read_text(encoding="utf-8")

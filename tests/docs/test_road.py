@@ -1,4 +1,4 @@
-"""The author's road in the README, walked in a fresh environment; and a plugin beside a broken one.
+"""The author's road, walked in a fresh environment; and a plugin beside a broken one.
 
 `pytest tests/docs/test_road.py` needs a package index, since pip builds what it installs.
 """
@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-ROAD = README.split("### From `new` to publishing\n")[1].split("\n## ")[0]
+ROAD = (ROOT / ".github" / "docs" / "author.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", ROAD, re.DOTALL)
 NOT_RUN = "Publish; this is the one block that no test runs.\n\n```sh\n"
 
@@ -30,6 +29,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.reliability
 def test_every_block_runs_in_order(fresh, tmp_path):
     folder, said = tmp_path, ""
@@ -59,6 +59,7 @@ def test_the_road_is_whole():
     assert "twine upload" in BLOCKS[-1][1]
 
 
+@pytest.mark.slow
 @pytest.mark.reliability
 def test_a_good_plugin_beside_a_broken_one(fresh, tmp_path):
     wheel = tmp_path / "cnnkit_broken-0.3.1-py3-none-any.whl"
