@@ -84,6 +84,7 @@ def results(generated, environment) -> dict[str, list[ET.Element]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", KINDS)
 def test_the_tests_pass_unchanged(family, results):
     failed = [case.get("name") for case in results[family] if len(case)]
@@ -121,6 +122,7 @@ def test_specs_are_found_and_checked_by_the_command(generated, environment):
     assert process.stdout.count(": ok, ") == len(KINDS)
 
 
+@pytest.mark.slow
 @pytest.mark.reliability
 def test_types_and_style(generated, environment):
     packages = [word for family in KINDS for word in ("-p", f"cnnkit_my_{family}")]
@@ -271,8 +273,9 @@ def test_a_later_version_asks_for_itself():
     assert '"cnnkit>=1.4,<2"' in text
 
 
+@pytest.mark.slow
 @pytest.mark.reliability
-def test_a_wheel_holds_the_templates(tmp_path):
+def test_a_wheel_holds_the_templates_and_the_licence(tmp_path):
     pytest.importorskip("hatchling")
     process = run("-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path), cwd=ROOT)
     assert process.returncode == 0, process.stderr
@@ -280,7 +283,9 @@ def test_a_wheel_holds_the_templates(tmp_path):
     templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "cnnkit").rglob("*.tmpl")}
     assert len(templates) == 4 * (len(FAMILIES) + 1)
     with zipfile.ZipFile(wheel) as archive:
-        assert templates <= set(archive.namelist())
+        names = set(archive.namelist())
+    assert templates <= names
+    assert f"{wheel.stem.split('-py3')[0]}.dist-info/licenses/cnnkit/LICENSE" in names
 
 
 def test_help_lists_the_families(capsys):
