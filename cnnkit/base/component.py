@@ -92,3 +92,8 @@ def attribute_docstrings(cls: type) -> dict[str, str]:
                 and isinstance(doc.value.value, str)
             }
     return {}
+
+
+def without_examples(doc: str) -> str:
+    """Return a docstring less the examples at its end: they speak to readers of Python."""
+    return doc.partition("\n\n>>> ")[0]

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
+from cnnkit.base.component import without_examples
 from cnnkit.commands._console import News, emit, emit_json, table
 from cnnkit.commands._options import option_rows
 from cnnkit.commands._plugins import warn_of_broken
@@ -100,7 +101,7 @@ def _facts(entry: Entry) -> dict[str, Any]:
 
 
 def _doc(entry: Entry) -> str:
-    return inspect.cleandoc(entry.cls.__doc__ or "")
+    return without_examples(inspect.cleandoc(entry.cls.__doc__ or ""))
 
 
 def _summary(entry: Entry) -> str:

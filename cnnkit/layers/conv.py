@@ -27,6 +27,9 @@ class Conv(Layer):
 
     Raises:
         ShapeError: input is not an image, the kernel does not fit, groups do not divide.
+
+    >>> Conv(filters=6, kernel=5, padding="same").output_shape((1, 28, 28))
+    (6, 28, 28)
     """
 
     type: Literal["conv"] = "conv"

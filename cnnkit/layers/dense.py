@@ -18,6 +18,9 @@ class Dense(Layer):
     """Every output sees every input: shape -> (units,). Flattens its input itself.
 
     y = x @ W + b with W of shape (inputs, units); dx = dy @ W.T, dW = x.T @ dy, db = sum of dy.
+
+    >>> Dense(units=10).output_shape((6, 14, 14))
+    (10,)
     """
 
     type: Literal["dense"] = "dense"

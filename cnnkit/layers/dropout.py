@@ -16,6 +16,9 @@ class Dropout(Layer):
 
     y = x * mask / (1 - rate), each mask value 0 with probability `rate` and else 1.
     Source: Srivastava et al., Dropout (2014).
+
+    >>> Dropout(rate=0.5).forward(np.ones((1, 6)), {}, Context(training=True))[0]
+    array([[2., 0., 2., 2., 2., 0.]])
     """
 
     type: Literal["dropout"] = "dropout"

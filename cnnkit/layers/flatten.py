@@ -10,7 +10,11 @@ from cnnkit.base import Backward, Context, Layer
 
 
 class Flatten(Layer):
-    """All of a sample in one row: shape -> (prod(shape),), in C order."""
+    """All of a sample in one row: shape -> (prod(shape),), in C order.
+
+    >>> Flatten().output_shape((6, 14, 14))
+    (1176,)
+    """
 
     type: Literal["flatten"] = "flatten"
 

@@ -21,6 +21,9 @@ class Pool(Layer):
 
     Raises:
         ShapeError: input is not an image, or smaller than a window.
+
+    >>> Pool(size=3, stride=2).output_shape((6, 28, 28))
+    (6, 13, 13)
     """
 
     type: Literal["pool"] = "pool"

@@ -13,6 +13,10 @@ class Relu(Layer):
     """Rectified linear unit: shape -> shape.
 
     y = max(x, 0); dx = dy where x > 0, else 0 (also at x = 0).
+
+    >>> import numpy as np
+    >>> Relu().forward(np.array([[-1.0, 2.0]]), {}, Context())[0]
+    array([[0., 2.]])
     """
 
     type: Literal["relu"] = "relu"

@@ -23,6 +23,9 @@ class Residual(Layer):
 
     Raises:
         ShapeError: where body and shortcut end in different shapes.
+
+    >>> Residual(body=["relu"]).forward(np.array([[-1.0, 2.0]]), {}, Context())[0]
+    array([[-1.,  4.]])
     """
 
     type: Literal["residual"] = "residual"

@@ -24,6 +24,9 @@ class Sequential(Layer):
 
     Raises:
         ShapeError: where a layer cannot take its predecessor's output.
+
+    >>> Sequential(layers=["relu", "pool", "flatten"]).output_shape((6, 28, 28))
+    (1176,)
     """
 
     type: Literal["sequential"] = "sequential"

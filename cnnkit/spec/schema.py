@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cnnkit.base.component import attribute_docstrings
+from cnnkit.base.component import attribute_docstrings, without_examples
 from cnnkit.errors import PluginError
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.registry import Entry, Registry, blaming, complete, said
@@ -113,7 +113,7 @@ class _Definitions:
             if name not in _BASES:
                 self.known.setdefault(f"{key}.{name}", _tidy(inner, key))
         schema: Schema = _tidy(made, key)
-        schema["description"] = inspect.getdoc(cls) or ""
+        schema["description"] = without_examples(inspect.getdoc(cls) or "")
         for name, text in (attribute_docstrings(cls) if docs is None else docs).items():
             if text and name in schema["properties"]:
                 schema["properties"][name]["description"] = " ".join(text.split())

@@ -14,8 +14,9 @@ import tomli
 
 from cnnkit import hookspecs, load_spec
 from cnnkit.base import Layer
-from cnnkit.cli import VERBS
+from cnnkit.cli import VERBS, main
 from cnnkit.errors import SpecError
+from cnnkit.plugins import load_plugins
 from cnnkit.testing import check_layer
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +76,16 @@ def test_the_prompts_of_a_page_say_what_is_said(page: str, tmp_path: Path, monke
 def test_every_hook_is_documented() -> None:
     hooks = [name for name in vars(hookspecs) if name.startswith("cnnkit_")]
     assert [name for name in hooks if f"`{name}(" not in ALL] == []
+
+
+@pytest.mark.parametrize("layer", load_plugins().types("layers"))
+def test_every_layer_has_a_doctest_that_help_leaves_out(layer: str, capsys) -> None:
+    entry = load_plugins().entry("layers", layer)
+    assert entry is not None
+    if entry.built_in:
+        assert doctest.DocTestParser().get_examples(entry.cls.__doc__ or "")
+    assert main(["layers", layer]) == 0
+    assert ">>>" not in capsys.readouterr().out
 
 
 def test_the_spec_shown_is_the_spec_shipped() -> None:
