@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cnnkit.cli import main
+from cnnkit.layers import cnnkit_layers
 
 TINY = """\
 name = "tiny"
@@ -63,6 +64,12 @@ def call(capsys):
         return Outcome(code, *capsys.readouterr())
 
     return call_
+
+
+@pytest.fixture(scope="session")
+def layer_names() -> str:
+    """The built-in layers as messages list them; more may come."""
+    return ", ".join(sorted(layer.type_name() for layer in cnnkit_layers()))
 
 
 @pytest.fixture

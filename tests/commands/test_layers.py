@@ -75,8 +75,8 @@ def test_every_option_of_every_type_has_words_and_a_description(family):
     [
         (
             ["convolution"],
-            'unknown layer type "convolution"; did you mean "conv"?\n   = help: installed layers: '
-            "conv, dense, dropout, flatten, pool, relu, residual, sequential, sigmoid, softmax",
+            'unknown layer type "convolution"; did you mean "conv"?\n'
+            "   = help: installed layers: LAYERS",
         ),
         (
             ["adam"],
@@ -96,9 +96,10 @@ def test_every_option_of_every_type_has_words_and_a_description(family):
         ),
     ],
 )
-def test_wrong_names(arguments, text, call):
+def test_wrong_names(arguments, text, call, layer_names):
     outcome = call("layers", *arguments)
-    assert (outcome.code, outcome.out, outcome.err) == (2, "", f"error: {text}\n")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == f"error: {text.replace('LAYERS', layer_names)}\n"
 
 
 @pytest.mark.parametrize(
