@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cnnkit.hookspecs import hookimpl
     from cnnkit.model import Model
-    from cnnkit.runs.run import Run
-    from cnnkit.runs.session import train
-    from cnnkit.spec.reader import load_spec
-    from cnnkit.spec.runspec import RunSpec
+    from cnnkit.runs.session import Run, train
+    from cnnkit.specfile.load import load_spec
+    from cnnkit.specfile.runspec import RunSpec
 
 __version__ = "0.1.0"
 __all__ = ["Model", "Run", "RunSpec", "hookimpl", "load_spec", "train"]
 
 _HOMES = {
     "Model": "cnnkit.model",
-    "Run": "cnnkit.runs.run",
-    "RunSpec": "cnnkit.spec.runspec",
+    "Run": "cnnkit.runs.session",
+    "RunSpec": "cnnkit.specfile.runspec",
     "hookimpl": "cnnkit.hookspecs",
-    "load_spec": "cnnkit.spec.reader",
+    "load_spec": "cnnkit.specfile.load",
     "train": "cnnkit.runs.session",
 }
 

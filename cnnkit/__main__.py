@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 
-from cnnkit.commands._verbs import VERBS, overview
+from cnnkit.commands import VERBS, overview
 
 
 def main() -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -136,3 +139,46 @@ def _block(shape: Shape, dtype: npt.DTypeLike) -> Array:
 
 def _view(block: Array, shape: Shape, dtype: npt.DTypeLike) -> Array:
     return block[: _bytes(shape, dtype)].view(dtype).reshape(shape)
+
+
+@dataclass(frozen=True)
+class FlatLayout:
+    """Where each array of `{path: array}` lies in a vector."""
+
+    shapes: Mapping[str, Shape]
+
+    @cached_property
+    def size(self) -> int:
+        """Numbers in the vector."""
+        return sum(prod(shape) for shape in self.shapes.values())
+
+    def views(self, vector: Array) -> dict[str, Array]:
+        """Return the arrays as views of `vector`."""
+        views, start = {}, 0
+        for path, shape in self.shapes.items():
+            views[path] = vector[start : start + prod(shape)].reshape(shape)
+            start += prod(shape)
+        return views
+
+    def pack(self, arrays: Mapping[str, Array], dtype: npt.DTypeLike) -> Array:
+        """Return a new vector that holds copies of `arrays`."""
+        vector = np.empty(self.size, dtype)
+        self.fill(vector, arrays)
+        return vector
+
+    def fill(self, vector: Array, arrays: Mapping[str, Array]) -> None:
+        """Copy `arrays` into `vector`."""
+        for path, view in self.views(vector).items():
+            view[...] = arrays[path]
+
+    @classmethod
+    def by_size(cls, arrays: Mapping[str, Array]) -> FlatLayout:
+        """Return a layout of `arrays` by size, in their own order where sizes are equal."""
+        ordered = sorted(arrays, key=lambda path: arrays[path].size)
+        return cls({path: arrays[path].shape for path in ordered})
+
+
+def default_shard(batch: int) -> int:
+    """Return how many images a worker takes at a time: from the batch alone, so that the order
+    of sums, and with it every bit of the result, is the same for any number of threads."""
+    return batch if batch < 16 else min(32, batch // 2)

@@ -2,29 +2,219 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import SerializeAsAny
 
-from cnnkit.arrays import Array, Shape, Weights, flatten, unflatten
-from cnnkit.base import Layer, Transform
-from cnnkit.blas import one_blas_thread
-from cnnkit.errors import RunError, SpecError
+from cnnkit.arrays import Arena, Array, Scratch, Shape, Weights, flatten, unflatten
+from cnnkit.base import Context, Layer, Layers, Transform, chain_shapes, forward_chain
+from cnnkit.base.component import Positive, Section, child
+from cnnkit.errors import DataError, RunError, SpecError
 from cnnkit.files import load_tensors, save_tensors
 from cnnkit.layers.sequential import Sequential
 from cnnkit.plugins import load_plugins
-from cnnkit.pool import Pool, shared_pool
+from cnnkit.provenance import missing_suppliers, other_versions, plain, suppliers
 from cnnkit.registry import Registry
-from cnnkit.restored import check_count, check_suppliers, check_weights
-from cnnkit.shards import check_images, run_shards
-from cnnkit.spec.resolved import plain, suppliers
-from cnnkit.spec.runspec import ModelFacts
-from cnnkit.summary import Row, summarise
+from cnnkit.workers import Pool, one_blas_thread, shared_pool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One layer of a summary; shapes and counts are per image."""
+
+    path: str
+    layer: Layer
+    shape: Shape
+    weights: int
+    macs: int
+    bytes: int
+
+
+def summarise(
+    network: Sequential, layers: Sequence[Layer], shape: Shape, weights: Weights, itemsize: int
+) -> list[Row]:
+    """Return a row per layer of `network`, the lowered form of `layers`, for inputs of `shape`."""
+    shapes = chain_shapes(network.layers, shape, "layers")
+    rows = []
+    for i, (name, layer) in enumerate(zip(network.names, layers, strict=True)):
+        count = sum(w.size for w in flatten(weights.get(name, {})).values())
+        macs, after = network.layers[i].macs(shapes[i]), shapes[i + 1]
+        rows.append(Row(name, layer, after, count, macs, itemsize * prod(after)))
+    return rows
+
+
+class ModelFacts(Section):
+    """What a saved model says of itself besides its weights."""
+
+    layers: Layers
+    """The layers as the spec had them."""
+    transforms: list[Annotated[SerializeAsAny[Transform], child("transforms")]]
+    """What is done to an image before the first layer."""
+    input: list[Positive]
+    """Shape of one image at the first layer."""
+    classes: list[str]
+    """A display name per class."""
+
+
+FAMILIES_OF_A_MODEL = ("layers", "transforms", "initializers")
+"""What a model is made of; loss, optimizer and the like are the run's."""
+_FEW = 10_000_000  # weights that may be drawn only to say which one is missing
+
+
+def check_suppliers(made_with: Any, registry: Registry, where: str) -> None:
+    """Hold what a file says about its plugins against the installed ones; another version warns.
+
+    Raises:
+        RunError: where a type cannot be had from the distribution it came from.
+    """
+    if not isinstance(made_with, dict):
+        raise RunError(f"{where}: cannot rebuild the model: it does not say its plugins")
+    missing = missing_suppliers(made_with, registry, FAMILIES_OF_A_MODEL)
+    if missing:
+        raise RunError(f"{where}: cannot rebuild the model: {'; '.join(missing)}")
+    for sentence in other_versions(made_with, registry, FAMILIES_OF_A_MODEL):
+        warnings.warn(f"{where}: {sentence}", stacklevel=3)
+
+
+def check_count(declared: int, found: dict[str, Array], where: str) -> None:
+    """Hold what the layers declare against what the file holds, before anything is drawn: a small
+    file must not ask for all the memory there is.
+
+    Raises:
+        RunError: where the layers declare far more weights than there are.
+    """
+    held = sum(w.size for w in found.values())
+    if declared > held + _FEW:
+        raise RunError(f"{where}: its layers have {declared:,} weights, but it holds {held:,}")
+
+
+def check_weights(expected: dict[str, Array], found: dict[str, Array], where: str) -> None:
+    """Hold a file's weights against those of a network like it.
+
+    Raises:
+        RunError: naming a weight of another shape, or dtypes that are not one float dtype.
+    """
+    want = {path: w.shape for path, w in expected.items()}
+    have = {path: w.shape for path, w in found.items()}
+    if want != have:
+        wrong = sorted(p for p in want.keys() | have.keys() if want.get(p) != have.get(p))[0]
+        raise RunError(
+            f"{where}: weight {wrong} should have shape {want.get(wrong, 'none at all')}, "
+            f"but has {have.get(wrong, 'none at all')}"
+        )
+    dtypes = {str(w.dtype) for w in found.values()}
+    if len(dtypes) > 1 or not dtypes <= {"float32", "float64"}:
+        raise RunError(
+            f"{where}: weights are of dtype {', '.join(sorted(dtypes))}; expected float32 or "
+            "float64, the same for all"
+        )
+
+
+_LARGEST, _SMALLEST = 64, 16
+_BYTES = 2**26
+
+
+def predict_shard(images: int, layers: Sequence[Layer], shape: Shape, itemsize: int) -> int:
+    """Return the images per shard in prediction: half of them, for two threads, from 16 to 64,
+    but no more than 64 MiB of activations.
+
+    It never depends on the thread count, so neither do results. Threads wait for one another at
+    every NumPy call, and larger shards make fewer calls: two threads took 67 us per image at 64,
+    75 at 16 and 63 at 128, where memory would double.
+
+    Args:
+        images: how many there are.
+        layers, shape, itemsize: of the network, its input, and one number.
+    """
+    if images < 2:
+        return 1  # the shapes would take a tenth of the time of one image
+    each = itemsize * sum(map(prod, chain_shapes(layers, shape, "layers")))
+    half = max(_SMALLEST, min(_LARGEST, -(-images // 2)))
+    return max(1, min(half, _BYTES // each))
+
+
+class Weighted(Protocol):
+    """What running needs of a model besides its layers."""
+
+    @property
+    def weights(self) -> Weights: ...
+
+    @property
+    def transforms(self) -> Sequence[Transform]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    @property
+    def input_shape(self) -> Shape: ...
+
+
+def check_images(model: Weighted, images: Array) -> None:
+    """Demand numbers, and the shape that the model's transforms bring to its input's.
+
+    Raises:
+        DataError: where they are otherwise.
+    """
+    if images.dtype.kind not in "buif":
+        raise DataError(f"images are of dtype {images.dtype}; the model takes uint8 or floats")
+    shape = images.shape[1:]
+    for transform in model.transforms:
+        shape = transform.output_shape(shape)
+    if shape != model.input_shape:
+        axis = "; for one image pass x[None], for grey ones without channels x[:, None]"
+        raise DataError(
+            f"images are of shape {images.shape[1:]}, which the transforms make {shape}; "
+            f"the model takes {model.input_shape}{axis * (images.ndim == len(model.input_shape))}"
+        )
+
+
+def run_shards(
+    steps: Sequence[tuple[str, Layer]],
+    model: Weighted,
+    images: Array,
+    pool: Pool,
+) -> Array:
+    """Return the output of the model's named layers for all `images`, shard by shard on `pool`."""
+    weights, transforms, dtype = model.weights, model.transforms, model.dtype
+    layers = [layer for _, layer in steps]
+    if not len(images):
+        return np.empty((0, *chain_shapes(layers, model.input_shape, "layers")[-1]), dtype)
+    shard = predict_shard(len(images), layers, model.input_shape, dtype.itemsize)
+    outputs: list[Array] = [np.empty(0)] * -(-len(images) // shard)
+
+    def job(number: int, arena: Arena) -> None:
+        arena.reset()
+        x = prepare(images[number * shard : (number + 1) * shard], transforms, dtype, None, arena)
+        y, _ = forward_chain(steps, x, weights, Context(scratch=arena, wants_dx=False))
+        outputs[number] = y.copy()
+
+    pool.run(len(outputs), job)
+    return np.concatenate(outputs) if len(outputs) != 1 else outputs[0]
+
+
+def prepare(
+    x: Array,
+    transforms: Sequence[Transform],
+    dtype: np.dtype[Any],
+    rng: np.random.Generator | None,
+    arena: Scratch,
+) -> Array:
+    """Apply the transforms to a shard of images and bring them to the network's dtype."""
+    if dtype == np.float64:
+        x = x.astype(np.float64)
+    for transform in transforms:
+        if not (transform.random and rng is None):
+            x = transform.apply(x, rng, arena)
+    return x if x.dtype == dtype else x.astype(dtype)
+
 
 _WEIGHTS = "weights/"  # what their names start with in a file, apart from an optimizer's state
 

@@ -24,57 +24,57 @@ FAMILIES = {
     "initializers", "datasets", "transforms", "metrics", "observers",
 }  # fmt: skip
 WORDS = {"arrays", "errors", "kernels", "base"}
-LOOKUP = {*WORDS, "hookspecs", "entries", "registry", "plugins"}
-SERVICES = {"files", "pool", "blas", "stdout"}
-PARTS_OF_MODEL = {"shards", "summary", "restored"}
+LOOKUP = {*WORDS, "hookspecs", "registry", "plugins", "provenance"}
+SERVICES = {"files", "stdout", "workers"}
+SPECS = {*LOOKUP, "source", "diagnosis", "specfile"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "arrays": set(),
-    "files": {"arrays", "errors"},
-    "pool": {"arrays"},
-    "blas": set(),
+    "source": set(),
     "stdout": set(),
+    "files": {"arrays", "errors"},
+    "workers": {"arrays"},
     "kernels": {"arrays", "errors"},
     "base": WORDS,
     "hookspecs": WORDS,
     **{family: {*WORDS, "hookspecs"} for family in FAMILIES},
     "observers": {*WORDS, "hookspecs", "files"},
-    "entries": WORDS,
-    "registry": {*WORDS, "hookspecs", "entries"},
-    "hookcalls": {*WORDS, "hookspecs", "entries"},
-    "plugins": {*LOOKUP, "hookcalls", "stdout"},
-    "spec": LOOKUP,
-    "shards": {*WORDS, "pool"},
-    "summary": WORDS,
-    "restored": {*LOOKUP, "spec"},
-    "model": {*LOOKUP, *SERVICES, *PARTS_OF_MODEL, "spec"},
-    "engine": {*LOOKUP, *SERVICES, "spec", "shards", "model"},
-    "runs": {*LOOKUP, *SERVICES, "spec", "model", "engine"},
+    "registry": {*WORDS, "hookspecs"},
+    "plugins": {*WORDS, "hookspecs", "registry", "stdout"},
+    "provenance": {*WORDS, "hookspecs", "registry", "plugins"},
+    "diagnosis": {*LOOKUP, "source"},
+    "specfile": SPECS,
+    "model": {*LOOKUP, *SERVICES},
+    "engine": {*LOOKUP, *SERVICES, "model"},
+    "runs": {*SPECS, *SERVICES, "model", "engine"},
     "scaffold": {"errors"},
-    "commands": {*LOOKUP, *SERVICES, "spec", "model", "engine", "runs", "scaffold"},
-    "cli": {*LOOKUP, *SERVICES, "spec", "model", "engine", "runs", "commands"},
+    "commands": {*SPECS, *SERVICES, "model", "engine", "runs", "scaffold"},
+    "cli": {*SPECS, *SERVICES, "model", "engine", "runs", "commands"},
     "__main__": {"cli", "commands"},
-    "testing": {*LOOKUP, *SERVICES, "spec", "model", "engine"},
-    "__init__": {"hookspecs", "spec", "model", "runs"},
+    "testing": {*SPECS, *SERVICES, "model", "engine"},
+    "__init__": {"hookspecs", "specfile", "model", "runs"},
 }
-"""What each part of the package may import besides itself: DESIGN's arrows, written out."""
+"""What each part of the package may import besides itself: the design's arrows, written out."""
 EXCEPTIONS: dict[str, set[str]] = {
     "losses": {"cnnkit.layers.softmax", "cnnkit.layers.sigmoid"},  # to fuse with them
     "model": {"cnnkit.layers.sequential"},  # the container that a model is
-    "summary": {"cnnkit.layers.sequential"},
-    "engine": {"cnnkit.layers.sequential"},
+    "engine": {
+        "cnnkit.layers.sequential",
+        "cnnkit.specfile.runspec",  # until the trainer takes its settings as arguments
+    },
+    "diagnosis": {  # until it is told what a spec may hold
+        "cnnkit.specfile.runspec",
+        "cnnkit.specfile.checks",
+    },
     "commands": {
         "cnnkit.layers.sequential",
-        *(f"cnnkit.datasets.{name}" for name in ("image_file", "npz_file", "problems")),  # predict
+        *(f"cnnkit.datasets.{name}" for name in ("image_folder", "npz", "files")),  # predict
         "cnnkit.__version__",
-        *(  # doctor
-            f"cnnkit.datasets.{name}"
-            for name in ("download", "fashion_mnist", "published", "reading")
-        ),
+        *(f"cnnkit.datasets.{name}" for name in ("download", "mnist")),  # doctor
     },
     "cli": {"cnnkit.__version__"},
 }
-MAX_FILE, MAX_FUNCTION = 160, 30
+MAX_FILE, MAX_FUNCTION = 400, 30
 BANNED_MODULES = {"pickle", "cPickle", "dill", "marshal", "shelve", "joblib"}
 BANNED_CALLS = {"eval", "exec", "compile", "__import__"}
 SAFE_RANDOM = {"Generator", "Philox", "default_rng", "SeedSequence", "BitGenerator"}
@@ -165,7 +165,8 @@ def test_nothing_imports_the_testing_kit():
 
 def test_only_a_familys_own_module_sees_the_hooks():
     """A component knows its base class; being registered is the business of `__init__.py`."""
-    users = [p for p in FILES if part_of(p) in FAMILIES and p.name != "__init__.py"]
+    users = [p for p in FILES if part_of(p) in FAMILIES
+             and p.name != "__init__.py" and p.parent != ROOT]  # fmt: skip
     assert [p for p in users if "cnnkit.hookspecs" in own_imports(p)] == []
 
 

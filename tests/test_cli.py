@@ -14,8 +14,8 @@ import pytest
 
 import cnnkit
 from cnnkit.cli import main
+from cnnkit.commands import VERBS
 from cnnkit.commands import check as check_module
-from cnnkit.commands._verbs import VERBS
 
 TINY = Path(cnnkit.__file__).parents[1] / "specs" / "tiny.toml"
 SLOW = ["--set", "train.epochs=100000"]

@@ -18,7 +18,7 @@ from cnnkit.base import Context
 from cnnkit.errors import ShapeError
 from cnnkit.layers import Conv, Dense, Dropout, Flatten, Pool, Relu, Residual, Sequential, Softmax
 from cnnkit.model import Model
-from cnnkit.spec.runspec import RunSpec
+from cnnkit.specfile.runspec import RunSpec
 
 SPECS = Path(__file__).parent.parent / "specs"
 

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 
 import cnnkit
-from cnnkit.arrays import Arena, Weights, flatten
+from cnnkit.arrays import Arena, FlatLayout, Weights, flatten
 from cnnkit.base import Context, Layer, Places, Split, forward_chain
 from cnnkit.datasets import Digits
-from cnnkit.engine.batch import Batch
-from cnnkit.engine.flat import Layout
-from cnnkit.engine.gradients import Gradients
 from cnnkit.engine.plan import make_plan
+from cnnkit.engine.step import Batch, Gradients
 from cnnkit.engine.trainer import Trainer
 from cnnkit.errors import ShapeError, TrainingError
 from cnnkit.files import digest
@@ -22,8 +20,8 @@ from cnnkit.layers import Conv, Dense, Dropout, Pool, Relu, Residual, Sequential
 from cnnkit.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError, cnnkit_losses
 from cnnkit.model import Model
 from cnnkit.optimizers import Adam, Sgd
-from cnnkit.pool import Pool as Threads
-from cnnkit.spec.runspec import RunSpec
+from cnnkit.specfile.runspec import RunSpec
+from cnnkit.workers import Pool as Threads
 
 SGD = {"type": "sgd", "lr": 0.05, "momentum": 0.9}
 SMALL = [
@@ -170,7 +168,7 @@ def gradients(spec, model, split, *, shard, rows=None, pool=None, key=(0, 0, 0))
     """Return the mean loss and the summed gradients of one batch, from the engine."""
     plan = make_plan(model.network, spec.loss)
     weights = flatten(model.weights)
-    layout = Layout({path: w.shape for path, w in weights.items()})
+    layout = FlatLayout({path: w.shape for path, w in weights.items()})
     rows = np.arange(len(split)) if rows is None else rows
     batch = Batch(split, rows, key, shard, (), model.dtype)
     with pool or Threads(1) as workers:
@@ -285,13 +283,13 @@ def test_nobody_reads_what_an_arena_still_holds(layers, dtype, monkeypatch):
     rows = [np.arange(50), np.arange(7), np.arange(33)]
     fresh = [gradients(spec, model, split, shard=16, rows=r) for r in rows]
 
-    monkeypatch.setattr("cnnkit.engine.gradients.Arena", Poison)
+    monkeypatch.setattr("cnnkit.engine.step.Arena", Poison)
     pool = Threads(1)
     pool._arenas = [Poison()]
     again = []
     with pool:
         plan, weights = make_plan(model.network, spec.loss), flatten(model.weights)
-        layout = Layout({path: w.shape for path, w in weights.items()})
+        layout = FlatLayout({path: w.shape for path, w in weights.items()})
         reused = Gradients(plan, model.weights, layout, pool)
         for r in rows:
             batch = Batch(split, r, (0, 0, 0), 16, (), model.dtype)

@@ -1,13 +1,16 @@
-"""Component: anything a spec can name by its `type`."""
+"""Component: anything a spec can name by its `type`, its option types, and its children."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import sys
-from typing import Any, ClassVar
+from collections.abc import Callable
+from importlib import import_module
+from typing import Annotated, Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 
 class Component(BaseModel):
@@ -97,3 +100,95 @@ def attribute_docstrings(cls: type) -> dict[str, str]:
 def without_examples(doc: str) -> str:
     """Return a docstring less the examples at its end: they speak to readers of Python."""
     return doc.partition("\n\n>>> ")[0]
+
+
+_LARGEST = 2**31
+_SIDE = {"type": "integer", "minimum": 1, "maximum": _LARGEST}
+
+
+def _pair(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Positive = Annotated[int, Field(gt=0, le=_LARGEST)]
+"""A whole number from 1 to 2**31."""
+
+Pair = Annotated[
+    tuple[Positive, Positive],
+    BeforeValidator(_pair),
+    WithJsonSchema(
+        {"anyOf": [_SIDE, {"type": "array", "items": _SIDE, "minItems": 2, "maxItems": 2}]}
+    ),
+]
+"""A height and a width: `5` means `[5, 5]`."""
+
+SPEC_PATH = "a path in a spec"
+"""Marks options that hold paths, so that a resolved spec can make them absolute."""
+
+PathText = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$"), SPEC_PATH]
+"""A path, absolute or relative to the spec's folder."""
+
+
+class Lookup(Protocol):
+    """What validation needs of a registry."""
+
+    def find(self, family: str, name: str) -> type[Component]:
+        """Return the class behind `name`, or raise PydanticCustomError("unknown_type")."""
+
+
+class _BuiltIns:
+    """The lookup used where no registry travels along: options given in Python."""
+
+    def find(self, family: str, name: str) -> type[Component]:
+        module = import_module(f"cnnkit.{family}")
+        classes: list[type[Component]] = getattr(module, f"cnnkit_{family}")()
+        for cls in classes:
+            if cls.type_name() == name:
+                return cls
+        raise PydanticCustomError(
+            "unknown_type",
+            "no built-in type {name} in {family}; third-party types need a registry "
+            "(cnnkit.load_spec) or the class itself",
+            {"name": repr(name), "family": family},
+        )
+
+
+def resolver(family: str) -> Callable[[Any, ValidationInfo], Any]:
+    """Return a validator that looks `type` up first and then validates that one class."""
+
+    def resolve(value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, Component):
+            return value
+        table = {"type": value} if isinstance(value, str) else value
+        if not isinstance(table, dict):
+            raise PydanticCustomError("component_type", "expected a table with a type, or a name")
+        name = table.get("type")
+        if not isinstance(name, str):
+            raise PydanticCustomError("missing_type", "the table does not say which type it is")
+        lookup: Lookup = (info.context or {}).get("registry") or _BuiltIns()
+        cls = lookup.find(family, name)
+        return cls.model_validate({**table, "type": cls.type_name()}, context=info.context)
+
+    return resolve
+
+
+def child(family: str) -> BeforeValidator:
+    """Mark a field that holds a component: `Annotated[SerializeAsAny[Layer], child("layers")]`."""
+    return BeforeValidator(resolver(family))
+
+
+class Section(BaseModel):
+    """A table of a spec: strict, frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        validate_default=True,
+        protected_namespaces=(),
+        arbitrary_types_allowed=True,
+        defer_build=True,
+    )

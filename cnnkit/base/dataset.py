@@ -11,8 +11,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, SerializeAsAny
 
 from cnnkit.arrays import Array, Shape
-from cnnkit.base.component import Component
-from cnnkit.base.resolve import child
+from cnnkit.base.component import Component, child
 from cnnkit.base.transform import Transform
 
 

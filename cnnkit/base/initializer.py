@@ -10,8 +10,7 @@ import numpy as np
 from pydantic import SerializeAsAny
 
 from cnnkit.arrays import Array, Shape
-from cnnkit.base.component import Component
-from cnnkit.base.resolve import child
+from cnnkit.base.component import Component, child
 
 
 @dataclass(frozen=True, slots=True)

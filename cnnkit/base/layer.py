@@ -3,14 +3,63 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
+from pydantic import SerializeAsAny
 
-from cnnkit.arrays import Array, Shape, Weights
-from cnnkit.base.component import Component
-from cnnkit.base.context import Context
+from cnnkit.arrays import FRESH, Array, Scratch, Shape, Weights
+from cnnkit.base.component import Component, child
+from cnnkit.base.place import spoken
+from cnnkit.errors import CnnkitError, ShapeError
+
+
+class Context(NamedTuple):
+    """One layer's view of the current shard. Immutable, and made for every layer of every shard:
+    a named tuple takes half the time of a frozen dataclass.
+
+    Args:
+        training: False in evaluation, where dropout and the like stand still.
+        wants_dx: False where nobody reads dx (the first layer; in evaluation all of them, as no
+            backward pass follows); a layer may then return any array in its place, and most
+            ignore this.
+        scratch: hands out reusable arrays; ignoring it is always right.
+        key: (seed, epoch, step, shard); with `path` it decides every random draw.
+        path: the layer's place, such as "2_residual/0_conv".
+    """
+
+    training: bool = False
+    wants_dx: bool = True
+    scratch: Scratch = FRESH
+    key: tuple[int, int, int, int] = (0, 0, 0, 0)
+    path: str = ""
+
+    def child(self, name: str, wants_dx: bool = True) -> Context:
+        """Return the context of the child layer `name`."""
+        path = f"{self.path}/{name}" if self.path else name
+        return Context(self.training, wants_dx, self.scratch, self.key, path)
+
+    def rng(self, stream: str = "layer") -> np.random.Generator:
+        """Return a generator that is a pure function of key, path and stream.
+
+        Nothing needs to be saved to resume, and the thread that runs a shard does not matter.
+        Source: Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3 (2011), Philox.
+        """
+        return generator(self.key, f"{stream}:{self.path}")
+
+
+def generator(key: tuple[int, int, int, int], stream: str) -> np.random.Generator:
+    """Return the Philox generator of (seed, epoch, step, shard) and a named stream."""
+    seed, epoch, step, shard = key
+    digest = int.from_bytes(blake2b(stream.encode(), digest_size=8).digest(), "little")
+    philox = np.random.Philox(
+        key=np.array([seed, digest], np.uint64),
+        counter=np.array([0, shard, step, epoch], np.uint64),
+    )
+    return np.random.Generator(philox)
+
 
 Backward = Callable[[Array], tuple[Array, Weights]]
 """dy -> (dx, gradients shaped like the weights)."""
@@ -58,3 +107,157 @@ class Layer(Component, ABC):
     @abstractmethod
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         """Return `(y, backward)` for `x` of shape (N, *shape); modify neither x nor w."""
+
+
+class LayerFault(Exception):  # noqa: N818  # a bug of the layer's, not an error cnnkit raises
+    """An exception out of a layer, with the layer. Whoever knows the registry names its owner.
+
+    Args:
+        path: the layer's place, such as "2_residual/0_conv".
+        layer: it.
+        phase: "forward" or "backward".
+        cause: what it raised.
+    """
+
+    def __init__(self, path: str, layer: Layer, phase: str, cause: Exception) -> None:
+        super().__init__(f"{spoken(path)} raised {type(cause).__name__} in {phase}: {cause}")
+        self.path, self.layer, self.phase, self.cause = path, layer, phase, cause
+
+
+NO_FAULT = (CnnkitError, LayerFault, MemoryError)
+"""What passes through a chain of layers as it is: it was meant, or is located already."""
+
+
+class Macro(Layer, ABC):
+    """A layer whose whole meaning is `lower()`: the composition it stands for.
+
+    Shapes, weights and derivatives all come from there, so a macro writes nothing else.
+    """
+
+    @abstractmethod
+    def lower(self) -> Layer:
+        """Return the layers this one stands for, lowered themselves; never `self`."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return self.lower().output_shape(shape)
+
+    def init_weights(self, shape: Shape, rng: np.random.Generator) -> Weights:
+        return self.lower().init_weights(shape, rng)
+
+    def macs(self, shape: Shape) -> int:
+        return self.lower().macs(shape)
+
+    def weight_count(self, shape: Shape) -> int:
+        return self.lower().weight_count(shape)
+
+    def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
+        return self.lower().forward(x, w, ctx)
+
+
+Layers = list[Annotated[SerializeAsAny[Layer], child("layers")]]
+"""The option type of a container's children: tables or bare type names."""
+
+
+def chain_shapes(layers: Sequence[Layer], shape: Shape, option: str) -> list[Shape]:
+    """Return the shapes before, between and after `layers`.
+
+    Raises:
+        ShapeError: from the first layer that cannot take its input, with `option` and its index
+            put before its path, its place ("layer 5 (conv)") and the trail of shapes.
+    """
+    shapes = [shape]
+    for index, layer in enumerate(layers):
+        try:
+            shapes.append(layer.output_shape(shapes[-1]))
+        except ShapeError as error:
+            place = f"layer {index + 1} ({layer.type})"
+            error.place = f"{place} > {error.place}" if error.place else place
+            inner = f": {error.trail}" if error.trail else ""
+            error.trail = shape_trail(layers, shapes) + inner
+            error.path = (option, index, *error.path)
+            raise
+    return shapes
+
+
+def forward_chain(
+    steps: Sequence[tuple[str, Layer]], x: Array, weights: Weights, ctx: Context
+) -> tuple[Array, Backward]:
+    """Run named layers one after the other; the backward pass is the chain rule.
+
+    The gradients come back under the names of the layers that have any.
+
+    Raises:
+        LayerFault: what a layer raised, with the layer's place; cnnkit's own errors pass as is.
+    """
+    tape: list[tuple[str, Layer, Backward]] = []
+    wants_dx = ctx.wants_dx
+    for name, layer in steps:
+        own = weights.get(name, {})
+        here = ctx.child(name, wants_dx)
+        try:
+            x, back = layer.forward(x, own, here)
+        except NO_FAULT:
+            raise
+        except Exception as error:
+            raise LayerFault(here.path, layer, "forward", error) from error
+        # this layer learns, or somebody before it; in evaluation nobody does
+        wants_dx = wants_dx or (ctx.training and bool(own))
+        if wants_dx:  # else backward ends before it, as the dx it would be given need not fit
+            tape.append((name, layer, back))
+    return x, lambda dy: _backward_chain(tape, dy, ctx)
+
+
+def _backward_chain(
+    tape: Sequence[tuple[str, Layer, Backward]], dy: Array, ctx: Context
+) -> tuple[Array, Weights]:
+    grads: Weights = {}
+    for name, layer, back in reversed(tape):
+        try:
+            dy, grad = back(dy)
+        except NO_FAULT:
+            raise
+        except Exception as error:
+            raise LayerFault(ctx.child(name).path, layer, "backward", error) from error
+        if grad:
+            grads[name] = grad
+    return dy, grads
+
+
+def shape_trail(layers: Sequence[Layer], shapes: Sequence[Shape]) -> str:
+    """Return "input (1,12,12) -> 1 conv (6,12,12) -> 2 relu" up to the failing layer."""
+    done = [
+        f"{i} {layer.type} {show(after)}"
+        for i, (layer, after) in enumerate(zip(layers, shapes[1:], strict=False), start=1)
+    ]
+    failing = f"{len(shapes)} {layers[len(shapes) - 1].type}"
+    return " -> ".join([f"input {show(shapes[0])}", *done, failing])
+
+
+def show(shape: Shape) -> str:
+    """Return a shape as people write it: (6,12,12)."""
+    return f"({','.join(map(str, shape))})"
+
+
+def sized(height: int, width: int, noun: str) -> str:
+    """Return what `noun` is called at its size, with the article that English wants.
+
+    >>> sized(3, 5, "map"), sized(8, 8, "map"), sized(110, 9, "map"), sized(18, 1, "window")
+    ('a 3x5 map', 'an 8x8 map', 'a 110x9 map', 'an 18x1 window')
+    """
+    spoken = f"{height:,}".partition(",")[0]  # 11 thousand begins as 11 does, 110 does not
+    article = "an" if spoken[0] == "8" or spoken in ("11", "18") else "a"
+    return f"{article} {height}x{width} {noun}"
+
+
+def image_shape(shape: Shape) -> tuple[int, int, int]:
+    """Return (C, H, W).
+
+    Raises:
+        ShapeError: where the shape is not an image.
+    """
+    if len(shape) != 3:
+        raise ShapeError(
+            f"needs images of shape (C,H,W), but is given {show(shape)}",
+            help="put it before any flatten or dense layer",
+        )
+    return shape[0], shape[1], shape[2]

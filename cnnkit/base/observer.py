@@ -9,7 +9,27 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from cnnkit.base.component import Component
-from cnnkit.base.epoch import Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one pass over the training data gave.
+
+    Args:
+        epoch: counted from 1.
+        train_loss: mean over the epoch's samples, while the weights moved.
+        validation: loss and metrics, or None where nothing was set aside.
+        seconds: wall time of the steps, evaluation excluded.
+        samples_per_second: training samples over `seconds`.
+        lr: learning rate of the last step.
+    """
+
+    epoch: int
+    train_loss: float
+    validation: dict[str, Any] | None
+    seconds: float
+    samples_per_second: float
+    lr: float
 
 
 @dataclass(frozen=True, slots=True)

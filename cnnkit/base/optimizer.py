@@ -8,8 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, SerializeAsAny
 
 from cnnkit.arrays import Array
-from cnnkit.base.component import Component
-from cnnkit.base.resolve import child
+from cnnkit.base.component import Component, child
 from cnnkit.base.schedule import Schedule
 
 State = dict[str, dict[str, Array]]

@@ -1,1 +1,37 @@
-"""The verbs of the `cnnkit` command, one per file, and what they share."""
+"""The verbs of the `cnnkit` command, each the function of that name in the module of that name."""
+
+from __future__ import annotations
+
+VERBS = {
+    "init": "Write a commented spec to start from.",
+    "run": "Train the network a spec describes.",
+    "check": "Check specs, without data or network.",
+    "show": "Show a spec's layers: shapes, weights, MACs, memory.",
+    "diff": "Compare two specs or runs: what differs, by key path.",
+    "schema": "Write the JSON Schema by which editors complete and check specs.",
+    "layers": "List the types that specs may name, or explain one.",
+    "plugins": "List the installed plugins and what each one offers.",
+    "doctor": "Say what works here, and how to mend what does not.",
+    "evaluate": "Judge a run on its test images, class by class.",
+    "predict": "Name the classes of pictures or arrays.",
+}
+"""Verb and line of help, in the order of the help."""
+
+SUBVERBS = {
+    "plugins": {"new": "Write a whole plugin to start from: module, tests, spec, README, CI."},
+}
+"""Verbs under a verb: `cnnkit plugins new` is the function new in the module plugins_new, here."""
+
+ABOUT = "A convolutional network is a TOML file, and NumPy trains it."
+MORE = "Plugins may add verbs; `cnnkit plugins` lists them."
+
+
+def overview() -> str:
+    """Return what `cnnkit --help` prints."""
+    rows = {
+        **VERBS,
+        "--help, -h": "Display this message and exit.",
+        "--version": "Display application version.",
+    }
+    lines = "\n".join(f"  {name:10}  {help_}" for name, help_ in rows.items())
+    return f"Usage: cnnkit COMMAND\n\n{ABOUT}\n\nCommands:\n{lines}\n\n{MORE}\n"

@@ -98,7 +98,7 @@ def emit(thing: RenderableType) -> None:
 
 def emit_json(value: Any) -> None:
     """Print one JSON document on stdout, on one line, in ASCII: right in any locale."""
-    from cnnkit.runs.records import to_json
+    from cnnkit.runs.directory import to_json
 
     emit(json.dumps(json.loads(to_json(value))))
 

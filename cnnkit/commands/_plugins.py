@@ -1,18 +1,18 @@
-"""What verbs say about plugins."""
+"""What verbs say about plugins, and what is wrong with them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from cnnkit.commands import VERBS
 from cnnkit.commands._console import News
-from cnnkit.commands._verbs import VERBS
+from cnnkit.diagnosis.problems import did_you_mean
 from cnnkit.errors import CnnkitError, PluginError
 from cnnkit.hookspecs import FAMILIES
+from cnnkit.provenance import suppliers
 from cnnkit.registry import Registry
-from cnnkit.spec.problems import did_you_mean
-from cnnkit.spec.resolved import suppliers
-from cnnkit.spec.runspec import RunSpec
+from cnnkit.specfile.runspec import RunSpec
 
 _ONE_OF_THEM = "uninstall one, or name the plugins to load in CNNKIT_PLUGINS"
 
@@ -85,3 +85,6 @@ def unused_verbs(registry: Registry) -> Iterator[tuple[str, str]]:
             )
         elif len(offers) > 1:
             yield f"the verb {verb} is offered by {owners}, so neither is used", _ONE_OF_THEM
+
+
+# What needs NumPy is imported where it is used: the doctor works where NumPy does not.

@@ -9,10 +9,9 @@ import tomli
 from cnnkit.errors import RunError
 from cnnkit.model import Model
 from cnnkit.registry import Registry
-from cnnkit.runs.directory import RunDirectory
-from cnnkit.runs.stored import Kind, StoredRun
-from cnnkit.spec.reader import load_spec
-from cnnkit.spec.runspec import RunSpec
+from cnnkit.runs.directory import Kind, RunDirectory, StoredRun
+from cnnkit.specfile.load import load_spec
+from cnnkit.specfile.runspec import RunSpec
 
 
 def model_file(run: Path, checkpoint: Kind) -> Path:

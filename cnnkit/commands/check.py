@@ -7,13 +7,13 @@ from typing import Any
 
 from cnnkit.base import chain_shapes, show
 from cnnkit.commands._console import News, emit, emit_json
-from cnnkit.commands._known import known
 from cnnkit.commands._plugins import warn_of_broken, warn_of_rivals
+from cnnkit.commands.show import known
 from cnnkit.errors import SpecError
 from cnnkit.plugins import load_plugins
 from cnnkit.registry import Registry
-from cnnkit.spec.reader import load_spec
-from cnnkit.spec.runspec import RunSpec
+from cnnkit.specfile.load import load_spec
+from cnnkit.specfile.runspec import RunSpec
 
 
 def check(

@@ -12,10 +12,10 @@ import tomli
 from cnnkit.commands._console import emit, emit_json, table
 from cnnkit.errors import RunError
 from cnnkit.plugins import load_plugins
+from cnnkit.provenance import plain
 from cnnkit.registry import Registry
 from cnnkit.runs.directory import RunDirectory
-from cnnkit.spec.reader import load_spec
-from cnnkit.spec.resolved import plain
+from cnnkit.specfile.load import load_spec
 
 _MISSING = object()
 _SIDES = ("first", "second")

@@ -3,20 +3,246 @@
 from __future__ import annotations
 
 import json as json_format
+import os
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from cnnkit import __version__
 from cnnkit.commands._console import emit, facts
-from cnnkit.commands._health import Ailment, Section, examine
-from cnnkit.commands._machine import look_at_blas, look_at_caches, look_at_data, look_at_machine
-from cnnkit.commands._packages import (
-    look_at_cnnkit,
-    look_at_dependencies,
-    look_at_extras,
-    look_at_python,
+from cnnkit.commands._health import (
+    Ailment,
+    Section,
+    blames_another,
+    damaged_entry_points,
+    examine,
+    look_at_plugins,
 )
-from cnnkit.commands._plugin_health import look_at_plugins
 from cnnkit.errors import CnnkitError
+from cnnkit.stdout import stdout_to
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+    from cnnkit.base import Places
+    from cnnkit.datasets.mnist import Published
+
+
+# What needs NumPy is imported where it is used: the doctor works where NumPy does not.
+
+
+def look_at_machine() -> Section:
+    """Return cores, threads and memory."""
+    from cnnkit.commands.show import size
+    from cnnkit.runs.environment import environment
+    from cnnkit.specfile.checks import physical_memory
+    from cnnkit.workers import physical_cores
+
+    made, memory, threads = environment({}), physical_memory(), physical_cores()
+    cpu: dict[str, Any] = made["cpu"]
+    facts = {"os": made["os"], "cpu": cpu["model"], "cores": cpu["count"],
+             "threads": threads, "memory": memory}  # fmt: skip
+    return Section(facts, [
+        f"{made['os']}, {cpu['model']}",
+        f"{cpu['count']} cores, of which runs use {threads}; {size(memory)} of memory",
+    ])  # fmt: skip
+
+
+def look_at_blas() -> Section:
+    """Return what multiplies matrices, with the kernel it has chosen for this processor."""
+    from cnnkit.runs.environment import environment
+
+    libraries: list[dict[str, Any]] = environment({})["blas"]
+    section = Section(libraries)
+    for library in libraries:
+        kernel = f"kernel {library['kernel']}" if library["kernel"] else "unknown kernel"
+        threads = f"{library['threads']} threads, 1 during runs"
+        section.lines.append(f"{library['library']} {library['version']}, {kernel}, {threads}")
+    if not libraries:
+        section.lines.append("none that is known")
+        what = "NumPy multiplies matrices with no BLAS that is known: runs may be slow"
+        fix = "install NumPy's own build, which brings one: pip install --force-reinstall numpy"
+        section.ailments.append(Ailment(what, fix))
+    return section
+
+
+def look_at_caches() -> Section:
+    """Return where downloads are kept, and how much they take."""
+    from cnnkit.base import Places
+    from cnnkit.commands.show import size
+    from cnnkit.datasets.download import cache_folder
+
+    folder = cache_folder(Places())
+    taken = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    writable = existing.is_dir() and os.access(existing, os.W_OK)
+    facts = [{"what": "downloads", "path": str(folder), "bytes": taken, "writable": writable}]
+    section = Section(facts, [f"downloads: {folder}, {size(taken)}"])
+    if not writable:
+        what = f"downloads cannot be kept in {folder}: {existing} is not a folder to write to"
+        fix = "mend its permissions, or get the data by hand and set CNNKIT_DATA_DIR"
+        section.ailments.append(Ailment(what, fix))
+    return section
+
+
+def look_at_data() -> Section:
+    """Return the folder of datasets, and whether Fashion-MNIST can be had without a network."""
+    from cnnkit.base import Places
+    from cnnkit.datasets.mnist import FashionMnist
+    from cnnkit.runs.data import data_folder
+
+    folder = data_folder()
+    section = _fashion_mnist(FashionMnist(transforms=[]), Places(data_dir=folder))
+    section.facts["CNNKIT_DATA_DIR"] = folder and str(folder)
+    section.lines.insert(0, f"CNNKIT_DATA_DIR: {folder or 'not set'}")
+    if folder and not folder.is_dir():
+        what = f"CNNKIT_DATA_DIR names {folder}, which is no folder"
+        section.ailments.append(Ailment(what, "make it, or name the folder that holds the data"))
+    return section
+
+
+def _fashion_mnist(dataset: Published, places: Places) -> Section:
+    from cnnkit.datasets.files import digest
+
+    published = dict(zip(dataset.names, dataset.sha256, strict=True))
+    files = {name: dataset.local(name, sha256, places) for name, sha256 in published.items()}
+    found = {name: path for name, path in files.items() if path}
+    damaged = [path for name, path in found.items() if digest(path) != published[name]]
+    state = "found" if len(found) == len(files) else "incomplete" if found else "not found"
+    where = ", ".join(sorted({str(path.parent) for path in found.values()}))
+    facts = {"state": "damaged" if damaged else state,
+             "files": {name: path and str(path) for name, path in files.items()}}  # fmt: skip
+    section = Section({"fashion_mnist": facts})
+    section.lines.append(f"Fashion-MNIST: {facts['state']}{f' in {where}' if where else ''}")
+    for path in damaged:
+        what = f"{path} is not the file that was published as Fashion-MNIST"
+        section.ailments.append(Ailment(what, "delete it, and get it anew"))
+    return section
+
+
+_MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}
+"""What is imported under another name than it is installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A requirement and what became of it: `error` is "" where it can be used."""
+
+    name: str
+    needs: str
+    version: str | None
+    error: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}" if self.version else f"{self.name} (missing)"
+
+
+def look_at_python() -> Section:
+    """Return the interpreter."""
+    found = ".".join(map(str, sys.version_info[:3]))
+    name = sys.implementation.name
+    facts = {"version": found, "implementation": name, "executable": sys.executable}
+    section = Section(facts, [f"{found} ({name}), {sys.executable}"])
+    for owner, said in damaged_entry_points().items():
+        what = f"the entry points of {owner} cannot be read, which stops other packages: {said}"
+        fix = f"pip install --force-reinstall {owner.partition(' ')[0]}"
+        section.ailments.append(Ailment(what, fix))
+    return section
+
+
+def look_at_cnnkit() -> Section:
+    """Return cnnkit's version and place, and whether it is installed as it is."""
+    place = str(Path(__file__).parents[1])
+    facts = {"version": __version__, "path": place}
+    section = Section(facts, [f"{__version__}, {place}"])
+    try:
+        installed = version("cnnkit")
+    except PackageNotFoundError:
+        what = "cnnkit is not installed, so its own types cannot be found"
+        section.ailments.append(Ailment(what, "pip install cnnkit", fatal=True))
+        return section
+    if installed != __version__:
+        what = f"cnnkit {__version__} runs, but {installed} is what pip installed"
+        section.ailments.append(Ailment(what, "install it anew: pip install -e ."))
+    return section
+
+
+def look_at_dependencies() -> Section:
+    """Return every package that cnnkit cannot do without."""
+    packages = [_package(wanted) for wanted in _requirements("")]
+    section = Section([asdict(package) for package in packages])
+    section.lines = [", ".join(map(str, packages))]
+    for package in packages:
+        if package.error:
+            again = "--force-reinstall " if package.version else ""
+            fix = f'pip install {again}"{package.name}{package.needs}"'
+            section.ailments.append(Ailment(package.error, fix, fatal=True))
+    return section
+
+
+def look_at_extras() -> Section:
+    """Return what is optional, and whether it works; what is not installed is no ailment."""
+    section = Section({})
+    for extra in metadata("cnnkit").get_all("Provides-Extra", []):
+        packages = [_package(wanted) for wanted in _requirements(extra)]
+        works = not any(package.error for package in packages)
+        section.facts[extra] = {"works": works, "packages": [asdict(p) for p in packages]}
+        listed = ", ".join(map(str, packages))
+        install = "" if works else f'; pip install "cnnkit[{extra}]"'
+        section.lines.append(f"{extra}: {'works' if works else 'no'}, {listed}{install}")
+        for broken in (p for p in packages if p.error and p.version):
+            if blames_another(broken.error):
+                continue  # it is named already
+            fix = f'pip install --force-reinstall "{broken.name}{broken.needs}"'
+            section.ailments.append(Ailment(broken.error, fix))
+    return section
+
+
+def _requirements(extra: str) -> Iterator[Requirement]:
+    """Yield what cnnkit's metadata ask for: always, or for an extra alone."""
+    from packaging.requirements import Requirement
+
+    for line in requires("cnnkit") or []:
+        wanted = Requirement(line)
+        always = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
+        taken = wanted.marker is None or wanted.marker.evaluate({"extra": extra})
+        if wanted.name != "cnnkit" and taken and always is (extra == ""):
+            yield wanted
+
+
+def _package(wanted: Requirement) -> Package:
+    name, needs = wanted.name, str(wanted.specifier)
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        return Package(name, needs, None, f"{name} is not installed")
+    except Exception as error:  # whatever importlib.metadata does with damaged files
+        said = f"the metadata of {name} are damaged: {type(error).__name__}: {error}"
+        return Package(name, needs, "?", said)
+    fits = wanted.specifier.contains(found, prereleases=True)
+    other = f"{name} {found} is installed, but cnnkit needs {name}{needs}"
+    return Package(name, needs, found, _import_error(name, found) if fits else other)
+
+
+def _import_error(name: str, found: str) -> str:
+    """Import a package; return "", or what is wrong with it."""
+    module = _MODULES.get(name.lower(), name.replace("-", "_"))
+    try:
+        with stdout_to(StringIO()):
+            import_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a package of this name may do anything
+        said = " ".join(str(error).split())
+        return f"{name} {found} cannot be imported: {type(error).__name__}: {said}"
+    return ""
+
 
 _PLACES: dict[str, Callable[[], Section]] = {
     "python": look_at_python,

@@ -10,10 +10,10 @@ from cnnkit.base import Dataset, Places
 from cnnkit.commands._console import News
 from cnnkit.commands._plugins import warn_of_broken
 from cnnkit.commands.schema import SCHEMA_FILE, schema_text
+from cnnkit.diagnosis.names import help_for_unknown_type
 from cnnkit.errors import CnnkitError, RunError
 from cnnkit.plugins import load_plugins
 from cnnkit.registry import Entry, Registry, blaming, complete
-from cnnkit.spec.missing import help_for_unknown_type
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SPEC = """\

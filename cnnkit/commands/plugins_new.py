@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from cnnkit import __version__
+from cnnkit.commands import VERBS
 from cnnkit.commands._console import News
-from cnnkit.commands._verbs import VERBS
 from cnnkit.errors import CnnkitError
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.plugins import load_plugins

@@ -4,20 +4,78 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from time import perf_counter
+from types import TracebackType
 
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 from cnnkit.base import Epoch
-from cnnkit.commands._console import News, emit, emit_json, facts
-from cnnkit.commands._figures import confusion_rows, figure_rows
+from cnnkit.commands._console import News, Screen, emit, emit_json, facts
 from cnnkit.commands._plugins import warn_of_broken, warn_of_rivals
-from cnnkit.engine.trainer import Watcher
+from cnnkit.commands.evaluate import confusion_rows, figure_rows
+from cnnkit.engine.trainer import Progress, Watcher
 from cnnkit.plugins import load_plugins
-from cnnkit.runs.places import find_places
-from cnnkit.runs.run import Run
-from cnnkit.runs.session import Session
-from cnnkit.spec.reader import load_spec
-from cnnkit.spec.runspec import RunSpec
+from cnnkit.runs.data import find_places
+from cnnkit.runs.session import Run, Session
+from cnnkit.specfile.load import load_spec
+from cnnkit.specfile.runspec import RunSpec
+
+_EVERY = 0.2  # seconds: drawing takes a millisecond that training does not get
+
+
+class EpochBar:
+    """Shows the progress of the current epoch: call it after every step.
+
+    It appears with the first step, so that bars of downloads have the terminal for themselves.
+    """
+
+    def __init__(self, screen: Screen, epochs: int) -> None:
+        columns = (
+            TextColumn(f"epoch {{task.fields[epoch]}}/{epochs}"),
+            BarColumn(24),
+            TaskProgressColumn(),
+            TextColumn("{task.description}"),
+        )
+        self._bar = RichProgress(*columns, console=screen, auto_refresh=False, transient=True)
+        self._task = self._bar.add_task("", epoch=1)
+        self._epoch, self._started, self._before, self._drawn = 0, 0.0, 0, 0.0
+
+    def __enter__(self) -> EpochBar:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._epoch:
+            self._bar.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Draw, if it is time to."""
+        now = perf_counter()
+        if progress.epoch != self._epoch:
+            if not self._epoch:
+                self._bar.start()
+            self._epoch, self._started, self._before = progress.epoch, now, progress.samples
+        elif now - self._drawn >= _EVERY:
+            self._draw(progress, (progress.samples - self._before) / (now - self._started))
+            self._drawn = now
+
+    def _draw(self, progress: Progress, speed: float) -> None:
+        left = round((progress.total - progress.samples) / speed)
+        self._bar.update(
+            self._task,
+            epoch=progress.epoch,
+            completed=progress.samples,
+            total=progress.total,
+            description=f"loss {progress.loss:.4f}  {speed:,.0f} images/s  "
+            f"{left // 60}:{left % 60:02d} left",
+            refresh=True,
+        )
 
 
 def run(
@@ -81,7 +139,7 @@ def _train(
 def _bar(stack: ExitStack, spec: RunSpec, news: News) -> Watcher | None:
     if news.quiet or not news.screen.is_terminal:
         return None
-    from cnnkit.commands._progress import EpochBar
+    from cnnkit.commands.run import EpochBar
 
     return stack.enter_context(EpochBar(news.screen, spec.train.epochs))
 

@@ -10,7 +10,7 @@ from cnnkit.commands._plugins import warn_of_broken
 from cnnkit.files import write_durably
 from cnnkit.plugins import load_plugins
 from cnnkit.registry import Registry
-from cnnkit.spec.schema import spec_schema
+from cnnkit.specfile.schema import spec_schema
 
 SCHEMA_FILE = "cnnkit.schema.json"
 """What specs call the schema beside them."""

@@ -2,23 +2,165 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cnnkit.engine.profile import Timing
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.text import Text
 
-from cnnkit.base import Signature
+from cnnkit.arrays import Shape, default_shard, flatten
+from cnnkit.base import Layer, Places, Signature, chain_shapes
 from cnnkit.base import show as show_shape
+from cnnkit.base.place import place_of
 from cnnkit.commands._console import News, emit, emit_json, table
-from cnnkit.commands._known import known
 from cnnkit.commands._plugins import warn_of_broken, warn_of_rivals
-from cnnkit.commands._rows import Row, layer_rows
 from cnnkit.errors import SpecError
+from cnnkit.layers.sequential import Sequential
 from cnnkit.plugins import load_plugins
-from cnnkit.spec.reader import load_spec
-from cnnkit.spec.runspec import RunSpec
+from cnnkit.specfile.checks import known_signature, network_input
+from cnnkit.specfile.load import load_spec
+from cnnkit.specfile.runspec import RunSpec
+
+
+def known(spec: RunSpec) -> tuple[Shape | None, Signature | None]:
+    """Return the shape at the first layer and the data's signature; None for what is unknown."""
+    signature = known_signature(spec.data, Places(spec_dir=spec.source.folder))
+    return (network_input(spec.data, signature) if signature else spec.input_shape), signature
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One layer: `place` such as "3.1" (the first layer inside the third), figures per image.
+
+    A container's figures include those of the layers inside; `bytes` are what the outputs take.
+    """
+
+    place: str
+    depth: int
+    type: str
+    shape: Shape
+    weights: int
+    macs: int
+    bytes: int
+
+
+def layer_rows(
+    layers: Sequence[Layer], shape: Shape, itemsize: int, prefix: str = "", depth: int = 0
+) -> Iterator[Row]:
+    """Yield a row per layer, a container before the layers inside it.
+
+    Args:
+        layers: a chain that takes images of `shape`.
+        itemsize: bytes of one number.
+    """
+    shapes = chain_shapes(layers, shape, "layers")
+    for index, layer in enumerate(layers):
+        before, after = shapes[index : index + 2]
+        place = f"{prefix}{index + 1}"
+        inside = [
+            row
+            for name, chain in _chains(layer)
+            for row in layer_rows(chain, before, itemsize, f"{place}.{name}", depth + 1)
+        ]
+        direct = [row for row in inside if row.depth == depth + 1]
+        own = 0 if isinstance(layer, Sequential) else itemsize * prod(after)
+        yield Row(
+            place,
+            depth,
+            layer.type,
+            after,
+            max(_weights(layer, before, bool(direct)), sum(row.weights for row in direct)),
+            layer.macs(before),
+            own + sum(row.bytes for row in direct),
+        )
+        yield from inside
+
+
+def _chains(layer: Layer) -> Iterator[tuple[str, list[Layer]]]:
+    """Yield the chains among a container's options; all but the first are called by name."""
+    chains = [(name, _chain(getattr(layer, name))) for name in type(layer).model_fields]
+    for index, (name, chain) in enumerate((n, c) for n, c in chains if c):
+        yield (f"{name}." if index else ""), chain
+
+
+def _chain(value: Any) -> list[Layer]:
+    items = value if isinstance(value, list | tuple) else [value]
+    return list(items) if all(isinstance(item, Layer) for item in items) else []
+
+
+def _weights(layer: Layer, shape: Shape, is_container: bool) -> int:
+    """Count the layer's weights; one that does not say has few, and drawing them is cheap."""
+    count = layer.weight_count(shape)
+    if count or is_container:
+        return count
+    return sum(
+        w.size for w in flatten(layer.init_weights(shape, np.random.default_rng(0))).values()
+    )
+
+
+_FIGURES = ("forward, us", "backward, us", "share", "GFLOP/s", "GFLOP/s back")
+
+
+def timings(spec: RunSpec, shape: tuple[int, ...], signature: Signature | None) -> list[Timing]:
+    """Build the network and time its layers on random images of `shape`."""
+    from cnnkit.engine.plan import make_plan  # all this, which a plain table spares
+    from cnnkit.engine.profile import profile
+    from cnnkit.model import Model
+
+    classes = tuple(map(str, range(signature.classes if signature else 2)))
+    model = Model.build(spec.model.layers, shape, dtype=spec.model.dtype, classes=classes)
+    return profile(model, make_plan(model.network, spec.loss), spec.train.batch)
+
+
+def profile_table(rows: Sequence[Timing]) -> Any:
+    """Return the table, with totals."""
+    made = table("layer", "type", *_FIGURES, right=_FIGURES)
+    total = sum(row.forward + row.backward for row in rows)
+    for row in rows:
+        made.add_row(
+            *place_of(row.path), _us(row.forward), _us(row.backward),
+            f"{(row.forward + row.backward) / total:.0%}",
+            _rate(row.forward_flops, row.forward), _rate(row.backward_flops, row.backward),
+        )  # fmt: skip
+    forward, backward = sum(r.forward for r in rows), sum(r.backward for r in rows)
+    flops = [sum(getattr(r, f"{turn}_flops") for r in rows) for turn in ("forward", "backward")]
+    totals = ("total", "", _us(forward), _us(backward), "",
+              _rate(flops[0], forward), _rate(flops[1], backward))  # fmt: skip
+    made.show_footer = True
+    for column, text in zip(made.columns, totals, strict=True):
+        column.footer = text
+    return made
+
+
+def profile_remark(spec: RunSpec) -> str:
+    """Say what was measured."""
+    return (
+        f"\nMedian times per image of a training step on one thread, {spec.model.dtype}, "
+        f"{default_shard(spec.train.batch)} images at a time as for a batch of {spec.train.batch}; "
+        "the optimizer and the images' conversion are not in it. Layers stand in the order in "
+        "which they run. GFLOP/s counts 2 per multiply-accumulate."
+    )
+
+
+def profile_document(rows: Sequence[Timing]) -> list[dict[str, Any]]:
+    """Return the rows as plain data; times are seconds per image."""
+    return [asdict(row) for row in rows]
+
+
+def _us(seconds: float) -> str:
+    return f"{seconds * 1e6:.1f}"
+
+
+def _rate(flops: int, seconds: float) -> str:
+    return f"{flops / seconds / 1e9:.1f}" if flops and seconds else "-"
 
 
 def show(
@@ -57,14 +199,12 @@ def show(
 def _profile(
     spec: RunSpec, shape: tuple[int, ...], signature: Signature | None, json: bool
 ) -> None:
-    from cnnkit.commands import _profile as page  # brings the engine, which a plain table spares
-
-    rows = page.timings(spec, shape, signature)
+    rows = timings(spec, shape, signature)
     if json:
-        emit_json({"input": shape, "profile": page.profile_document(rows)})
+        emit_json({"input": shape, "profile": profile_document(rows)})
     else:
-        emit(page.profile_table(rows))
-        emit(Text(page.profile_remark(spec)))
+        emit(profile_table(rows))
+        emit(Text(profile_remark(spec)))
 
 
 def _totals(rows: list[Row]) -> dict[str, int]:

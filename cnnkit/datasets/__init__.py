@@ -2,10 +2,9 @@
 
 from cnnkit.base import Dataset
 from cnnkit.datasets.digits import Digits
-from cnnkit.datasets.fashion_mnist import FashionMnist
 from cnnkit.datasets.idx import Idx
 from cnnkit.datasets.image_folder import ImageFolder
-from cnnkit.datasets.mnist import Mnist
+from cnnkit.datasets.mnist import FashionMnist, Mnist
 from cnnkit.datasets.npz import Npz
 from cnnkit.hookspecs import hookimpl
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from cnnkit.base import Data, Dataset, Places, Signature
-from cnnkit.datasets.assemble import Source, assemble
+from cnnkit.datasets.arrays import Source, assemble
 
 _FILE = Path(__file__).with_name("digits.npz")
 

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cnnkit.base import Places
-from cnnkit.datasets.problems import problem
+from cnnkit.datasets.files import problem
 from cnnkit.errors import DataUnavailable
 
 _CHUNK = 1 << 16

@@ -2,16 +2,126 @@
 
 from __future__ import annotations
 
+import gzip
+import struct
+from math import prod
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
+import numpy as np
+
+from cnnkit.arrays import Array, Shape
 from cnnkit.base import Data, Dataset, Places, Signature
-from cnnkit.datasets.assemble import Source, assemble
-from cnnkit.datasets.idx_file import Role, idx_shape, read_idx
-from cnnkit.datasets.images import Layout, nchw_shape
-from cnnkit.datasets.labels import class_names, to_labels
-from cnnkit.datasets.options import ClassNames, PathText
-from cnnkit.datasets.reading import exists
+from cnnkit.datasets.arrays import (
+    ClassNames,
+    Layout,
+    PathText,
+    Source,
+    assemble,
+    class_names,
+    nchw_shape,
+    to_labels,
+)
+from cnnkit.datasets.files import ANEW, content, exists, fill, problem, room
+
+Role = Literal["images", "labels"]
+
+_DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+_RANKS = {"images": (3, 4), "labels": (1,)}
+
+
+def read_idx(path: Path, role: Role) -> Array:
+    """Return the file's array: images (N, H, W) or of four axes, or labels (N,).
+
+    Nothing is allocated before the declared size is found credible, and no more is unpacked than
+    the declared size and one byte.
+
+    Raises:
+        DataError: naming the file, what was expected, and what it holds.
+    """
+    with content(path) as stream:
+        shape, dtype = _header(stream, path, role)
+        return _body(stream, path, shape, dtype)
+
+
+def idx_shape(path: Path, role: Role) -> Shape:
+    """Return the shape that the file declares, reading its header only."""
+    with content(path) as stream:
+        return _header(stream, path, role)[0]
+
+
+def _header(stream: BinaryIO, path: Path, role: Role) -> tuple[Shape, np.dtype[np.generic]]:
+    magic = stream.read(4)
+    if len(magic) < 4:
+        size = path.stat().st_size
+        what = f"{path.name} is empty" if size == 0 else f"{path.name} is cut short"
+        raise problem(path, what, expected="an IDX file", got=f"{size} bytes", help=ANEW)
+    if magic[:2] != b"\0\0" or magic[2] not in _DTYPES:
+        raise _not_idx(path, magic)
+    rank = magic[3]
+    if rank not in _RANKS[role]:
+        raise _wrong_role(path, role, magic)
+    sizes = stream.read(4 * rank)
+    if len(sizes) < 4 * rank:
+        raise problem(
+            path,
+            f"{path.name} is cut short inside its header",
+            expected=f"{4 + 4 * rank} bytes of header",
+            got=f"{4 + len(sizes)} bytes",
+            help=ANEW,
+        )
+    return struct.unpack(f">{rank}I", sizes), np.dtype(_DTYPES[magic[2]])
+
+
+def _not_idx(path: Path, magic: bytes) -> Exception:
+    page = magic.lstrip()[:1] == b"<"
+    return problem(
+        path,
+        f"{path.name} is {'a web page, not data' if page else 'not an IDX file'}",
+        expected="first bytes 00 00 08 03 (images) or 00 00 08 01 (labels), gzipped or plain",
+        got=f"first bytes {magic.hex(' ')}",
+        help=ANEW,
+    )
+
+
+def _wrong_role(path: Path, role: Role, magic: bytes) -> Exception:
+    swapped = magic[3] in _RANKS["labels" if role == "images" else "images"]
+    other = "labels" if role == "images" else "images"
+    axes = {"images": "3 or 4 axes (magic 00 00 08 03)", "labels": "1 axis (magic 00 00 08 01)"}
+    return problem(
+        path,
+        f"{path.name} holds {other}, not {role}"
+        if swapped
+        else f"{path.name} does not hold {role}",
+        expected=axes[role],
+        got=f"magic {magic.hex(' ')}",
+        help="images and labels seem to be swapped; exchange the two files" if swapped else ANEW,
+    )
+
+
+def _body(stream: BinaryIO, path: Path, shape: Shape, dtype: np.dtype[np.generic]) -> Array:
+    size = prod(shape) * dtype.itemsize
+    declared = f"{size} bytes, {' x '.join(map(str, shape))} values"
+    limit = room(path, packed=isinstance(stream, gzip.GzipFile))
+    if size > limit:
+        raise problem(
+            path,
+            f"{path.name} declares more than it can hold",
+            expected=f"at most {limit} bytes in a file of {path.stat().st_size} bytes",
+            got=declared,
+            help=ANEW,
+        )
+    buffer = np.empty(size, np.uint8)
+    done = fill(stream, buffer)
+    if done < size:
+        raise problem(
+            path, f"{path.name} is cut short", expected=declared, got=f"{done} bytes", help=ANEW
+        )
+    if stream.read(1):  # reading to the end is also what makes gzip compare its checksum
+        raise problem(
+            path, f"{path.name} goes on behind its end", expected=declared, got="more", help=ANEW
+        )
+    return buffer.view(dtype).reshape(shape)
 
 
 class Idx(Dataset):

@@ -1,10 +1,91 @@
-"""MNIST."""
+"""MNIST and its drop-in relatives: four gzipped IDX files with published hashes."""
 
 from __future__ import annotations
 
+from abc import ABC
+from pathlib import Path
 from typing import ClassVar, Literal
 
-from cnnkit.datasets.published import Published
+from cnnkit.base import Data, Dataset, Places, Signature
+from cnnkit.datasets.arrays import Source, assemble
+from cnnkit.datasets.download import cache_folder, download
+from cnnkit.datasets.files import ANEW, digest, exists, problem
+from cnnkit.datasets.idx import Role, read_idx
+from cnnkit.errors import DataUnavailable
+
+
+class Published(Dataset, ABC):
+    """A subclass says where the files are published and how to know them. (1, 28, 28)
+
+    Each file is looked for in `<data_dir>/<folder>`, in `data_dir` itself and in the cache, and
+    is downloaded into the cache where none of them has it.
+    """
+
+    folders: ClassVar[tuple[str, ...]]
+    """Names of the folder that may hold the files; the cache uses the first."""
+    sha256: ClassVar[tuple[str, str, str, str]]
+    """Hashes of the four files, in the order of `names`."""
+    mirrors: ClassVar[tuple[str, ...]]
+    """Addresses that a file's name is appended to, tried in this order."""
+    labels: ClassVar[tuple[str, ...]]
+    """Display names of the classes."""
+    names: ClassVar[tuple[str, str, str, str]] = (
+        "train-images-idx3-ubyte.gz",
+        "train-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz",
+    )
+
+    def signature(self, places: Places) -> Signature:
+        return Signature((1, 28, 28), len(self.labels))
+
+    def load(self, places: Places) -> Data:
+        if places.data_dir is not None and not exists(places.data_dir):
+            places.say(f"there is no data folder {places.data_dir}")
+        found = zip(self.names, self.sha256, strict=True)
+        paths = [self._find(name, sha256, places) for name, sha256 in found]
+        images, labels, test_images, test_labels = map(self._read, paths, self.sha256)
+        return assemble(self, (images, labels), (test_images, test_labels), list(self.labels))
+
+    def _find(self, name: str, sha256: str, places: Places) -> Path:
+        cached = cache_folder(places) / self.folders[0] / name
+        try:
+            return self.local(name, sha256, places) or download(
+                self.mirrors, cached, sha256, places
+            )
+        except DataUnavailable as error:
+            if places.data_dir is None:
+                raise
+            looked = f"{', '.join(self.names)} in {' and '.join(map(str, self._folders(places)))}"
+            raise DataUnavailable(f"{error}\n   = note: looked for {looked}") from error
+
+    def _folders(self, places: Places) -> list[Path]:
+        """Return the folders in which the user may have the files."""
+        data_dir = places.data_dir
+        return [data_dir / name for name in self.folders] + [data_dir] if data_dir else []
+
+    def local(self, name: str, sha256: str, places: Places) -> Path | None:
+        """Return where a file lies already, or None where it has to be downloaded."""
+        for folder in self._folders(places):
+            if exists(folder / name):
+                return folder / name
+        cached = cache_folder(places) / self.folders[0] / name
+        return cached if exists(cached) and digest(cached) == sha256 else None
+
+    def _read(self, path: Path, sha256: str) -> Source:
+        """Read first: a damaged file is better explained by its damage than by its hash."""
+        role: Role = "images" if "images" in path.name else "labels"
+        array = read_idx(path, role)
+        got = digest(path)
+        if got != sha256:
+            raise problem(
+                path,
+                f"{path.name} is intact, but is not the one published as {self.type}",
+                expected=f"sha256 {sha256}",
+                got=f"sha256 {got}",
+                help=f'{ANEW}; for files of your own use type = "idx"',
+            )
+        return Source(array, path)
 
 
 class Mnist(Published):
@@ -28,3 +109,38 @@ class Mnist(Published):
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
     )
     labels: ClassVar[tuple[str, ...]] = tuple("0123456789")
+
+
+class FashionMnist(Published):
+    """70 000 photographs of clothes, 60 000 of them for training; 10 classes. (1, 28, 28)
+
+    Source: Xiao, Rasul, Vollgraf, Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine
+    Learning Algorithms (2017), https://github.com/zalandoresearch/fashion-mnist, MIT licence.
+    """
+
+    type: Literal["fashion_mnist"] = "fashion_mnist"
+
+    folders: ClassVar[tuple[str, ...]] = ("fashion_mnist", "fashion-mnist")
+    sha256: ClassVar[tuple[str, str, str, str]] = (
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    )
+    mirrors: ClassVar[tuple[str, ...]] = (
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    )
+    labels: ClassVar[tuple[str, ...]] = (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    )

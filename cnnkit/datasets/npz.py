@@ -2,16 +2,129 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
-from typing import Literal
+from typing import IO, Any, Literal
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
+import numpy as np
+from numpy.lib import format as npy
+
+from cnnkit.arrays import Array, Shape
 from cnnkit.base import Data, Dataset, Places, Signature
-from cnnkit.datasets.assemble import Source, assemble
-from cnnkit.datasets.images import Layout, nchw_shape
-from cnnkit.datasets.labels import class_names, to_labels
-from cnnkit.datasets.npz_file import npz_shape, read_npz
-from cnnkit.datasets.options import ClassNames, PathText
-from cnnkit.datasets.reading import exists
+from cnnkit.datasets.arrays import (
+    ClassNames,
+    Layout,
+    PathText,
+    Source,
+    assemble,
+    class_names,
+    nchw_shape,
+    to_labels,
+)
+from cnnkit.datasets.files import ANEW, content, exists, fill, problem, room
+from cnnkit.errors import DataError
+
+Header = tuple[Shape, bool, np.dtype[Any]]
+"""Shape, whether the order is Fortran's, dtype."""
+
+
+def read_npz(path: Path, name: str) -> Array:
+    """Return the array `name` of the file.
+
+    Raises:
+        DataError: naming the file, what was expected, and what it holds.
+    """
+    with _member(path, name) as (stream, (shape, fortran, dtype), size):
+        buffer = np.empty(size, np.uint8)
+        done = fill(stream, buffer)
+        if done < size:  # zipfile has compared the checksum of what came, not its size
+            raise _other_size(path, name, f"{size} bytes", f"{done} bytes")
+        return buffer.view(dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def npz_shape(path: Path, name: str) -> Shape:
+    """Return the shape of the array `name`, reading its header only."""
+    with _member(path, name) as (_, (shape, _, _), _):
+        return shape
+
+
+@contextmanager
+def _member(path: Path, name: str) -> Iterator[tuple[IO[bytes], Header, int]]:
+    """Yield the stream of one array, behind its header, with the header and the bytes to come."""
+    with content(path) as raw:
+        try:
+            with ZipFile(raw) as archive:
+                info = _find(archive, path, name)
+                with archive.open(info) as stream:
+                    header = _header(stream)
+                    yield stream, header, _size(header, info.file_size - stream.tell(), path, name)
+        except DataError:
+            raise
+        except Exception as error:  # zipfile, zlib and numpy raise a dozen types on damaged bytes
+            raise problem(
+                path,
+                f"{path.name} is not an npz file, or is damaged",
+                expected=f"what numpy.savez writes, with an array {name}",
+                got=f"{type(error).__name__}: {error}",
+                help=ANEW,
+            ) from error
+
+
+def _find(archive: ZipFile, path: Path, name: str) -> ZipInfo:
+    members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    if name not in members:
+        raise problem(
+            path,
+            f"there is no array {name} in {path.name}",
+            got=", ".join(members) or "no arrays",
+            help="name the arrays with train_images, train_labels, test_images and test_labels",
+        )
+    info = members[name]
+    if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        # zipfile unpacks the other kinds without a bound
+        raise problem(path, f"{path.name} is packed in a way that numpy.savez does not use")
+    limit = room(path, packed=info.compress_type == ZIP_DEFLATED)
+    if info.file_size > limit:
+        raise problem(
+            path,
+            f"{path.name} declares more than it can hold",
+            expected=f"at most {limit} bytes in a file of {path.stat().st_size} bytes",
+            got=f"{info.file_size} bytes for array {name}",
+            help=ANEW,
+        )
+    return info
+
+
+def _header(stream: IO[bytes]) -> Header:
+    version = npy.read_magic(stream)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    return read(stream)
+
+
+def _size(header: Header, available: int, path: Path, name: str) -> int:
+    """Return the bytes the header declares, which must be the bytes that are there."""
+    shape, _, dtype = header
+    if dtype.hasobject:
+        raise problem(
+            path,
+            f"array {name} in {path.name} holds Python objects, which cnnkit never unpickles",
+            expected="numbers",
+            got=f"dtype {dtype}",
+            help="save it as a plain array, for instance with numpy.stack",
+        )
+    size = prod(shape) * dtype.itemsize
+    if size != available:
+        expected = f"{size} bytes for shape {shape} of {dtype}"
+        raise _other_size(path, name, expected, f"{available} bytes")
+    return size
+
+
+def _other_size(path: Path, name: str, expected: str, got: str) -> DataError:
+    what = f"array {name} in {path.name} does not have the size it declares"
+    return problem(path, what, expected=expected, got=got, help=ANEW)
 
 
 class Npz(Dataset):

@@ -9,12 +9,11 @@ from statistics import median
 
 import numpy as np
 
-from cnnkit.arrays import Arena, Array
+from cnnkit.arrays import Arena, Array, default_shard
 from cnnkit.base import Backward, Context, Layer, Loss
-from cnnkit.blas import one_blas_thread
 from cnnkit.engine.plan import Plan
 from cnnkit.model import Model
-from cnnkit.spec.shard import shard_size
+from cnnkit.workers import one_blas_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ def profile(model: Model, plan: Plan, batch: int, repeats: int = 30) -> list[Tim
 
     The loss, with a head that it has taken over, comes last under its own name.
     """
-    size, rng = shard_size(batch), np.random.default_rng(0)
+    size, rng = default_shard(batch), np.random.default_rng(0)
     x = rng.random((size, *model.input_shape)).astype(model.dtype) - model.dtype.type(0.5)
     labels = rng.integers(0, max(len(model.classes), 2), size)
     steps = [step for segment in plan.segments for step in segment.steps]

@@ -1,35 +1,44 @@
-"""Training: epochs of steps over a model."""
+"""Training: epochs of steps over a model, and evaluation."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from cnnkit.arrays import Array, flatten, replace_leaves
-from cnnkit.base import Epoch, Split
-from cnnkit.base.context import generator
+from cnnkit.arrays import Array, FlatLayout, default_shard, flatten, replace_leaves
+from cnnkit.base import Context, Epoch, Metric, Split
+from cnnkit.base.layer import generator
 from cnnkit.base.optimizer import State
-from cnnkit.blas import one_blas_thread
-from cnnkit.engine.batch import Batch
-from cnnkit.engine.blame import ADVICE, blame, diverged
-from cnnkit.engine.evaluate import evaluate
-from cnnkit.engine.faults import blaming_plugins
-from cnnkit.engine.flat import small_first
-from cnnkit.engine.gradients import Gradients
-from cnnkit.engine.plan import make_plan
-from cnnkit.engine.probe import learning_paths
+from cnnkit.engine.guard import ADVICE, blame, blaming_plugins, diverged, learning_paths
+from cnnkit.engine.plan import Plan, make_plan
+from cnnkit.engine.step import Batch, Gradients
 from cnnkit.engine.update import Update
 from cnnkit.errors import TrainingError
-from cnnkit.model import Model
-from cnnkit.pool import Pool
-from cnnkit.spec.runspec import RunSpec
-from cnnkit.spec.shard import shard_size
+from cnnkit.model import Model, run_shards
+from cnnkit.specfile.runspec import RunSpec
+from cnnkit.workers import Pool, one_blas_thread
+
+
+def evaluate(
+    model: Model, plan: Plan, metrics: Sequence[Metric], split: Split, pool: Pool
+) -> dict[str, Any]:
+    """Return `{"loss": mean loss, type of each metric: its figure}` on `split`.
+
+    Evaluation mode: dropout stands still, and nothing is learned.
+    """
+    steps = [step for segment in plan.segments for step in segment.steps]
+    y = run_shards(steps, model, split.images, pool)
+    losses, _ = plan.loss.forward(y, split.labels)
+    if plan.head is not None:
+        y, _ = plan.head.forward(y, {}, Context())
+    figures = {m.type: m.evaluate(y, split.labels, len(model.classes)) for m in metrics}
+    return {"loss": float(losses.mean()), **figures}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,7 @@ class Trainer:
         self._dtype = model.dtype
         weights = flatten(model.weights)
         learning = learning_paths(self.plan, model, spec.registry)
-        layout = small_first({path: w for path, w in weights.items() if path in learning})
+        layout = FlatLayout.by_size({path: w for path, w in weights.items() if path in learning})
         self._update = Update(spec.optimizer, layout, weights)
         replace_leaves(model.weights, self._update.weights)
         self._gradients = Gradients(self.plan, model.weights, layout, pool)
@@ -97,7 +106,7 @@ class Trainer:
 
     def _batch(self, train: Split, rows: Array, epoch: int, step: int) -> Batch:
         spec = self._spec.train
-        shard, key = spec.shard or shard_size(spec.batch), (self._spec.seed, epoch, step)
+        shard, key = spec.shard or default_shard(spec.batch), (self._spec.seed, epoch, step)
         return Batch(train, rows, key, shard, self.model.transforms, self._dtype)
 
     def _now(self) -> str:

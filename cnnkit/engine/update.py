@@ -7,12 +7,11 @@ from math import prod
 
 import numpy as np
 
-from cnnkit.arrays import Array
+from cnnkit.arrays import Array, FlatLayout
 from cnnkit.base import Optimizer
 from cnnkit.base.optimizer import State
-from cnnkit.engine.flat import Layout
-from cnnkit.engine.gradients import Gradients
-from cnnkit.engine.team import shared_vector
+from cnnkit.engine.step import Gradients
+from cnnkit.workers import shared_vector
 
 _SLICE = 32768
 """Numbers per slice of an elementwise update: weights, state and sums stay in the L2 cache."""
@@ -34,7 +33,7 @@ class Update:
     def __init__(
         self,
         optimizer: Optimizer,
-        layout: Layout,
+        layout: FlatLayout,
         weights: Mapping[str, Array],
         state: State | None = None,
     ) -> None:
@@ -50,11 +49,11 @@ class Update:
         """The optimizer's state by slot and path, changed in place by every step."""
         self._join(layout)
 
-    def _join(self, layout: Layout) -> None:
+    def _join(self, layout: FlatLayout) -> None:
         """Prepare for updates from one part: the layout's small arrays, which lie first, are one
         array under the name `_ALL`."""
         small = {path: shape for path, shape in layout.shapes.items() if prod(shape) <= _SMALL}
-        head = Layout(small)
+        head = FlatLayout(small)
         self._head = np.empty(head.size, self._vector.dtype)
         self._small = head.views(self._head)
         self._joined = self._with_head(self._vector, self.weights, head.size)

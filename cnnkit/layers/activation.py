@@ -11,7 +11,7 @@ from pydantic import Field
 
 from cnnkit.arrays import Array, Scratch, Shape, Weights
 from cnnkit.base import Backward, Context, Init, Layer
-from cnnkit.base.options import Positive
+from cnnkit.base.component import Positive
 from cnnkit.layers.dense import Dense
 from cnnkit.layers.sequential import Sequential
 

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from cnnkit.arrays import Array, Shape, Weights
 from cnnkit.base import Backward, Context, Fans, Init, Layer, Pair
-from cnnkit.base.chain import image_shape, sized
-from cnnkit.base.options import Positive
+from cnnkit.base.component import Positive
+from cnnkit.base.layer import image_shape, sized
 from cnnkit.errors import ShapeError
 from cnnkit.kernels import conv as kernel_functions
 from cnnkit.kernels.conv import ConvGeometry, output_length

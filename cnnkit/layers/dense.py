@@ -10,7 +10,7 @@ from pydantic import Field
 
 from cnnkit.arrays import Array, Shape, Weights
 from cnnkit.base import Backward, Context, Fans, Init, Layer
-from cnnkit.base.options import Positive
+from cnnkit.base.component import Positive
 from cnnkit.kernels.dense import dense
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from cnnkit.arrays import Array, Shape, Weights
 from cnnkit.base import Backward, Context, Layer, Pair
-from cnnkit.base.chain import image_shape, sized
+from cnnkit.base.layer import image_shape, sized
 from cnnkit.errors import ShapeError
 from cnnkit.kernels import pool
 

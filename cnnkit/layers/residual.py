@@ -10,7 +10,7 @@ from pydantic import Field
 
 from cnnkit.arrays import Array, Shape, Weights
 from cnnkit.base import Backward, Context, Layer
-from cnnkit.base.chain import Layers, chain_shapes, show
+from cnnkit.base.layer import Layers, chain_shapes, show
 from cnnkit.errors import ShapeError
 from cnnkit.layers.sequential import Sequential
 

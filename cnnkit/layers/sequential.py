@@ -11,7 +11,7 @@ from pydantic import Field
 
 from cnnkit.arrays import Array, Shape, Weights
 from cnnkit.base import Backward, Context, Layer
-from cnnkit.base.chain import Layers, chain_shapes, forward_chain
+from cnnkit.base.layer import Layers, chain_shapes, forward_chain
 from cnnkit.layers.pool import Pool
 from cnnkit.layers.relu import Relu
 

@@ -1,18 +1,202 @@
-"""RunDirectory: everything a run leaves behind, as it is written."""
+"""RunDirectory: everything a run leaves behind, as it is written and as it is read."""
 
 from __future__ import annotations
 
+import fcntl
+import json
+import math
+import os
 import secrets
+import socket
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from traceback import format_exception
 from typing import Any, Literal, Self
 
+import numpy as np
+
 from cnnkit.errors import RunError
-from cnnkit.files import append_line, make_folder, write_durably
-from cnnkit.runs.lock import Lock
-from cnnkit.runs.records import to_json
-from cnnkit.runs.stored import Kind, StoredRun, checkpoint_path
+from cnnkit.files import append_line, make_folder, read_bytes, write_durably
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Return strict JSON: NumPy values as plain ones, NaN and infinities as null.
+
+    >>> to_json({"loss": np.float32(0.5), "accuracy": float("nan")})
+    '{"loss": 0.5, "accuracy": null}'
+    """
+    return json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file that holds one JSON object.
+
+    Raises:
+        RunError: where it cannot be read or is damaged.
+    """
+    return _object(read_bytes(path), str(path))
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Read a file of one JSON object a line.
+
+    A last line without its newline was cut off while being written: it never counted.
+
+    Raises:
+        RunError: where it cannot be read, or a line is damaged.
+    """
+    lines = read_bytes(path).split(b"\n")[:-1]
+    return [_object(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+
+
+def _object(data: bytes, place: str) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{place} is damaged: expected a JSON object: {error}") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{place} is damaged: expected a JSON object, found {str(value)[:40]!r}")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+class Lock:
+    """Holds `folder/.lock` for this process; the file says who holds it.
+
+    The kernel's lock on the open file decides, so it ends with its process, however that dies: a
+    stale file, or a process id used again, misleads nobody.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Take the lock.
+
+        Raises:
+            RunError: naming the holder, or the reason why there can be no lock file.
+        """
+        self._path = folder / ".lock"
+        try:
+            self._file = self._take()
+        except BlockingIOError as error:
+            raise RunError(
+                f"run directory {folder} is in use by {self._holder()}; "
+                "wait until it ends, or choose another --out"
+            ) from error
+        except OSError as error:
+            raise RunError(f"cannot lock {self._path}: {error.strerror}") from error
+
+    def release(self) -> None:
+        """Give the lock back and remove the file; a second call does nothing.
+
+        Raises:
+            RunError: where the file cannot be removed; the lock is given back all the same.
+        """
+        if self._file.closed:
+            return
+        try:
+            self._path.unlink(missing_ok=True)  # while it is still ours
+        except OSError as error:
+            raise RunError(f"cannot remove {self._path}: {error.strerror}") from error
+        finally:
+            self._file.close()
+
+    def _take(self) -> FileIO:
+        while True:
+            file = self._path.open("a+b", buffering=0)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(file.fileno()).st_nlink > 0:
+                    self._sign(file)
+                    return file
+            except BaseException:
+                file.close()
+                raise
+            file.close()  # its holder removed it between our open and our lock: try anew
+
+    def _holder(self) -> str:
+        try:
+            return self._path.read_text(errors="replace").strip() or "another process"
+        except FileNotFoundError:
+            return "a process that is just ending"
+
+    def _sign(self, file: FileIO) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode())
+
+
+Kind = Literal["last", "best"]
+
+
+class StoredRun:
+    """What a run left behind. Get one from `RunDirectory.open`."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the spec of the run in `path`, as given and as resolved.
+
+        Raises:
+            RunError: naming what is missing.
+        """
+        self.path = path
+        self.spec_text = self._text("spec.toml")
+        self.resolved = self._text("resolved.toml")
+
+    def summary(self) -> dict[str, Any]:
+        """Return the closing figures; RunError where the run did not finish."""
+        return read_json(self.path / "summary.json")
+
+    def status(self) -> dict[str, Any]:
+        """Return how the run stood when it was last heard of."""
+        return read_json(self.path / "status.json")
+
+    def environment(self) -> dict[str, Any]:
+        """Return what the run was made with."""
+        return read_json(self.path / "env.json")
+
+    def epochs(self) -> list[dict[str, Any]]:
+        """Return the records of the finished epochs, first to last."""
+        path = self.path / "metrics.jsonl"
+        return read_json_lines(path) if path.exists() else []
+
+    def checkpoint(self, kind: Kind) -> Path:
+        """Return the checkpoint's path.
+
+        Raises:
+            RunError: where there is none.
+        """
+        path = checkpoint_path(self.path, kind)
+        if not path.is_file():
+            raise RunError(
+                f"run {self.path} has no {kind} checkpoint: expected {path}; "
+                "a run saves its first one after its first epoch"
+            )
+        return path
+
+    def _text(self, name: str) -> str:
+        try:
+            return read_bytes(self.path / name).decode()
+        except (RunError, UnicodeDecodeError) as error:
+            raise RunError(
+                f"{self.path} is not a run directory: {error}; "
+                "expected a folder made by `cnnkit run`"
+            ) from error
+
+
+def checkpoint_path(run: Path, kind: Kind) -> Path:
+    """Return where the run directory `run` keeps a checkpoint."""
+    return run / "checkpoints" / f"{kind}.safetensors"
+
 
 Status = Literal["running", "done", "failed", "interrupted"]
 

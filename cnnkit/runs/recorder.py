@@ -9,12 +9,12 @@ from cnnkit.arrays import flatten
 from cnnkit.base import Epoch
 from cnnkit.engine.trainer import Trainer
 from cnnkit.files import digest
+from cnnkit.provenance import suppliers
 from cnnkit.runs.checkpoint import Checkpoint
-from cnnkit.runs.directory import RunDirectory
+from cnnkit.runs.directory import Kind, RunDirectory
 from cnnkit.runs.environment import environment
-from cnnkit.runs.stored import Kind
-from cnnkit.spec.resolved import resolved_toml, suppliers
-from cnnkit.spec.runspec import RunSpec
+from cnnkit.specfile.resolved import resolved_toml
+from cnnkit.specfile.runspec import RunSpec
 
 
 class Recorder:

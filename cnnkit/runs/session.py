@@ -2,26 +2,99 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from cnnkit.base import Data, Dataset, Epoch, Places, RunInfo, Signature, Split
-from cnnkit.engine.data import load_data
-from cnnkit.engine.split import stratified_split
+from cnnkit.base import Data, Dataset, Epoch, Observer, Places, RunInfo, Signature, Split
 from cnnkit.engine.trainer import Trainer, Watcher
 from cnnkit.model import Model
-from cnnkit.pool import Pool
+from cnnkit.runs.data import find_places, load_data, stratified_split
 from cnnkit.runs.directory import RunDirectory
-from cnnkit.runs.observers import Observers
-from cnnkit.runs.places import find_places
 from cnnkit.runs.recorder import Recorder
-from cnnkit.runs.run import Run
-from cnnkit.spec.checks import network_input
-from cnnkit.spec.reader import recheck
-from cnnkit.spec.runspec import RunSpec
+from cnnkit.specfile.checks import network_input
+from cnnkit.specfile.load import recheck
+from cnnkit.specfile.runspec import RunSpec
+from cnnkit.stdout import stdout_to
+from cnnkit.workers import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run.
+
+    Args:
+        path: the run directory.
+        model: the trained network.
+        epochs: a record per epoch.
+        summary: what summary.json holds.
+    """
+
+    path: Path
+    model: Model
+    epochs: tuple[Epoch, ...] = field(repr=False)
+    summary: dict[str, Any] = field(repr=False)
+
+
+class Observers:
+    """Tells observers what happens; one that raises is named, and left out from there on.
+
+    Args:
+        spec: names the observers, in the order they are told.
+        run: what they may know of the run.
+        warn: called with a line for each that failed.
+        log: called with the traceback.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        run: RunInfo,
+        warn: Callable[[str], None],
+        log: Callable[[str], None],
+    ) -> None:
+        self._listening = list(spec.observers)
+        self._run, self._registry, self._warn, self._log = run, spec.registry, warn, log
+
+    def start(self) -> None:
+        """Tell them that the run begins."""
+        self._tell("at the start", lambda one: one.start(self._run))
+
+    def epoch(self, record: Epoch) -> None:
+        """Tell them what an epoch gave."""
+        when = f"after epoch {record.epoch}"
+        self._tell(when, lambda one: one.epoch(self._run, deepcopy(record)))
+
+    def end(self, summary: dict[str, Any]) -> None:
+        """Tell them how the run ended; only the first call counts."""
+        self._tell("at the end", lambda one: one.end(self._run, deepcopy(summary)))
+        self._listening = []
+
+    def _tell(self, when: str, call: Callable[[Observer], None]) -> None:
+        self._listening = [one for one in self._listening if self._told(one, when, call)]
+
+    def _told(self, observer: Observer, when: str, call: Callable[[Observer], None]) -> bool:
+        """Call one observer; return whether it may be called again."""
+        try:
+            with stdout_to(sys.stderr):  # stdout is the command's, and may be JSON
+                call(observer)
+        except Exception as error:  # whatever an author's code does
+            name = f"observer {observer.type} of {self._owner(observer)}"
+            what = f"{name} raised {type(error).__name__} {when}: {error}"
+            self._log(f"{what}\n{''.join(traceback.format_exception(error))}".rstrip())
+            self._warn(f"warning: {what}; the run goes on without it")
+            return False
+        return True
+
+    def _owner(self, observer: Observer) -> str:
+        entry = self._registry.entry_of(type(observer))
+        return entry.owner if entry else f"module {type(observer).__module__}"
 
 
 class Session:

@@ -10,11 +10,10 @@ import sys
 import pytest
 
 from cnnkit import __version__
-from cnnkit.commands import _machine, _packages, doctor
+from cnnkit.commands import doctor
 from cnnkit.commands._health import Section, examine
-from cnnkit.datasets.fashion_mnist import FashionMnist
-from cnnkit.entries import Plugin
-from cnnkit.registry import Registry
+from cnnkit.datasets.mnist import FashionMnist
+from cnnkit.registry import Plugin, Registry
 
 LAYER = """
 from typing import Literal
@@ -194,8 +193,8 @@ def test_dependencies_and_extras(problems, call, monkeypatch):
         'cnnkit-no-such-either>=2; extra == "test"',
         'cnnkit-windows>=1; sys_platform == "win95"',
     ]
-    monkeypatch.setattr(_packages, "requires", lambda name: asked)
-    numpy, pillow = (_packages.version(name) for name in ("numpy", "pillow"))
+    monkeypatch.setattr(doctor, "requires", lambda name: asked)
+    numpy, pillow = (doctor.version(name) for name in ("numpy", "pillow"))
     assert problems() == (2, [
         ("error", f"numpy {numpy} is installed, but cnnkit needs numpy>=99",
          'pip install --force-reinstall "numpy>=99"'),
@@ -223,7 +222,7 @@ def test_without_a_working_numpy(source, tmp_path):
     assert (process.returncode, process.stderr) == (2, "")
     found = json.loads(process.stdout)
     kind = source.partition(" ")[2].partition("(")[0]
-    numpy = f"numpy {_packages.version('numpy')}"
+    numpy = f"numpy {doctor.version('numpy')}"
     assert {problem["what"]: problem["fix"] for problem in found["problems"]} == {
         f"{numpy} cannot be imported: {kind}: no BLAS": (
             'pip install --force-reinstall "numpy>=2.1"'
@@ -247,11 +246,11 @@ def test_a_place_that_cannot_be_looked_at():
 def test_an_installation_that_is_not_what_runs(installed, monkeypatch):
     def version(name: str) -> str:
         if installed is None:
-            raise _packages.PackageNotFoundError(name)
+            raise doctor.PackageNotFoundError(name)
         return installed
 
-    monkeypatch.setattr(_packages, "version", version)
-    (ailment,) = _packages.look_at_cnnkit().ailments
+    monkeypatch.setattr(doctor, "version", version)
+    (ailment,) = doctor.look_at_cnnkit().ailments
     assert ailment.fatal is (installed is None)
     assert ailment.what == (
         "cnnkit is not installed, so its own types cannot be found" if installed is None
@@ -261,7 +260,7 @@ def test_an_installation_that_is_not_what_runs(installed, monkeypatch):
 
 def test_no_blas(monkeypatch):
     monkeypatch.setattr(sys.modules["cnnkit.runs.environment"], "threadpool_info", list)
-    section = _machine.look_at_blas()
+    section = doctor.look_at_blas()
     assert section.lines == ["none that is known"]
     assert [ailment.fatal for ailment in section.ailments] == [False]
 
@@ -306,7 +305,7 @@ def test_fashion_mnist(count, state, call, problems, tmp_path, monkeypatch):
 def test_fashion_mnist_as_published(count, state, call, tmp_path, monkeypatch):
     monkeypatch.setenv("CNNKIT_DATA_DIR", str(tmp_path))
     right = dict(zip(FashionMnist.names, FashionMnist.sha256, strict=True))
-    monkeypatch.setattr("cnnkit.datasets.reading.digest", lambda path: right[path.name])
+    monkeypatch.setattr("cnnkit.datasets.files.digest", lambda path: right[path.name])
     for name in FashionMnist.names[:count]:
         (tmp_path / name).touch()
     found = json.loads(call("doctor", "--json").out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cnnkit.commands._figures import confusion_rows, figure_rows, per_class
+from cnnkit.commands.evaluate import confusion_rows, figure_rows, per_class
 
 MATRIX = [[8, 2, 0], [1, 0, 0], [3, 0, 1000]]
 CLASSES = ["Shirt", "Coat", "Bag"]

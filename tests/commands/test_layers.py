@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cnnkit.commands._options import in_words, option_rows
+from cnnkit.commands.layers import in_words, option_rows
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.plugins import load_plugins
 

@@ -11,7 +11,7 @@ from cnnkit.cli import main
 from cnnkit.engine.plan import make_plan
 from cnnkit.engine.profile import profile
 from cnnkit.layers import Conv, Dense, Pool, Relu, Softmax
-from cnnkit.losses.cross_entropy import CrossEntropy
+from cnnkit.losses import CrossEntropy
 from cnnkit.model import Model
 
 TINY = str(Path(__file__).parents[2] / "specs" / "tiny.toml")

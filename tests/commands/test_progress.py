@@ -12,8 +12,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from cnnkit.commands import _progress
-from cnnkit.commands._progress import EpochBar
+from cnnkit.commands import run
+from cnnkit.commands.run import EpochBar
 from cnnkit.engine.trainer import Progress
 
 
@@ -21,7 +21,7 @@ from cnnkit.engine.trainer import Progress
 def clock(monkeypatch):
     """A clock to set: `clock[0] = 5.0`."""
     now = [0.0]
-    monkeypatch.setattr(_progress, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(run, "perf_counter", lambda: now[0])
     return now
 
 

@@ -12,7 +12,7 @@ import pytest
 import tomli
 
 from cnnkit.plugins import load_plugins
-from cnnkit.spec.schema import spec_schema
+from cnnkit.specfile.schema import spec_schema
 
 CORPUS = Path(__file__).parents[1] / "diagnostics"
 STRUCTURE = ("kind", "layer", "option", "plugin", "range", "section", "several", "type", "word")

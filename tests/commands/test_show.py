@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from cnnkit.commands._rows import layer_rows
-from cnnkit.commands.show import size
+from cnnkit.commands.show import layer_rows, size
 from cnnkit.layers import Conv, Dense, Flatten, Relu, Residual, Sequential
 
 TABLE = """\

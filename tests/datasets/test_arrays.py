@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnnkit.datasets.images import to_images
-from cnnkit.datasets.labels import class_names, to_labels
+from cnnkit.datasets.arrays import class_names, to_images, to_labels
 from cnnkit.errors import DataError
 
 RNG = np.random.default_rng(3)

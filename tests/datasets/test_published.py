@@ -12,7 +12,7 @@ import pytest
 
 from cnnkit.base import Places, Signature
 from cnnkit.datasets import FashionMnist, Mnist
-from cnnkit.datasets.published import Published
+from cnnkit.datasets.mnist import Published
 from cnnkit.errors import DataError
 
 ROLES = ("train_images", "train_labels", "test_images", "test_labels")

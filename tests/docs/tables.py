@@ -21,10 +21,10 @@ os.environ["COLUMNS"] = "400"  # so that no line of help is broken
 
 from cnnkit import hookspecs
 from cnnkit.cli import SUBVERBS, VERBS, main
-from cnnkit.commands._options import option_rows
+from cnnkit.commands.layers import option_rows
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.plugins import load_plugins
-from cnnkit.spec.runspec import ModelSpec, RunSpec, TrainSpec
+from cnnkit.specfile.runspec import ModelSpec, RunSpec, TrainSpec
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / ".github" / "docs").glob("*.md"))]

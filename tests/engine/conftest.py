@@ -10,7 +10,7 @@ import pytest
 
 from cnnkit.base import Layer, Split
 from cnnkit.model import Model
-from cnnkit.spec.runspec import RunSpec
+from cnnkit.specfile.runspec import RunSpec
 
 
 class Couple(Layer):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnnkit.arrays import FRESH
+from cnnkit.arrays import FRESH, default_shard
 from cnnkit.base import Split, Transform
-from cnnkit.engine.batch import Batch
+from cnnkit.engine.step import Batch
 from cnnkit.losses import MeanSquaredError
-from cnnkit.spec.shard import shard_size
 from cnnkit.transforms import Scale
 
 
@@ -35,7 +34,7 @@ def batch(rows=7, shard=3, transforms=(), dtype="float64", key=(0, 0, 0), images
     [(1, 1), (2, 2), (15, 15), (16, 8), (32, 16), (50, 25), (64, 32), (65, 32), (1000, 32)],
 )
 def test_shard_size(size, shard):
-    assert shard_size(size) == shard
+    assert default_shard(size) == shard
 
 
 @pytest.mark.parametrize(("rows", "shards"), [(1, 1), (3, 1), (4, 2), (6, 2), (7, 3)])

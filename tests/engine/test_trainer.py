@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 
 from cnnkit.arrays import flatten
 from cnnkit.base import Context, Metric
-from cnnkit.engine.evaluate import evaluate
 from cnnkit.engine.plan import make_plan
-from cnnkit.engine.trainer import Progress, Trainer, epoch_order
+from cnnkit.engine.trainer import Progress, Trainer, epoch_order, evaluate
 from cnnkit.errors import TrainingError
 from cnnkit.layers import Dense, Dropout, Relu, Sequential, Sigmoid, Softmax
 from cnnkit.metrics import Accuracy, Confusion
-from cnnkit.pool import Pool
+from cnnkit.workers import Pool
 
 SIZES = {"train": {"epochs": 2, "batch": 4, "shuffle": "none"}}
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from cnnkit.engine.flat import Layout, small_first
+from cnnkit.arrays import FlatLayout
 from cnnkit.engine.update import Update
 from cnnkit.optimizers import Adam, Sgd
 
@@ -39,7 +39,7 @@ def draw():
 
 
 def test_views_share_one_vector_and_tile_it():
-    layout = Layout(SHAPES)
+    layout = FlatLayout(SHAPES)
     assert layout.size == 60_000 + 200 + 150 + 9_900
     vector = np.arange(float(layout.size))
     views = layout.views(vector)
@@ -51,9 +51,9 @@ def test_views_share_one_vector_and_tile_it():
 
 def test_packing_copies_and_casts():
     weights = draw()
-    vector = Layout(SHAPES).pack(weights, np.float32)
+    vector = FlatLayout(SHAPES).pack(weights, np.float32)
     assert vector.dtype == np.float32
-    back = Layout(SHAPES).views(vector)
+    back = FlatLayout(SHAPES).views(vector)
     assert all(np.array_equal(back[p], w.astype(np.float32)) for p, w in weights.items())
     vector[:] = 0
     assert weights["a/W"].any()
@@ -61,7 +61,7 @@ def test_packing_copies_and_casts():
 
 def test_small_arrays_come_first_and_equal_ones_keep_their_order():
     arrays = {"x": np.zeros(5), "y": np.zeros(2), "z": np.zeros((5, 1)), "w": np.zeros(())}
-    assert list(small_first(arrays).shapes) == ["w", "y", "x", "z"]
+    assert list(FlatLayout.by_size(arrays).shapes) == ["w", "y", "x", "z"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -74,7 +74,7 @@ def test_every_road_gives_what_the_optimizer_gives_alone(optimizer, count):
     """Three steps, on summed gradients, array by array: to the last bit."""
     alone = draw()
     state = optimizer.init_state(alone)
-    layout = small_first(alone)
+    layout = FlatLayout.by_size(alone)
     update = Update(optimizer, layout, draw())
     for step in range(3):
         gradients = Parts(layout, count, seed=step)
@@ -87,7 +87,7 @@ def test_every_road_gives_what_the_optimizer_gives_alone(optimizer, count):
 
 
 def test_it_goes_on_from_a_given_state():
-    optimizer, layout = Sgd(lr=1, momentum=0.5), small_first(draw())
+    optimizer, layout = Sgd(lr=1, momentum=0.5), FlatLayout.by_size(draw())
     one, gradients = Update(optimizer, layout, draw()), Parts(layout, 1, 0)
     one([{p: g.copy() for p, g in gradients.parts[0].items()}], gradients, 0.1, 0)
     two = Update(optimizer, layout, one.weights, one.state)
@@ -100,7 +100,7 @@ def test_it_goes_on_from_a_given_state():
 def test_initial_weights_are_copied_not_kept():
     weights = draw()
     before = {path: w.copy() for path, w in weights.items()}
-    layout = small_first(weights)
+    layout = FlatLayout.by_size(weights)
     update, gradients = Update(Sgd(lr=1), layout, weights), Parts(layout, 1, 0)
     update(gradients.parts, gradients, 0.1, 0)
     assert all(np.array_equal(weights[p], before[p]) for p in SHAPES)

@@ -19,8 +19,8 @@ from cnnkit.engine.trainer import Trainer
 from cnnkit.layers import Conv, Dense, Pool, Relu, Residual, Sequential, Sigmoid, Softmax
 from cnnkit.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
 from cnnkit.model import Model
-from cnnkit.pool import Pool as Threads
-from cnnkit.spec.runspec import RunSpec
+from cnnkit.specfile.runspec import RunSpec
+from cnnkit.workers import Pool as Threads
 
 Arrays = dict[str, np.ndarray]
 SIMPLE = Path(__file__).parents[2] / "specs" / "simple.toml"

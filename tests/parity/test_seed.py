@@ -15,18 +15,16 @@ import pytest
 import tomli
 
 import cnnkit
-from cnnkit.arrays import flatten
+from cnnkit.arrays import FlatLayout, flatten
 from cnnkit.base import Context, Places, Split
-from cnnkit.engine.batch import Batch
-from cnnkit.engine.flat import Layout
-from cnnkit.engine.gradients import Gradients
 from cnnkit.engine.plan import make_plan
+from cnnkit.engine.step import Batch, Gradients
 from cnnkit.engine.trainer import Trainer
 from cnnkit.layers import Conv, Pool, Softmax
 from cnnkit.model import Model
-from cnnkit.pool import Pool as Threads
 from cnnkit.runs.session import Session
-from cnnkit.spec.runspec import RunSpec
+from cnnkit.specfile.runspec import RunSpec
+from cnnkit.workers import Pool as Threads
 
 SEED_SPEC = Path(__file__).parents[2] / "specs" / "seed.toml"
 PADDING = 2  # of the 5x5 kernels: keeps the size
@@ -186,7 +184,7 @@ def gradients_of(model, spec, split, rows):
     """Return losses and gradients by path of one batch, from the engine itself."""
     weights = flatten(model.weights)
     plan = make_plan(model.network, spec.loss)
-    layout = Layout({path: w.shape for path, w in weights.items()})
+    layout = FlatLayout({path: w.shape for path, w in weights.items()})
     batch = Batch(split, np.array(rows), (0, 0, 0), len(rows), model.transforms, model.dtype)
     with Threads(1) as pool:
         (part,) = Gradients(plan, model.weights, layout, pool)(batch)

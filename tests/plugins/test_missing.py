@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cnnkit.diagnosis.names import ELSEWHERE, help_for_unknown_type
 from cnnkit.plugins import load_plugins
-from cnnkit.spec.missing import ELSEWHERE, help_for_unknown_type
 
 CODE = '''
 from typing import Literal

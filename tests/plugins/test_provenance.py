@@ -12,8 +12,8 @@ import cnnkit
 from cnnkit.errors import RunError, SpecError
 from cnnkit.files import load_tensors, save_tensors
 from cnnkit.plugins import load_plugins
+from cnnkit.provenance import missing_suppliers, other_versions
 from cnnkit.runs import Checkpoint, RunDirectory
-from cnnkit.spec.provenance import missing_suppliers, other_versions
 
 CODE = '''
 from typing import Literal

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from cnnkit.errors import RunError
-from cnnkit.runs.lock import Lock
+from cnnkit.runs.directory import Lock
 
 HOLD = """
 import sys
 from pathlib import Path
-from cnnkit.runs.lock import Lock
+from cnnkit.runs.directory import Lock
 lock = Lock(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

@@ -11,7 +11,7 @@ import cnnkit
 from cnnkit.base import Observer, Places
 from cnnkit.errors import SpecError, TrainingError
 from cnnkit.runs.session import Session
-from cnnkit.spec.runspec import RunSpec
+from cnnkit.specfile.runspec import RunSpec
 
 HEARD: list[tuple[Any, ...]] = []
 

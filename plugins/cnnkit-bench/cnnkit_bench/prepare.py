@@ -9,14 +9,12 @@ from pathlib import Path
 import numpy as np
 from cnnkit.arrays import FRESH, flatten
 from cnnkit.base import Layer, Signature, Split, Transform, chain_shapes
-from cnnkit.engine.data import load_data
 from cnnkit.layers.sequential import Sequential
-from cnnkit.model import Model
-from cnnkit.runs.places import find_places
-from cnnkit.shards import prepare
-from cnnkit.spec.checks import network_input
-from cnnkit.spec.reader import load_spec, recheck
-from cnnkit.spec.runspec import RunSpec
+from cnnkit.model import Model, prepare
+from cnnkit.runs.data import find_places, load_data
+from cnnkit.specfile.checks import network_input
+from cnnkit.specfile.load import load_spec, recheck
+from cnnkit.specfile.runspec import RunSpec
 
 from cnnkit_bench.case import Case
 from cnnkit_bench.errors import BenchError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from cnnkit.pool import physical_cores
+from cnnkit.workers import physical_cores
 
 from cnnkit_bench.errors import BenchError
 from cnnkit_bench.peers import OURS, PEERS

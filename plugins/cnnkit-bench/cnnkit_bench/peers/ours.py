@@ -11,8 +11,8 @@ from cnnkit.arrays import Array, replace_leaves
 from cnnkit.base import Dataset, Split
 from cnnkit.engine.trainer import Trainer
 from cnnkit.model import Model
-from cnnkit.pool import Pool
-from cnnkit.spec.runspec import RunSpec
+from cnnkit.specfile.runspec import RunSpec
+from cnnkit.workers import Pool
 
 from cnnkit_bench.case import Case
 from cnnkit_bench.peers.base import Peer

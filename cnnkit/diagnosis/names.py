@@ -1,0 +1,201 @@
+"""What to say about names in a spec: options and types that are unknown, or missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from cnnkit.base.component import Component, attribute_docstrings
+from cnnkit.diagnosis.problems import did_you_mean
+from cnnkit.diagnosis.source import at, is_layer, place, toml_value, type_at
+from cnnkit.hookspecs import FAMILIES
+from cnnkit.registry import Registry, canonical
+from cnnkit.source import Finding, KeyPath
+
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", re.ASCII)
+ELSEWHERE = {
+    ("layers", "prelu"): "cnnkit-prelu",
+    ("layers", "gabor"): "cnnkit-gabor",
+    ("layers", "separable_conv"): "cnnkit-mobile",
+    ("layers", "inverted_residual"): "cnnkit-mobile",
+    ("observers", "tensorboard"): "cnnkit-tensorboard",
+}
+"""Types of plugins that the project itself publishes."""
+
+
+def help_for_unknown_type(name: str, family: str, registry: Registry) -> tuple[str, str]:
+    """Return a note (the suggestion) and a help line for the unknown type `name`."""
+    known = registry.types(family)
+    meant = did_you_mean(name, known)
+    note = f'did you mean "{meant}"?' if meant else ""
+    kind = re.match(r"(avg|average|mean|min)[\s_-]*pool", name, re.IGNORECASE)
+    if kind and meant == "pool":  # which takes the largest value by default
+        word = "min" if kind[1].lower() == "min" else "mean"
+        note = f'did you mean {{ type = "pool", kind = "{word}" }}?'
+    owner, colon, bare = name.rpartition(":")
+    if colon and not (_DISTRIBUTION.fullmatch(owner) and bare):
+        inner = did_you_mean(owner.strip(":") or bare, known) if not (owner and bare) else None
+        note = f'did you mean "{inner}"?' if inner else ""
+        return note, 'a type of one distribution is written "distribution:type"'
+    source = owner or ELSEWHERE.get((family, bare)) or _silent(bare, registry)
+    if source:
+        said = _about(source, bare, family, registry)
+        return "", said
+    help_ = f"installed {family}: {', '.join(known)}"
+    if other := next((f for f in FAMILIES if registry.claims(f, name)), ""):
+        help_ = f'"{name}" is one of the {other}; {help_}'
+    broken = sorted({plugin.owner for plugin in registry.broken()})
+    if broken:
+        help_ += f"; failed to load, see `cnnkit plugins`: {', '.join(broken)}"
+    return note, help_
+
+
+def _silent(bare: str, registry: Registry) -> str:
+    """Return the plugin that offers nothing now and is called as the type is, "cnnkit-prelu"."""
+    mute = (plugin.distribution for plugin in registry.plugins if plugin.error or plugin.blocked)
+    return next((name for name in mute if canonical(name) == canonical(f"cnnkit-{bare}")), "")
+
+
+def _about(source: str, bare: str, family: str, registry: Registry) -> str:
+    """Say why the distribution `source` does not provide the type `bare`."""
+    plugins = registry.installed(source)
+    if not plugins:
+        return f"provided by {source}, which is not installed: pip install {source}"
+    plugin = next((p for p in plugins if p.error or p.blocked), plugins[0])
+    if plugin.error:
+        return f"provided by {plugin.owner}, which failed to load: {plugin.error}"
+    if plugin.blocked:
+        return f"provided by {plugin.owner}, which CNNKIT_PLUGINS leaves out"
+    offered = sorted({e.type for p in plugins for e in p.entries if e.family == family})
+    return f"{plugin.owner} offers {', '.join(offered) or f'no {family}'}"
+
+
+_FAMILY_OF = {
+    "data": "datasets",
+    "fallback": "datasets",
+    "loss": "losses",
+    "optimizer": "optimizers",
+    "schedule": "schedules",
+    "init": "initializers",
+    "bias_init": "initializers",
+}
+"""The families of options that are not called after theirs."""
+
+
+def takes_component(path: KeyPath) -> bool:
+    """Tell if a component may stand at `path`, whose name alone is a shorthand for its table."""
+    if isinstance(path[-1], int):
+        return is_layer(path) or path[-2] in FAMILIES
+    return path[-1].rpartition("_")[2] in _FAMILY_OF  # init, and a plugin's gate_init
+
+
+def unknown_option(tree: Any, path: KeyPath, registry: Registry) -> Finding:
+    """Return a finding about the option at `path`, which nothing there takes."""
+    table, name = path[:-1], str(path[-1])
+    known = options_at(tree, table, registry)
+    meant = did_you_mean(name, known)
+    section = None if meant else _section_of(tree, name, registry)
+    note = f'did you mean "{meant}"?' if meant else f"belongs to [{section}]" if section else ""
+    if not meant and belongs_to_the_top(tree, path):
+        note = "belongs at the top, above the first [section]"
+    if name == "activation" and is_layer(table) and isinstance(at(tree, path), str):
+        note = f"write {toml_value(at(tree, path))} after it, as a layer of its own"
+    owner = type_at(tree, table) or (f"[{table[0]}]" if table else "a spec")
+    help_ = f"{owner} takes {', '.join(known) or 'no options'}"
+    word = "option" if table else "section or option"
+    return Finding(path, f"{place(tree, table)}unknown {word} {toml_value(name)}", note, help_,
+                   at="key")  # fmt: skip
+
+
+def belongs_to_the_top(tree: Any, path: KeyPath) -> bool:
+    """Tell if an option of the whole spec fell into a section, such as the last of the file.
+
+    A layer with a name is no such case.
+    """
+    from cnnkit.specfile.runspec import RunSpec
+
+    is_top = path[-1] in RunSpec.model_fields and len(path) > 1
+    return is_top and not isinstance(at(tree, path), dict) and (
+        len(path) == 2 or path[-1] != "name"
+    )  # fmt: skip
+
+
+def unknown_type(tree: Any, path: KeyPath, facts: Mapping[str, Any], registry: Registry) -> Finding:
+    """Return a finding about the component at `path`, whose type nobody offers."""
+    name, family = facts["name"], facts["family"]
+    inner = (*path, "type") if isinstance(at(tree, path), dict) else path
+    note, help_ = help_for_unknown_type(name, family, registry)
+    one = FAMILIES[family].__name__.lower()
+    return Finding(inner, f"{place(tree, path)}unknown {one} type {toml_value(name)}", note, help_)
+
+
+def missing_type(tree: Any, path: KeyPath) -> Finding:
+    """Return a finding about the table at `path`, which does not say what it is."""
+    table = at(tree, path)
+    if "type" in table:
+        got = toml_value(table["type"])
+        return Finding((*path, "type"), f"{place(tree, path)}type must be a string, got {got}")
+    step = next(str(step) for step in reversed(path) if isinstance(step, str))
+    family = "layers" if is_layer(path) else _FAMILY_OF.get(step, step)
+    verb = "cnnkit layers" + f" --family {family}" * (family in FAMILIES and family != "layers")
+    help_ = f'add type = "..."; `{verb}` lists the types'
+    return Finding(path, f"{place(tree, path)}the type is missing", help=help_, at="key")
+
+
+def missing_options(tree: Any, path: KeyPath, names: Sequence[str], registry: Registry) -> Finding:
+    """Return one finding about all the options that the table at `path` lacks."""
+    if not path:
+        return _missing_sections(names)
+    quoted = _listed([f'"{name}"' for name in names])
+    words = f"the option {quoted} is" if len(names) == 1 else f"the options {quoted} are"
+    cls = class_at(tree, path, registry)
+    doc = _docs(cls).get(names[0], "") if cls and len(names) == 1 else ""
+    explained = f" ({' '.join(doc.split()).rstrip('.')})" if doc else ""
+    help_ = f"add {', '.join(f'{name} = ...' for name in names)}{explained}"
+    return Finding(path, f"{place(tree, path)}{words} missing", help=help_, at="key")
+
+
+def _missing_sections(names: Sequence[str]) -> Finding:
+    words = [name if name == "name" else f"[{name}]" for name in names]
+    what = 'add name = "..."' if words == ["name"] else f"add {_listed(words)}"
+    help_ = f"{what}; `cnnkit init NAME` writes a whole spec to start from"
+    return Finding((), f"the spec has no {_listed(words)}", help=help_, at="key")
+
+
+def class_at(tree: Any, path: KeyPath, registry: Registry) -> type[BaseModel] | None:
+    """Return the class of the component or section whose table is at `path`."""
+    from cnnkit.specfile.runspec import RunSpec
+
+    if not path:
+        return RunSpec
+    field = RunSpec.model_fields.get(str(path[0])) if len(path) == 1 else None
+    section = field.annotation if field is not None else None
+    if isinstance(section, type) and not issubclass(section, Component):
+        return section if issubclass(section, BaseModel) else None
+    name = type_at(tree, path)
+    entries = (claim for family in FAMILIES for claim in registry.claims(family, name))
+    return next((entry.cls for entry in entries), None)
+
+
+def options_at(tree: Any, path: KeyPath, registry: Registry) -> list[str]:
+    """Return the option names of the component or section whose table is at `path`."""
+    cls = class_at(tree, path, registry)
+    return [name for name in cls.model_fields if path == () or name != "type"] if cls else []
+
+
+def _section_of(tree: Any, name: str, registry: Registry) -> str | None:
+    """Return the section that an option belongs to, if it is not where it was written."""
+    sections = (key for key, value in tree.items() if isinstance(value, dict))
+    return next((s for s in sections if name in options_at(tree, (s,), registry)), None)
+
+
+def _docs(cls: type[BaseModel]) -> dict[str, str]:
+    return cls.option_docs() if issubclass(cls, Component) else attribute_docstrings(cls)
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Join words as people do: "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

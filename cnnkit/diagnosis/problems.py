@@ -1,0 +1,236 @@
+"""Problems: what is wrong with a spec, where it stands, and how that is shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from difflib import SequenceMatcher
+from itertools import accumulate
+from typing import Any
+from unicodedata import category, combining, east_asian_width
+
+from cnnkit.diagnosis.source import locate
+from cnnkit.diagnosis.toml import describe_toml_error
+from cnnkit.source import Finding, Override, Problem, Source
+
+__all__ = ["describe_toml_error", "place", "render"]
+_MEANT = {
+    "accuracy": "acc",
+    "batch": "batchsize minibatch",
+    "batchnorm": "bn norm normalization batchnormalization batchnorm1d batchnorm2d",
+    "binary_cross_entropy": "bce bceloss",
+    "confusion": "confusionmatrix",
+    "cosine": "cos cosineannealing cosinedecay",
+    "check": "validate lint verify",
+    "conv": "convolution convolutional conv2d convolution2d convlayer",
+    "cross_entropy": "crossentropyloss categoricalcrossentropy nll logloss",
+    "dense": "linear fc fullyconnected affine innerproduct denselayer",
+    "dropout": "drop dropout2d",
+    "epochs": "nepochs numepochs",
+    "evaluate": "eval test",
+    "filters": "channels outchannels nfilters numfilters features",
+    "flatten": "flat reshape view",
+    "glorot": "xavier",
+    "he": "kaiming",
+    "kernel": "kernelsize ksize filtersize kernelshape",
+    "lr": "learningrate stepsize eta alpha",
+    "macro_f1": "f1 f1score fscore",
+    "max": "maximum",
+    "mean": "average avg",
+    "mean_squared_error": "mse mseloss l2",
+    "min": "minimum",
+    "normal": "gaussian",
+    "padding": "pad pads border",
+    "pool": "maxpool maxpooling maxpool2d maxpooling2d avgpool avgpooling avgpool2d averagepool "
+    "averagepooling averagepooling2d meanpool minpool pooling pool2d",
+    "rate": "p prob probability droprate dropoutrate",
+    "residual": "resblock skip shortcut resnetblock",
+    "run": "train fit",
+    "size": "poolsize window",
+    "units": "neurons nodes hidden outfeatures outputs width",
+}
+_OTHERS = re.compile("[gsc]?elu|silu|[rs]?glu|conv[13]d|n?adam[wx]?|adamax|adagrad|m[sa]e")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that `word` was meant to be: a synonym, another spelling, a slip.
+
+    A term of art that cnnkit does not have, gelu or conv3d, is no slip for one that it has.
+    """
+    plain, words = _plain(word), sorted(known)
+    for candidate in words:
+        if plain and (_plain(candidate) == plain or plain in _MEANT.get(candidate, "").split()):
+            return candidate
+    if not 1 < len(plain) <= 40 or _OTHERS.fullmatch(plain):
+        return None
+    scores = {candidate: _likeness(plain, _plain(candidate)) for candidate in words}
+    best = max(scores, key=lambda candidate: scores[candidate], default="")
+    return best if scores.get(best, 0) > 0.75 else None
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[\s_-]", "", word).casefold()
+
+
+def _likeness(a: str, b: str) -> float:
+    """Return difflib's ratio, raised if one letter is changed, dropped, added or swapped."""
+    shorter = min(len(a), len(b))
+    start = next((at for at in range(shorter) if a[at] != b[at]), shorter)
+    c, d = a[start:], b[start:]
+    swapped = c[:2] != "" and d == c[1::-1] + c[2:]
+    slip = swapped or d == c[1:] or d[1:] == c
+    if re.sub(r"\d", "", a) == re.sub(r"\d", "", b) and not slip:
+        return 0  # float16 is another word than float64, as float23 is not
+    if min(len(a), len(b)) < 3:  # too short for a letter to be another: lrr and rl, but not lt
+        return 0.8 * slip
+    return SequenceMatcher(None, a, b).ratio() + 0.3 * (slip or d[1:] == c[1:])
+
+
+class FindingError(Exception):
+    """A finding about a `--set` argument that cannot be laid over the spec."""
+
+    def __init__(self, finding: Finding, override: Override) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
+        self.override = override
+
+
+def report(findings: list[Finding], source: Source) -> list[Problem]:
+    """Return the findings with file, line, column and source line, or with their `--set`."""
+    located = locate(source.text) if source.file else {}
+    lines = source.text.split("\n")
+    problems = []
+    for finding in findings:
+        override = source.override_of(finding.path, finding.path in located)
+        override = override or source.retyped_by(finding.path)
+        if override is None and (made := source.retyped_by(finding.path[:-1])):
+            cause = f"the type comes from --set {made.argument}"
+            finding = replace(finding, help="; ".join(filter(None, [finding.help, cause])))
+        where = in_argument(finding, override) if override else _in_file(finding, located, lines)
+        problems.append(problem(finding, source.file, where))
+    return problems
+
+
+def problem(finding: Finding, file: str, where: dict[str, Any]) -> Problem:
+    """Return a finding as a problem at a known place."""
+    return Problem(
+        finding.message,
+        file=file,
+        path=finding.path,
+        note=finding.note,
+        help=finding.help,
+        trail=finding.trail,
+        **where,
+    )
+
+
+def in_argument(finding: Finding, override: Override) -> dict[str, Any]:
+    """Return where in a `--set` argument the caret goes: to a part of the key, or the value."""
+    key, _, value = override.argument.partition("=")
+    depth = len(finding.path)
+    on_value = value and depth >= len(override.path) and (
+        finding.at == "value" or depth > len(override.path)
+    )  # fmt: skip
+    if on_value:
+        start, width = len(key) + 1, len(value)
+    else:
+        parts = key.split(".")
+        index = min(max(depth, 1), len(parts)) - 1
+        start, width = sum(len(part) + 1 for part in parts[:index]), len(parts[index])
+        start, width = (0, len(key)) if not depth else (start, width)
+    text = f"--set {override.argument}"
+    column = len("--set ") + start + 1
+    return {"argument": text, "line": 1, "column": column, "width": max(width, 1),
+            "source_line": text}  # fmt: skip
+
+
+def _in_file(finding: Finding, located: Any, lines: list[str]) -> dict[str, Any]:
+    position = located.nearest(finding.path) if located else None
+    if position is None:
+        return {"line": 1, "column": 1, "width": 1, "source_line": lines[0].rstrip("\r")}
+    exact = finding.path in located
+    if finding.at == "key" or not exact:
+        line, column, width = position.line, position.column, position.width
+    else:
+        line, column = position.value_line, position.value_column
+        width = position.value_width
+    return {"line": line, "column": column, "width": width,
+            "source_line": lines[line - 1].rstrip("\r")}  # fmt: skip
+
+
+_COLUMNS = 100
+_CUT = "..."
+
+
+def render(problems: Sequence[Problem], limit: int = 20) -> str:
+    """Return the problems as text in the order of the files, `limit` of them at most."""
+    ordered = sorted(problems, key=place)
+    shown = [_render(problem) for problem in ordered[:limit]]
+    if rest := len(ordered) - len(shown):
+        shown.append(f"... and {rest} more problem{'s' if rest > 1 else ''}")
+    return "\n\n".join(shown)
+
+
+def place(problem: Problem) -> tuple[bool, str, int, int]:
+    """Return what problems are sorted by."""
+    in_argument = problem.argument is not None  # arguments come after the files
+    return in_argument, problem.argument or problem.file, problem.line or 0, problem.column or 0
+
+
+def _render(problem: Problem) -> str:
+    number = str(problem.line) if problem.line and problem.argument is None else ""
+    position = f":{number}:{problem.column or 1}" if number else ""
+    gutter = " " * max(len(number), 1)
+    where = problem.argument or (problem.file and problem.file + position)
+    source, note = problem.source_line or problem.argument or "", problem.note
+    lines = [f"error: {_visible(problem.message)}"]
+    lines += [f"{gutter}--> {_visible(where)}"] if where else []
+    if problem.column and source.strip():
+        room = _COLUMNS - len(gutter) - len(" | ")
+        text, caret = _window(source, problem.column - 1, problem.width, room)
+        lines += [f"{gutter} |", f"{number or gutter} | {text}".rstrip()]
+        lines += [f"{gutter} | {caret} {_visible(note)}".rstrip()]
+        note = ""
+    parts = {"note": note, "shapes": problem.trail, "help": problem.help}
+    lines += [f"{gutter} = {name}: {_visible(text)}" for name, text in parts.items() if text]
+    return "\n".join(lines)
+
+
+def _window(source: str, start: int, width: int, room: int) -> tuple[str, str]:
+    """Return a line as it is shown in `room` columns, and the carets under its part at `start`."""
+    start = max(0, min(start, len(source)))
+    near = max(0, start - 4 * room)  # a line may be a mebibyte long
+    cells = [_cell(char) for char in source[near : start + 4 * room]]
+    start -= near
+    ends = [0, *accumulate(map(_columns, cells))]  # ends[i]: the column that cell i starts at
+    stop = max(start, min(start + width, len(cells)))
+    first, last = 0, len(cells)
+    if ends[-1] > room:
+        fits = ends[stop] <= room - len(_CUT)
+        left = 0 if fits else max(0, min(ends[start] - room // 3, ends[-1] - room))
+        first = next(i for i, end in enumerate(ends) if end >= left + len(_CUT) * (left > 0))
+        right = left + room - len(_CUT) * (left + room < ends[-1])
+        last = max(i for i, end in enumerate(ends) if end <= right)
+    before = _CUT if first or near else ""
+    after = _CUT if last < len(cells) or len(source) > near + len(cells) else ""
+    text = before + "".join(cells[first:last]) + after
+    carets = ends[min(stop, last)] - ends[start]
+    return text, " " * (len(before) + ends[start] - ends[first]) + "^" * max(carets, 1)
+
+
+def _visible(text: str) -> str:
+    """Return text in which every character shows: controls and bidi marks as escapes."""
+    return "".join(map(_cell, text))
+
+
+def _cell(char: str) -> str:
+    if char == "\t":
+        return "    "
+    if category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return f"\\u{ord(char):04X}" if ord(char) < 0x10000 else f"\\U{ord(char):08X}"
+    return char
+
+
+def _columns(cell: str) -> int:
+    return sum(0 if combining(char) else 1 + (east_asian_width(char) in "WF") for char in cell)

@@ -1,0 +1,182 @@
+"""The built-in losses, registered through the same hook as anybody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from cnnkit.arrays import FRESH, Array, Shape
+from cnnkit.base import Layer, Loss
+from cnnkit.errors import ShapeError
+from cnnkit.hookspecs import hookimpl
+from cnnkit.kernels.sigmoid import sigmoid_binary_cross_entropy
+from cnnkit.kernels.softmax import softmax_cross_entropy
+from cnnkit.layers.sigmoid import Sigmoid
+from cnnkit.layers.softmax import Softmax
+
+__all__ = ["BinaryCrossEntropy", "CrossEntropy", "MeanSquaredError"]
+
+
+def targets(labels: Array, y: Array) -> Array:
+    """Return what `y` should be: labels (N,) as they are for (N, 1), else one-hot (N, K)."""
+    wanted = np.zeros(y.shape, y.dtype)
+    if y.shape[1] == 1:
+        wanted[:, 0] = labels
+    else:
+        wanted[np.arange(len(labels)), labels] = 1
+    return wanted
+
+
+def check_outputs(loss: str, head: Layer, shape: Shape, classes: int, single: bool) -> None:
+    """Refuse outputs that are not one per class; `single` also allows one for two classes.
+
+    Raises:
+        ShapeError: naming the loss, the shape it got and the shapes it takes.
+    """
+    allowed = [(1,), (classes,)] if single and classes == 2 else [(classes,)]
+    if shape in allowed:
+        return
+    raise ShapeError(
+        f"gives outputs of shape {shape}, which {loss} cannot compare with {classes} classes",
+        option="units" if "units" in type(head).model_fields else "",
+        expected="shape " + " or ".join(map(str, allowed)),
+        help=f"end the network with {allowed[0][0]} output{'s' * (allowed[0][0] > 1)}",
+    )
+
+
+class BinaryCrossEntropy(Loss):
+    """Mean over K of -(t * log(y) + (1 - t) * log(1 - y)); y (N, K) lies in [0, 1].
+
+    With two classes y may be (N, 1), the probability of class 1, and t is the label; else y is
+    (N, classes) and t is one-hot. dy = (y - t) / (y * (1 - y)) / K. Fuses with sigmoid, and then
+    stays finite for any logits.
+    """
+
+    type: Literal["binary_cross_entropy"] = "binary_cross_entropy"
+
+    def check(self, head: Layer, shape: Shape, classes: int) -> None:
+        check_outputs(self.type, head, shape, classes, single=True)
+        if shape == (1,) and head.probabilities:
+            raise ShapeError(
+                "gives one probability, which is 1 whatever the image",
+                expected="an output that can lie anywhere in [0, 1], such as sigmoid's",
+                help='end the network with { type = "sigmoid", units = 1 }',
+            )
+        if not (isinstance(head, Sigmoid) or head.probabilities):
+            raise ShapeError(
+                "does not give probabilities, which binary_cross_entropy needs",
+                expected="a head whose outputs lie in [0, 1], such as sigmoid",
+                help='end the network with "sigmoid", or use loss type "mean_squared_error"',
+            )
+
+    def forward(self, y: Array, labels: Array) -> tuple[Array, Callable[[], Array]]:
+        wanted = targets(labels, y)
+        # An output that saturated counts as the smallest normal number away from 0 or 1.
+        tiny = np.finfo(y.dtype).tiny
+        yes, no = np.maximum(y, tiny), np.maximum(1 - y, tiny)
+        losses = -(wanted * np.log(yes) + (1 - wanted) * np.log(no)).mean(axis=1)
+        return losses, lambda: ((1 - wanted) / no - wanted / yes) / y.shape[1]
+
+    def fuse(self, head: Layer) -> Loss | None:
+        if isinstance(head, Sigmoid) and head.units is None:
+            return _SigmoidBinaryCrossEntropy()
+        return None
+
+
+class _SigmoidBinaryCrossEntropy(Loss):
+    """Sigmoid and binary cross-entropy in one; y (N, K) are logits, finite however large."""
+
+    type: Literal["sigmoid_binary_cross_entropy"] = "sigmoid_binary_cross_entropy"
+
+    def forward(self, y: Array, labels: Array) -> tuple[Array, Callable[[], Array]]:
+        losses, dy = sigmoid_binary_cross_entropy(y, targets(labels, y), FRESH)
+        return losses, lambda: dy
+
+
+Smoothing = Annotated[float, Field(ge=0, lt=1)]
+
+
+class CrossEntropy(Loss):
+    """Minus the log of the probability given to the label; y (N, K) are probabilities.
+
+    loss = -sum over k of t_k * log(y_k), with t = (1 - s) * onehot(label) + s / K for label
+    smoothing s; dy = -t / y. Fuses with softmax, and then stays finite for any logits.
+
+    Source: Szegedy et al., Rethinking the Inception Architecture (2016), section 7 (smoothing).
+    """
+
+    type: Literal["cross_entropy"] = "cross_entropy"
+    label_smoothing: Smoothing = 0.0
+    """Share of the target that is spread evenly over all classes."""
+
+    def check(self, head: Layer, shape: Shape, classes: int) -> None:
+        if isinstance(head, Sigmoid) and shape in ((classes,), (1,) * (classes == 2)):
+            raise ShapeError(
+                "does not give probabilities that sum to 1, which cross_entropy needs",
+                expected="a head such as softmax",
+                help='use loss type "binary_cross_entropy", or end the network with '
+                f'{{ type = "softmax", units = {classes} }}',
+            )
+        check_outputs(self.type, head, shape, classes, single=False)
+        if not head.probabilities:
+            raise ShapeError(
+                "does not give probabilities, which cross_entropy needs",
+                expected="a head whose outputs are >= 0 and sum to 1, such as softmax",
+                help='end the network with "softmax", or use loss type "mean_squared_error"',
+            )
+
+    def forward(self, y: Array, labels: Array) -> tuple[Array, Callable[[], Array]]:
+        wanted = targets(labels, y) * (1 - self.label_smoothing)
+        wanted += self.label_smoothing / y.shape[1]
+        # A probability that underflowed counts as the smallest normal number: its log and
+        # 1 / y stay finite, and the gradient still points up.
+        safe = np.maximum(y, np.finfo(y.dtype).tiny)
+        return -(wanted * np.log(safe)).sum(axis=1), lambda: -wanted / safe
+
+    def fuse(self, head: Layer) -> Loss | None:
+        if isinstance(head, Softmax) and head.units is None:
+            return _SoftmaxCrossEntropy(label_smoothing=self.label_smoothing)
+        return None
+
+
+class _SoftmaxCrossEntropy(Loss):
+    """Softmax and cross-entropy in one; y (N, K) are logits, finite however large."""
+
+    type: Literal["softmax_cross_entropy"] = "softmax_cross_entropy"
+    label_smoothing: Smoothing = 0.0
+    """As in cross_entropy."""
+
+    def forward(self, y: Array, labels: Array) -> tuple[Array, Callable[[], Array]]:
+        losses, dy = softmax_cross_entropy(y, labels, FRESH)
+        if self.label_smoothing:
+            # Only the term -sum(t * z) knows the target, so smoothing shifts it and its slope.
+            rows, share = np.arange(len(labels)), self.label_smoothing
+            losses += share * (y[rows, labels] - y.mean(axis=1))
+            dy -= share / y.shape[1]
+            dy[rows, labels] += share
+        return losses, lambda: dy
+
+
+class MeanSquaredError(Loss):
+    """Mean over K of (y - t)**2, after any head; dy = 2 * (y - t) / K.
+
+    t is the one-hot label for y (N, classes), or the label itself for y (N, 1) with two classes.
+    """
+
+    type: Literal["mean_squared_error"] = "mean_squared_error"
+
+    def check(self, head: Layer, shape: Shape, classes: int) -> None:
+        check_outputs(self.type, head, shape, classes, single=True)
+
+    def forward(self, y: Array, labels: Array) -> tuple[Array, Callable[[], Array]]:
+        error = y - targets(labels, y)
+        return np.square(error).mean(axis=1), lambda: error * (2 / y.shape[1])
+
+
+@hookimpl
+def cnnkit_losses() -> list[type[Loss]]:
+    """Return the losses that come with cnnkit."""
+    return [CrossEntropy, BinaryCrossEntropy, MeanSquaredError]

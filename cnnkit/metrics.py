@@ -1,0 +1,59 @@
+"""The built-in metrics, registered through the same hook as anybody else's."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from cnnkit.arrays import Array
+from cnnkit.base import Metric, predicted_classes
+from cnnkit.hookspecs import hookimpl
+
+__all__ = ["Accuracy", "Confusion", "MacroF1"]
+
+
+def confusion_counts(y: Array, labels: Array, classes: int) -> Array:
+    """Count samples by (true class, predicted class): (classes, classes) integers."""
+    pairs = labels.astype(np.int64) * classes + predicted_classes(y)  # uint8 would wrap around
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+
+class Accuracy(Metric):
+    """Share of samples whose predicted class is the label, 0 to 1."""
+
+    type: Literal["accuracy"] = "accuracy"
+
+    def evaluate(self, y: Array, labels: Array, classes: int) -> float:
+        return float(np.mean(predicted_classes(y) == labels))
+
+
+class MacroF1(Metric):
+    """Mean over all classes of the harmonic mean of precision and recall, 0 to 1.
+
+    A class counts 0 where either is undefined (it never occurs, or is never predicted).
+    """
+
+    type: Literal["macro_f1"] = "macro_f1"
+
+    def evaluate(self, y: Array, labels: Array, classes: int) -> float:
+        counts = confusion_counts(y, labels, classes)
+        hits, mentions = np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1)
+        # 2PR / (P + R) = 2 hits / (predicted + true); without hits it is 0 or undefined: 0.
+        return float(np.mean(2 * hits / np.maximum(mentions, 1)))
+
+
+class Confusion(Metric):
+    """Counts of samples: a row per true class, a column per predicted class."""
+
+    type: Literal["confusion"] = "confusion"
+
+    def evaluate(self, y: Array, labels: Array, classes: int) -> list[list[int]]:
+        rows: list[list[int]] = confusion_counts(y, labels, classes).tolist()
+        return rows
+
+
+@hookimpl
+def cnnkit_metrics() -> list[type[Metric]]:
+    """Return the metrics that come with cnnkit."""
+    return [Accuracy, MacroF1, Confusion]

@@ -1,0 +1,132 @@
+"""The built-in optimizers, registered through the same hook as anybody else's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import BeforeValidator, Field, model_validator
+
+from cnnkit.arrays import Array
+from cnnkit.base import Optimizer
+from cnnkit.base.optimizer import State
+from cnnkit.hookspecs import hookimpl
+from cnnkit.kernels.adam import adam
+from cnnkit.kernels.sgd import sgd
+
+__all__ = ["Adam", "Sgd"]
+
+
+def flat(array: Array) -> Array:
+    """View a C-contiguous array as 1-D.
+
+    Raises:
+        ValueError: for other strides, where an update would change a copy and be lost.
+    """
+    return array.reshape(-1, copy=False)
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value  # TOML has lists only
+
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Adam(Optimizer):
+    """Steps along the mean gradient over its root mean square; with weight decay it is AdamW.
+
+    m = beta1 * m + (1 - beta1) * g; v = beta2 * v + (1 - beta2) * g**2;
+    W -= lr * weight_decay * W; W -= lr * m^ / (sqrt(v^) + eps), m^ and v^ corrected for their
+    start at zero. Weight decay is decoupled: it never enters m and v.
+
+    Source: Kingma and Ba, Adam (2015); Loshchilov and Hutter, Decoupled Weight Decay (2019).
+    """
+
+    type: Literal["adam"] = "adam"
+    elementwise: ClassVar[bool] = True
+
+    lr: Annotated[float, Field(ge=0)] = 1e-3
+    """Learning rate: about the size of one weight's step, before the schedule."""
+    betas: Annotated[tuple[Beta, Beta], BeforeValidator(_as_tuple)] = (0.9, 0.999)
+    """How much of the running mean, and of the running mean square, each step keeps."""
+    eps: Annotated[float, Field(ge=1e-30)] = 1e-8  # smaller ones are zero in float32
+    """Added to the root mean square, so that a weight without gradient stands still."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Share of every weight, times the learning rate, that each step removes."""
+
+    def init_state(self, weights: dict[str, Array]) -> State:
+        return {
+            slot: {path: np.zeros(W.shape, W.dtype) for path, W in weights.items()}
+            for slot in ("mean", "square")
+        }
+
+    def update(
+        self, weights: dict[str, Array], grads: dict[str, Array], state: State, lr: float, step: int
+    ) -> None:
+        for path, g in grads.items():
+            adam(
+                flat(weights[path]),
+                g.reshape(-1),
+                flat(state["mean"][path]),
+                flat(state["square"][path]),
+                float(lr),  # a 0-d float64 would pull float32 arrays up to float64
+                step + 1,
+                *self.betas,
+                self.eps,
+                self.weight_decay,
+            )
+
+
+class Sgd(Optimizer):
+    """Steps against the gradient, with momentum, Nesterov's look-ahead and L2 weight decay.
+
+    g += weight_decay * W; v = momentum * v + g; W -= lr * v (Nesterov: lr * (g + momentum * v)).
+    Weight decay is the classic L2 kind, part of the gradient, and applies to every weight.
+
+    Source: Sutskever et al., On the Importance of Initialization and Momentum (2013), in the
+    form PyTorch uses (the learning rate outside the velocity).
+    """
+
+    type: Literal["sgd"] = "sgd"
+    elementwise: ClassVar[bool] = True
+
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the last step's velocity that is kept."""
+    nesterov: bool = False
+    """Look ahead along the velocity; needs momentum."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """L2 penalty: this times the weights is added to their gradient."""
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> Self:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov = true has no effect without momentum; set momentum = 0.9")
+        return self
+
+    def init_state(self, weights: dict[str, Array]) -> State:
+        if self.momentum == 0:
+            return {}
+        return {"velocity": {path: np.zeros(W.shape, W.dtype) for path, W in weights.items()}}
+
+    def update(
+        self, weights: dict[str, Array], grads: dict[str, Array], state: State, lr: float, step: int
+    ) -> None:
+        velocity = state.get("velocity", {})
+        for path, g in grads.items():
+            v = flat(velocity[path]) if self.momentum else None
+            sgd(
+                flat(weights[path]),
+                g.reshape(-1),
+                v,
+                float(lr),  # a 0-d float64 would pull float32 arrays up to float64
+                self.momentum,
+                self.nesterov,
+                self.weight_decay,
+            )
+
+
+@hookimpl
+def cnnkit_optimizers() -> list[type[Optimizer]]:
+    """Return the optimizers that come with cnnkit."""
+    return [Sgd, Adam]

@@ -1,0 +1,93 @@
+"""Source: the text of a spec, the arguments laid over it, and what was found wrong in them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """One `--set key.path=value`."""
+
+    argument: str
+    path: KeyPath
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a spec came from.
+
+    Args:
+        file: the path as the user gave it; "" for a spec made in Python.
+        raw: the file's bytes.
+        overrides: the `--set` arguments, in order.
+    """
+
+    file: str = ""
+    raw: bytes = b""
+    overrides: tuple[Override, ...] = field(default=())
+
+    @property
+    def text(self) -> str:
+        """The file's text; undecodable bytes are replaced, for messages only."""
+        return self.raw.decode("utf-8", "replace")
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths in the spec start from."""
+        return Path(self.file).resolve().parent if self.file else Path.cwd()
+
+    def override_of(self, path: KeyPath, is_in_file: bool = False) -> Override | None:
+        """Return the last `--set` that decided, or made, what is at `path`, or None."""
+        for override in reversed(self.overrides):
+            shorter = min(len(override.path), len(path))
+            decides = len(override.path) <= len(path) or not is_in_file
+            if path and override.path[:shorter] == path[:shorter] and decides:
+                return override
+        return None
+
+    def retyped_by(self, path: KeyPath) -> Override | None:
+        """Return the last `--set` that gave the table at `path` its type, or None."""
+        made = (o for o in reversed(self.overrides) if o.path == (*path, "type"))
+        return next(made, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong at `path`, before anybody looked up where that is in the text."""
+
+    path: KeyPath
+    message: str
+    note: str = ""
+    help: str = ""
+    trail: str = ""
+    at: Literal["key", "value"] = "value"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One diagnosis: `note` stands beside the caret, `trail` lists the shapes; any may be empty.
+
+    `argument`, such as `--set train.epochs=abc`, stands for file and line; `column` counts in it.
+    """
+
+    message: str
+    file: str = ""
+    path: KeyPath = ()
+    line: int | None = None
+    column: int | None = None
+    width: int = 1
+    source_line: str = ""
+    note: str = ""
+    trail: str = ""
+    help: str = ""
+    argument: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields as JSON has them, the path as a list."""
+        return asdict(self) | {"path": list(self.path)}

@@ -1,1 +1,0 @@
-"""Specs: read from TOML, checked as a whole, and written back with every default."""

@@ -1,0 +1,1 @@
+"""Specs: TOML files read into what may be said, checked, and written out whole."""

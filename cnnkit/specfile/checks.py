@@ -1,0 +1,238 @@
+"""What can be said about a valid spec without data: shapes, loss against head, memory, plugins."""
+
+from __future__ import annotations
+
+import os
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from cnnkit.arrays import Shape, default_shard
+from cnnkit.base import Dataset, Layer, Places, Signature, chain_shapes
+from cnnkit.errors import ShapeError
+from cnnkit.registry import Plugin, Registry
+from cnnkit.source import Finding, KeyPath
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+    from cnnkit.specfile.runspec import RunSpec
+
+
+_GIB = 2**30
+
+
+def check_memory(spec: RunSpec, shapes: list[Shape]) -> list[Finding]:
+    """Compare a rough need for memory with the limit, before anything is allocated.
+
+    Weights count three times (themselves, two slots of the optimizer), and once more for the
+    gradient of every shard; activations three times (themselves, their gradients, scratch), for
+    the images in flight.
+    """
+    itemsize = 8 if spec.model.dtype == "float64" else 4
+    layers = spec.model.layers
+    counts = [a.weight_count(s) for a, s in zip(layers, shapes, strict=False)]
+    images = spec.train.batch
+    copies = 3 + -(-images // (spec.train.shard or default_shard(images)))
+    needs = [
+        itemsize * (copies * n + 3 * images * prod(s))
+        for n, s in zip(counts, shapes[1:], strict=True)
+    ]
+    limit = spec.train.memory * _GIB if spec.train.memory else 0.8 * physical_memory()
+    if sum(needs) <= limit:
+        return []
+    worst = max(range(len(needs)), key=needs.__getitem__)
+    return [
+        Finding(
+            ("model", "layers", worst),
+            f"layer {worst + 1} ({layers[worst].type}) takes about {_size(needs[worst])} of the "
+            f"{_size(sum(needs))} of memory that training needs with a batch of {images}",
+            note=f"the limit is {_size(limit)}",
+            help="use fewer units or filters, a smaller batch, or raise [train] memory (GiB)",
+        )
+    ]
+
+
+def _size(count: float) -> str:
+    """Return a number of bytes as people write it.
+
+    >>> _size(2000), _size(3 * 2**30)
+    ('2.0 KiB', '3.0 GiB')
+    """
+    units = ["bytes", "KiB", "MiB", "GiB"]
+    while count >= 1024 and len(units) > 1:
+        count, units = count / 1024, units[1:]
+    return f"{count:.1f} {units[0]}" if count < 1e6 else f"{count:.1e} {units[0]}"
+
+
+def physical_memory() -> int:
+    """Return the machine's memory in bytes; a guess where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return 8 * _GIB
+
+
+def check_requirements(tree: dict[str, Any], registry: Registry) -> list[Finding]:
+    """Return what is missing, broken, or of another version than the spec's tree asks for.
+
+    What is not a list of strings is left to validation.
+    """
+    section = tree.get("plugins")
+    lines = section.get("require") if isinstance(section, dict) else None
+    if not isinstance(lines, list):
+        return []
+    findings = (_judge(i, line, registry) for i, line in enumerate(lines) if isinstance(line, str))
+    return [finding for finding in findings if finding is not None]
+
+
+def _judge(index: int, line: str, registry: Registry) -> Finding | None:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        wanted = Requirement(line)
+    except InvalidRequirement:
+        return _finding(
+            index, f"{line!r} is no requirement", 'expected such as "cnnkit-prelu>=0.1"', ""
+        )
+    if wanted.marker and not wanted.marker.evaluate():
+        return None
+    if wanted.url:
+        return _finding(
+            index, f"{wanted.name} is asked for by its URL",
+            "expected a name and versions", "a spec downloads nothing: install it first",
+        )  # fmt: skip
+    plugins = registry.installed(wanted.name)
+    if not plugins:
+        return _finding(index, f"{wanted.name} is not installed, or is no plugin of cnnkit",
+                        _expected(wanted), f'pip install "{line}"')  # fmt: skip
+    return _judge_version(index, wanted, plugins[0]) or _judge_health(index, plugins)
+
+
+def _judge_version(index: int, wanted: Requirement, plugin: Plugin) -> Finding | None:
+    from packaging.version import InvalidVersion
+
+    try:
+        fits = wanted.specifier.contains(plugin.version, prereleases=True)
+    except InvalidVersion:  # its metadata does not say
+        fits = not wanted.specifier
+    if fits:
+        return None
+    help_ = f'pip install "{wanted.name}{wanted.specifier}"'
+    return _finding(
+        index, f"{plugin.owner} is installed, not the version asked for", _expected(wanted), help_
+    )
+
+
+def _judge_health(index: int, plugins: list[Plugin]) -> Finding | None:
+    for plugin in plugins:
+        if plugin.blocked:
+            return _finding(index, f"{plugin.owner} is left out by CNNKIT_PLUGINS", "",
+                            f"add {plugin.distribution} to it, or unset it")  # fmt: skip
+        if plugin.error:
+            return _finding(index, f"{plugin.owner} failed to load: {plugin.error}", "",
+                            "see `cnnkit plugins --verbose`")  # fmt: skip
+    return None
+
+
+def _expected(wanted: Requirement) -> str:
+    return f"expected {wanted.name}{wanted.specifier}"
+
+
+def _finding(index: int, message: str, note: str, help_: str) -> Finding:
+    return Finding(("plugins", "require", index), f"[plugins]: {message}", note, help_)
+
+
+def check_network(
+    spec: RunSpec,
+    dataset: Dataset,
+    signature: Signature | None,
+    trusted: int | None = None,
+    judge_loss: bool = True,
+) -> list[Finding]:
+    """Return what does not fit together; empty where all does, or nothing can be known.
+
+    Args:
+        dataset: the spec's, or the fallback that stands in for it.
+        signature: its shape and class count, None where unknown.
+        trusted: of a mended spec, how many layers are as they were meant; None means all.
+        judge_loss: False where a mended spec has a loss that was not meant.
+    """
+    shape = network_input(dataset, signature) if signature else spec.input_shape
+    if shape is None:
+        return []
+    if spec.input_shape not in (None, shape):
+        return [_input_clash(spec.input_shape, shape, dataset)]
+    layers = spec.model.layers
+    try:
+        shapes = chain_shapes(layers, shape, "layers")
+    except ShapeError as error:
+        is_meant = trusted is None or int(error.path[1]) < trusted
+        return [shape_finding(error)] if is_meant else []
+    if trusted is not None:
+        return []
+    findings = check_memory(spec, shapes)
+    if judge_loss and signature is not None:
+        findings += _judge_loss(spec, layers[-1], shapes[-1], signature.classes)
+    return findings
+
+
+def known_signature(dataset: Dataset, places: Places) -> Signature | None:
+    """Return what the dataset says of itself without being loaded, its `only` applied."""
+    signature = dataset.signature(places)
+    if signature is None or dataset.only is None:
+        return signature
+    return Signature(signature.shape, len(dataset.only))
+
+
+def check_classes(dataset: Dataset, places: Places) -> list[Finding]:
+    """Return what is wrong with the labels in `only`; empty where that cannot be known yet."""
+    signature, only = dataset.signature(places), dataset.only or []
+    findings = []
+    for index, label in enumerate(only):
+        path: KeyPath = ("data", "only", index)
+        if label in only[:index]:
+            message = f"[data]: only names class {label} twice"
+            findings.append(Finding(path, message, help="its place in the list is its new label"))
+        elif signature is not None and label >= signature.classes:
+            message = f"[data]: only names class {label}, which {dataset.type} does not have"
+            findings.append(Finding(path, message, f"expected 0 to {signature.classes - 1}"))
+    return findings
+
+
+def network_input(dataset: Dataset, signature: Signature) -> Shape:
+    """Return the shape of one image as the first layer sees it, transforms applied."""
+    shape = signature.shape
+    for transform in dataset.transforms:
+        shape = transform.output_shape(shape)
+    return shape
+
+
+def shape_finding(error: ShapeError) -> Finding:
+    """Turn a located ShapeError into a finding at its option, or at its layer."""
+    path: KeyPath = ("model", *error.path)
+    note = f"expected {error.expected}" if error.expected else ""
+    if error.option:
+        path = (*path, error.option)
+    message = f"{error.place} {error.message}" if error.place else error.message
+    return Finding(path, message, note, error.help, error.trail, at="key")
+
+
+def _input_clash(wanted: Shape | None, real: Shape, dataset: Dataset) -> Finding:
+    return Finding(
+        ("model", "input"),
+        f"[model]: input is {list(wanted or ())}, but {dataset.type} gives images of {list(real)}",
+        note=f"expected {list(real)}",
+        help="leave input out: the dataset's shape is used",
+    )
+
+
+def _judge_loss(spec: RunSpec, head: Layer, shape: Shape, classes: int) -> list[Finding]:
+    try:
+        spec.loss.check(head, shape, classes)
+    except ShapeError as error:
+        place = f"layer {len(spec.model.layers)} ({head.type})"
+        path: KeyPath = ("model", "layers", len(spec.model.layers) - 1)
+        path = (*path, error.option) if error.option else path
+        note = f"expected {error.expected}" if error.expected else ""
+        return [Finding(path, f"{place} {error.message}", note, error.help)]
+    return []

@@ -1,0 +1,231 @@
+"""From a TOML file to a RunSpec, or to one error that lists every problem."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import tomli
+from pydantic import ValidationError
+
+from cnnkit.base import Dataset, Places, Signature
+from cnnkit.diagnosis.names import takes_component
+from cnnkit.diagnosis.problems import FindingError, in_argument, place, problem, render, report
+from cnnkit.diagnosis.repair import collect
+from cnnkit.diagnosis.source import toml_value
+from cnnkit.diagnosis.toml import BIDI, describe_bidi, describe_toml_error
+from cnnkit.errors import SpecError
+from cnnkit.plugins import load_plugins
+from cnnkit.registry import Registry
+from cnnkit.source import Finding, KeyPath, Override, Problem, Source
+from cnnkit.specfile.checks import check_classes, check_network, check_requirements, known_signature
+from cnnkit.specfile.resolved import check_storable
+from cnnkit.specfile.runspec import RunSpec
+
+_DEEPEST = 64
+"""Parts of a key; deeper ones would exhaust the stack of whoever walks the tree."""
+
+
+def parse_override(argument: str) -> Override:
+    """Read `train.epochs=5`: the value is TOML, a bare word is a string.
+
+    Raises:
+        FindingError: where it cannot be read.
+    """
+    key, equals, text = argument.partition("=")
+    if reverses := BIDI.search(argument):
+        code = f"U+{ord(reverses.group()):04X}"
+        message = f"a character ({code}) that reverses text, so that it reads as what it is not"
+        raise FindingError(Finding((), message, help="take it out"), Override(argument, (), None))
+    parts = [part.strip() for part in key.split(".")]
+    if not equals or not all(parts):
+        wrong = "a name is missing in its key" if equals and key.strip() else "expected KEY=VALUE"
+        help_ = "write --set train.epochs=5, or --set model.layers.0.filters=8 for the first layer"
+        raise _unreadable(argument, wrong, help_)
+    if len(parts) > _DEEPEST:
+        wrong = f"its key has {len(parts)} parts, more than {_DEEPEST}"
+        raise _unreadable(argument, wrong, "no option lies that deep")
+    path = tuple(int(p) if re.fullmatch(r"\d{1,9}", p) else p for p in parts)
+    read = _read_value(text.strip())
+    if read.keys() != {"value"}:
+        wrong = "expected one value, got more lines"
+        raise _unreadable(argument, wrong, "give every KEY=VALUE a --set of its own")
+    return Override(argument, path, read["value"])
+
+
+def _unreadable(argument: str, wrong: str, help_: str) -> FindingError:
+    shown = repr(argument if len(argument) <= 60 else f"{argument[:57]}...")
+    finding = Finding((), f"cannot read {shown}: {wrong}", help=help_, at="key")
+    return FindingError(finding, Override(argument, (), None))
+
+
+def _read_value(text: str) -> dict[str, Any]:
+    try:
+        return tomli.loads(f"value = {text}\n")
+    except (ValueError, RecursionError):
+        return {"value": text}
+
+
+def apply_overrides(
+    tree: dict[str, Any], arguments: Sequence[str]
+) -> tuple[tuple[Override, ...], list[FindingError]]:
+    """Lay `arguments` over `tree` in place, in order; later ones win.
+
+    Returns:
+        What was laid over it, and why the others could not be: all of them, at once.
+    """
+    overrides, refused = [], []
+    for argument in arguments:
+        try:
+            overrides.append(_apply(tree, parse_override(argument)))
+        except FindingError as error:
+            refused.append(error)
+    return tuple(overrides), refused
+
+
+def _apply(tree: dict[str, Any], override: Override) -> Override:
+    """Lay an override over the tree; return it with the path that the tree has."""
+    node: Any = tree
+    path: KeyPath = ()
+    for depth, step in enumerate(override.path):
+        if isinstance(node, list):
+            _check_index(node, step, override, depth)
+        elif not isinstance(node, dict):
+            raise _no_way(override, depth, node)
+        path = (*path, step if isinstance(node, list) else str(step))
+        if depth + 1 < len(override.path):
+            node = _descend(node, path)
+    node[path[-1]] = override.value
+    return replace(override, path=path)
+
+
+def _descend(node: Any, path: KeyPath) -> Any:
+    """Return what is at the end of `path`, which `node` holds; a table if there was nothing."""
+    step = path[-1]
+    if isinstance(node, dict):
+        node.setdefault(step, {})
+    if isinstance(node[step], str) and takes_component(path):
+        node[step] = {"type": node[step]}  # "relu" becomes a table to set options in
+    return node[step]
+
+
+def _check_index(node: list[Any], step: str | int, override: Override, depth: int) -> None:
+    if not isinstance(step, int) or step >= len(node):
+        raise _no_way(override, depth, node)
+
+
+def _no_way(override: Override, depth: int, node: Any) -> FindingError:
+    name, step = ".".join(map(str, override.path[:depth])) or "the spec", override.path[depth]
+    target = ".".join(map(str, override.path))
+    if isinstance(node, list):
+        reason, note = f"{name} is an array and has no {step!r}", f"expected 0 to {len(node) - 1}"
+        note = f"{note}, the first one being 0" if node else "the array is empty"
+    else:
+        reason, note = f"{name} is {toml_value(node)}, which holds no options", ""
+    finding = Finding(override.path[: depth + 1], f"cannot set {target}: {reason}", note, at="key")
+    return FindingError(finding, override)
+
+
+_MAX_BYTES = 2**20
+
+
+def load_spec(
+    path: str | Path,
+    set: Sequence[str] = (),  # the CLI's word
+    *,
+    registry: Registry | None = None,
+    places: Places | None = None,
+) -> RunSpec:
+    """Read, validate and check a spec.
+
+    Args:
+        path: a TOML file, at most 1 MiB.
+        set: values laid over the file, such as ["train.epochs=5", "optimizer.lr=0.1"].
+        registry: the types that may be named; by default all installed ones.
+        places: where datasets look for files, to learn shapes; by default the spec's folder.
+
+    Raises:
+        SpecError: with every problem found: file, line, column, what was expected, how to mend.
+    """
+    source = _read(Path(path))
+    tree = _parse(source)
+    overrides, refused = apply_overrides(tree, set)
+    source = Source(source.file, source.raw, overrides)
+    registry = registry or load_plugins()
+    places = places or Places(spec_dir=source.folder)
+    findings = check_requirements(tree, registry)
+    try:
+        spec = RunSpec.model_validate(tree, context={"registry": registry})
+    except ValidationError as error:
+        _refuse_bad_installation(error, registry)
+        findings += collect(tree, error, registry, places)
+        raise _failure([*_arguments(refused, source), *report(findings, source)]) from None
+    spec._source, spec._registry = source, registry
+    findings += check_storable(spec, tree, registry)
+    findings += check_classes(spec.data, places)
+    findings += check_network(spec, spec.data, known_signature(spec.data, places))
+    if findings or refused:
+        raise _failure([*_arguments(refused, source), *report(findings, source)])
+    return spec
+
+
+def recheck(spec: RunSpec, dataset: Dataset, signature: Signature | None) -> None:
+    """Check shapes, loss and memory of a valid spec against what is known of its dataset, which
+    may be the fallback.
+
+    Raises:
+        SpecError: with what does not fit.
+    """
+    findings = check_network(spec, dataset, signature)
+    if findings:
+        raise _failure(report(findings, spec.source))
+
+
+def _failure(problems: Sequence[Problem]) -> SpecError:
+    return SpecError(render(problems), sorted(problems, key=place))
+
+
+def _refuse_bad_installation(error: ValidationError, registry: Registry) -> None:
+    """Stop where cnnkit's own types are looked for in vain: no change to a spec can help."""
+    unknown = [e.get("ctx", {}).get("family") for e in error.errors()]
+    if lost := [family for family in registry.missing_built_ins() if family in unknown]:
+        raise SpecError(
+            f"error: cnnkit's own {' and '.join(lost)} are not registered; reinstall it: "
+            "pip install --force-reinstall cnnkit"
+        ) from None
+
+
+def _read(path: Path) -> Source:
+    if (path / "resolved.toml").is_file():
+        raise SpecError(
+            f"error: {path} is a folder; the spec of that run is {path / 'resolved.toml'}"
+        )
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise SpecError(f"error: cannot read the spec {path}: {error.strerror or error}") from None
+    if len(raw) > _MAX_BYTES:
+        raise SpecError(f"error: {path} is larger than 1 MiB; that is no spec")
+    return Source(str(path), raw)
+
+
+def _parse(source: Source) -> dict[str, Any]:
+    try:
+        tree = tomli.loads(source.raw.decode("utf-8"))
+    except (tomli.TOMLDecodeError, ValueError, RecursionError) as error:
+        raise _failure([describe_toml_error(source.file, source.text, error)]) from None
+    if reversed_text := describe_bidi(source.file, source.text):
+        raise _failure([reversed_text])
+    return tree
+
+
+def _arguments(refused: Sequence[FindingError], source: Source) -> list[Problem]:
+    """Return what is wrong with the arguments that could not be laid over the tree."""
+    return [
+        problem(error.finding, source.file, in_argument(error.finding, error.override))
+        for error in refused
+    ]

@@ -1,0 +1,108 @@
+"""RunSpec: everything a spec may say, validated and frozen."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, PrivateAttr, SerializeAsAny
+
+from cnnkit.arrays import Shape
+from cnnkit.base import Dataset, Layers, Loss, Metric, Observer, Optimizer, child
+from cnnkit.base.component import Positive, Section
+from cnnkit.registry import Registry
+from cnnkit.source import Source
+
+
+class ModelSpec(Section):
+    """`[model]`: the stack of layers."""
+
+    layers: Annotated[Layers, Field(min_length=1)]
+    """The layers, first to last: tables with a `type`, or bare type names."""
+    input: Annotated[list[Positive], Field(min_length=1, max_length=4)] | None = None
+    """Shape of one image as [C, H, W]; without it, the dataset's."""
+    dtype: Literal["float32", "float64"] = "float32"
+    """Precision of weights and activations."""
+
+
+class TrainSpec(Section):
+    """`[train]`: how long, in which portions, in which order."""
+
+    epochs: Positive = 3
+    """Passes over the training data."""
+    batch: Positive = 32
+    """Images per update of the weights."""
+    shuffle: Literal["epoch", "once", "none"] = "epoch"
+    """A new order for every epoch, one order for all, or the dataset's own."""
+    shard: Positive | None = None
+    """Images that one thread takes through the network at a time; decides the rounding of sums,
+    so it never depends on the thread count. Without it, chosen from the batch."""
+    threads: Annotated[int, Field(gt=0, le=1024)] | None = None
+    """Worker threads; without it, the physical cores. Does not change results."""
+    memory: Annotated[float, Field(gt=0)] | None = None
+    """GiB that weights, optimizer and activations may take; without it, 80 % of the machine's."""
+
+
+class PluginsSpec(Section):
+    """`[plugins]`: what must be installed for the spec to mean what it says."""
+
+    require: list[str] = Field(default_factory=list)
+    """Distributions and versions, such as "cnnkit-prelu>=0.1"."""
+
+
+def _metrics() -> list[Metric]:
+    return ["accuracy", "macro_f1", "confusion"]  # type: ignore[list-item]  # names: see registry
+
+
+def _distinct(observers: list[Observer]) -> list[Observer]:
+    for place, observer in enumerate(observers):
+        if observer in observers[:place]:
+            raise ValueError(f"{observer.type} stands there twice, and would tell everything twice")
+    return observers
+
+
+class RunSpec(Section):
+    """A whole spec. `cnnkit.load_spec` makes one from a TOML file."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    """Names the run's folder: letters, digits, dot, dash and underscore."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Decides every random draw of the run."""
+    data: Annotated[SerializeAsAny[Dataset], child("datasets")]
+    """Where images and labels come from."""
+    model: ModelSpec
+    """The stack of layers."""
+    loss: Annotated[SerializeAsAny[Loss], child("losses")]
+    """What training makes small."""
+    optimizer: Annotated[SerializeAsAny[Optimizer], child("optimizers")]
+    """How gradients become new weights."""
+    train: TrainSpec = Field(default_factory=TrainSpec)
+    """How long, in which portions, in which order."""
+    metrics: list[Annotated[SerializeAsAny[Metric], child("metrics")]] = Field(
+        default_factory=_metrics
+    )
+    """Figures computed on the validation and test splits."""
+    observers: Annotated[
+        list[Annotated[SerializeAsAny[Observer], child("observers")]], AfterValidator(_distinct)
+    ] = Field(default_factory=list)
+    """Who is told what happens, such as `["csv"]`; what they do cannot change the run."""
+    plugins: PluginsSpec = Field(default_factory=PluginsSpec)
+    """What must be installed for the spec to mean what it says, such as
+    `require = ["cnnkit-prelu>=0.1"]`."""
+
+    _source: Source = PrivateAttr(default_factory=Source)
+    _registry: Registry = PrivateAttr(default_factory=Registry)
+
+    @property
+    def source(self) -> Source:
+        """The text this spec was read from, for error messages and the run directory."""
+        return self._source
+
+    @property
+    def registry(self) -> Registry:
+        """The types this spec was read with."""
+        return self._registry
+
+    @property
+    def input_shape(self) -> Shape | None:
+        """The shape that `[model] input` gives, or None."""
+        return tuple(self.model.input) if self.model.input else None

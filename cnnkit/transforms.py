@@ -1,0 +1,59 @@
+"""The built-in transforms, registered through the same hook as anybody else's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from cnnkit.arrays import Array, Scratch
+from cnnkit.base import Transform
+from cnnkit.hookspecs import hookimpl
+
+__all__ = ["Scale"]
+Bound = Annotated[float, Field(ge=-1000, le=1000)]
+
+
+class Scale(Transform):
+    """Map [0, 255] linearly onto [low, high]. (C, H, W) -> (C, H, W)
+
+    uint8 and float16 images become float32; wider floats keep their dtype. With the default
+    bounds the result is `x / 255 - 0.5`, rounded once.
+    """
+
+    type: Literal["scale"] = "scale"
+
+    low: Bound = -0.5
+    """What a pixel of 0 becomes."""
+    high: Bound = 0.5
+    """What a pixel of 255 becomes; above `low`."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Scale:
+        if self.high - self.low < 1e-6:
+            raise PydanticCustomError(
+                "scale_bounds",
+                "high must be above low, got low = {low} and high = {high}",
+                {"low": self.low, "high": self.high},
+            )
+        return self
+
+    def apply(self, x: Array, rng: np.random.Generator | None, scratch: Scratch) -> Array:
+        wide = x.dtype.kind == "f" and x.dtype.itemsize >= 4  # float16 keeps three digits only
+        y = scratch.empty(x.shape, x.dtype if wide else np.float32)
+        divisor = 255 / (self.high - self.low)
+        # Subtract first: for the usual bounds (x - 127.5) is exact, and dividing rounds once.
+        # Multiplying by 1/255 would round twice, for 1.2 times the speed (64 against 57 us for
+        # 256 images of 28x28); a table of 256 values is exact too, but three times slower.
+        np.copyto(y, x)
+        np.subtract(y, y.dtype.type(-self.low * divisor), out=y)
+        np.divide(y, y.dtype.type(divisor), out=y)
+        return y
+
+
+@hookimpl
+def cnnkit_transforms() -> list[type[Transform]]:
+    """Return the transforms that come with cnnkit."""
+    return [Scale]

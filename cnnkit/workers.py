@@ -1,0 +1,301 @@
+"""Workers: threads, forked processes, and one thread for BLAS."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import socket
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
+from itertools import count
+from queue import SimpleQueue
+from threading import Lock, Thread
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnnkit.arrays import Arena, Array
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
+
+class _OneThread:
+    """Keeps BLAS on one thread while anybody wants that; the count of threads is the process's."""
+
+    def __init__(self) -> None:
+        self._lock, self._wanted = Lock(), 0
+        self._limit: Any = None
+
+    def begin(self) -> None:
+        with self._lock:
+            if not self._wanted:
+                self._limit = _blas().limit(limits=1, user_api="blas")
+            self._wanted += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._wanted -= 1
+            if not self._wanted:
+                self._limit.restore_original_limits()
+
+
+_ONE_THREAD = _OneThread()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep BLAS on one thread: the pool uses the cores, and the bits must not depend on them."""
+    _ONE_THREAD.begin()
+    try:
+        yield
+    finally:
+        _ONE_THREAD.end()
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Find the BLAS libraries once: looking for them takes 200 us, setting them 8."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+Job = Callable[[int, Arena], None]
+"""Called with the number of the job and the worker's arena."""
+
+
+class Pool:
+    """Runs numbered jobs on a fixed set of threads; the caller's own thread is one of them.
+
+    Which worker takes which job is left to chance, so a job's result must not depend on it.
+    NumPy lets go of the interpreter lock inside BLAS and ufuncs: that is where threads gain.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.threads = threads or physical_cores()
+        self._arenas = [Arena() for _ in range(self.threads)]
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._workers = [Thread(target=self._serve, daemon=True) for _ in range(self.threads - 1)]
+        for worker in self._workers:
+            worker.start()
+
+    def run(self, jobs: int, job: Job) -> None:
+        """Do jobs 0 .. jobs-1 and return when all are done.
+
+        Raises:
+            Exception: what the lowest-numbered failing job raised.
+        """
+        numbers, failures = count(), dict[int, BaseException]()
+        done: SimpleQueue[None] = SimpleQueue()
+        stopped = False
+
+        def work(arena: Arena) -> None:
+            nonlocal stopped
+            # Overflow is no news here: training looks for values that are not finite, and says
+            # in which layer they came up.
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                while not stopped and (number := next(numbers)) < jobs:
+                    try:
+                        job(number, arena)
+                    except BaseException as error:
+                        failures[number] = error
+                        stopped = stopped or not isinstance(error, Exception)
+
+        def help_out(arena: Arena) -> None:
+            work(arena)
+            done.put(None)
+
+        helpers = min(self.threads, jobs) - 1
+        try:
+            for arena in self._arenas[1 : helpers + 1]:
+                self._calls.put(partial(help_out, arena))
+            work(self._arenas[0])
+            for _ in range(helpers):
+                done.get()
+        except BaseException:  # Ctrl-C: nobody waits for the helpers, who may be at work yet
+            stopped, self._arenas = True, [Arena() for _ in self._arenas]
+            raise
+        if failures:
+            raise failures[min(failures)]
+
+    def _serve(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+
+    def close(self) -> None:
+        """End the threads."""
+        for _ in self._workers:
+            self._calls.put(None)
+        for worker in self._workers:
+            worker.join()
+        self._workers = []
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+_SHARED_BUSY = Lock()
+
+
+@contextmanager
+def shared_pool(own: Pool | None = None) -> Iterator[Pool]:
+    """Lend `own`, or else a pool that outlives the call, with its threads and its warm memory.
+
+    That one serves one caller at a time; another one, meanwhile, gets a fresh pool.
+    """
+    if own is not None:
+        yield own
+        return
+    if not _SHARED_BUSY.acquire(blocking=False):
+        with Pool() as fresh:
+            yield fresh
+        return
+    try:
+        yield _shared(os.getpid())
+    finally:
+        _SHARED_BUSY.release()
+
+
+@cache
+def _shared(process: int) -> Pool:
+    """Make the shared pool of a process: threads do not follow into a forked one."""
+    return Pool()
+
+
+def physical_cores() -> int:
+    """Return how many cores this process may use, hyperthreads not counted where that is known."""
+    try:
+        usable = sorted(os.sched_getaffinity(0))
+    except AttributeError:  # only Linux has it
+        return os.cpu_count() or 1
+    siblings = set()
+    for cpu in usable:
+        try:
+            path = f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
+            with open(path, encoding="ascii") as file:  # noqa: PTH123  # hot in start-up
+                siblings.add(file.read().strip())
+        except OSError:
+            return len(usable)
+    return max(1, len(siblings))
+
+
+Serve = Callable[[Array], Array]
+"""request (int64) -> reply (float64); runs in the worker."""
+
+_OK = b"\x01"
+
+
+def shared_vector(size: int, dtype: npt.DTypeLike) -> Array:
+    """Return zeros, (size,), in memory that forked processes share."""
+    memory = mmap.mmap(-1, max(1, size * np.dtype(dtype).itemsize))
+    return np.frombuffer(memory, dtype, count=size)
+
+
+def can_fork() -> bool:
+    """Tell if workers can be forked: on macOS the BLAS does not survive it."""
+    return sys.platform == "linux" and hasattr(os, "fork")
+
+
+class Team:
+    """A fixed number of workers, forked now: they see all that exists at this moment.
+
+    Args:
+        workers: how many, besides the parent.
+        serve: answers requests, in each worker.
+        longest: most numbers in a request.
+    """
+
+    def __init__(self, workers: int, serve: Serve, longest: int) -> None:
+        self._longest = longest
+        self._lines: list[socket.socket] = []
+        self._pids: list[int] = []
+        try:
+            for _ in range(workers):
+                self._hire(serve)
+        except OSError:  # no more processes to be had: those there are will do
+            return
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def _hire(self, serve: Serve) -> None:
+        line, far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            with warnings.catch_warnings():
+                # Python 3.12 warns of forking beside threads. None of ours holds a lock here, and
+                # a worker runs nothing but layers until it exits.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                pid = os.fork()
+        except OSError:
+            line.close()
+            far_end.close()
+            raise
+        if pid == 0:
+            for other in (*self._lines, line):
+                other.close()  # else it would never see the parent go
+            _work(far_end, serve, self._longest)
+        far_end.close()
+        self._lines.append(line)
+        self._pids.append(pid)
+
+    def ask(self, worker: int, request: Sequence[int]) -> bool:
+        """Send a request; False where the worker is gone."""
+        try:
+            self._lines[worker].sendall(np.asarray(request, np.int64).tobytes())
+        except OSError:
+            return False
+        return True
+
+    def answer(self, worker: int) -> Array | None:
+        """Wait for the reply to the last request; None where the worker failed or is gone."""
+        try:
+            reply = self._lines[worker].recv(8 * self._longest + 1)
+        except OSError:
+            return None
+        return np.frombuffer(reply[1:], np.float64) if reply[:1] == _OK else None
+
+    def close(self) -> None:
+        """Let the workers go and wait until they are gone."""
+        for line in self._lines:
+            # To close is not to hang up: another process forked since may hold the line as well.
+            line.shutdown(socket.SHUT_RDWR)
+            line.close()
+        for pid in self._pids:
+            try:
+                os.waitpid(pid, 0)
+            except ChildProcessError:
+                continue  # somebody else has waited for it
+        self._lines, self._pids = [], []
+
+
+def _work(line: socket.socket, serve: Serve, longest: int) -> None:
+    """Answer requests until the parent hangs up; then leave without a trace of the parent's."""
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        while request := line.recv(8 * longest):
+            line.sendall(_reply(serve, np.frombuffer(request, np.int64)))
+    finally:
+        os._exit(0)
+
+
+def _reply(serve: Serve, request: Array) -> bytes:
+    try:
+        return _OK + serve(request).astype(np.float64).tobytes()
+    except Exception:
+        return b"\x00"  # the parent computes these shards itself and reports what it meets
