@@ -23,7 +23,7 @@ from cnnkit.layers.sequential import Sequential
 from cnnkit.plugins import load_plugins
 from cnnkit.provenance import missing_suppliers, other_versions, plain, suppliers
 from cnnkit.registry import Registry
-from cnnkit.workers import Pool, one_blas_thread, shared_pool
+from cnnkit.workers import Threads, one_blas_thread, shared_pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def run_shards(
     steps: Sequence[tuple[str, Layer]],
     model: Weighted,
     images: Array,
-    pool: Pool,
+    pool: Threads,
 ) -> Array:
     """Return the output of the model's named layers for all `images`, shard by shard on `pool`."""
     weights, transforms, dtype = model.weights, model.transforms, model.dtype
@@ -281,7 +281,7 @@ class Model:
         size = self.dtype.itemsize
         return summarise(self.network, self.layers, self.input_shape, self.weights, size)
 
-    def predict(self, images: npt.ArrayLike, *, pool: Pool | None = None) -> Array:
+    def predict(self, images: npt.ArrayLike, *, pool: Threads | None = None) -> Array:
         """Return the network's output, (N, K), in the model's dtype.
 
         Args:

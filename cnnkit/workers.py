@@ -71,7 +71,7 @@ Job = Callable[[int, Arena], None]
 """Called with the number of the job and the worker's arena."""
 
 
-class Pool:
+class Threads:
     """Runs numbered jobs on a fixed set of threads; the caller's own thread is one of them.
 
     Which worker takes which job is left to chance, so a job's result must not depend on it.
@@ -137,7 +137,7 @@ class Pool:
             worker.join()
         self._workers = []
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> Threads:
         return self
 
     def __exit__(
@@ -153,7 +153,7 @@ _SHARED_BUSY = Lock()
 
 
 @contextmanager
-def shared_pool(own: Pool | None = None) -> Iterator[Pool]:
+def shared_pool(own: Threads | None = None) -> Iterator[Threads]:
     """Lend `own`, or else a pool that outlives the call, with its threads and its warm memory.
 
     That one serves one caller at a time; another one, meanwhile, gets a fresh pool.
@@ -162,7 +162,7 @@ def shared_pool(own: Pool | None = None) -> Iterator[Pool]:
         yield own
         return
     if not _SHARED_BUSY.acquire(blocking=False):
-        with Pool() as fresh:
+        with Threads() as fresh:
             yield fresh
         return
     try:
@@ -172,9 +172,9 @@ def shared_pool(own: Pool | None = None) -> Iterator[Pool]:
 
 
 @cache
-def _shared(process: int) -> Pool:
+def _shared(process: int) -> Threads:
     """Make the shared pool of a process: threads do not follow into a forked one."""
-    return Pool()
+    return Threads()
 
 
 def physical_cores() -> int:
@@ -194,7 +194,7 @@ def physical_cores() -> int:
     return max(1, len(siblings))
 
 
-Serve = Callable[[Array], Array]
+Handle = Callable[[Array], Array]
 """request (int64) -> reply (float64); runs in the worker."""
 
 _OK = b"\x01"
@@ -211,29 +211,29 @@ def can_fork() -> bool:
     return sys.platform == "linux" and hasattr(os, "fork")
 
 
-class Team:
+class Processes:
     """A fixed number of workers, forked now: they see all that exists at this moment.
 
     Args:
         workers: how many, besides the parent.
-        serve: answers requests, in each worker.
+        handle: answers requests, in each worker.
         longest: most numbers in a request.
     """
 
-    def __init__(self, workers: int, serve: Serve, longest: int) -> None:
+    def __init__(self, workers: int, handle: Handle, longest: int) -> None:
         self._longest = longest
         self._lines: list[socket.socket] = []
         self._pids: list[int] = []
         try:
             for _ in range(workers):
-                self._hire(serve)
+                self._fork(handle)
         except OSError:  # no more processes to be had: those there are will do
             return
 
     def __len__(self) -> int:
         return len(self._lines)
 
-    def _hire(self, serve: Serve) -> None:
+    def _fork(self, handle: Handle) -> None:
         line, far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with warnings.catch_warnings():
@@ -248,12 +248,12 @@ class Team:
         if pid == 0:
             for other in (*self._lines, line):
                 other.close()  # else it would never see the parent go
-            _work(far_end, serve, self._longest)
+            _work(far_end, handle, self._longest)
         far_end.close()
         self._lines.append(line)
         self._pids.append(pid)
 
-    def ask(self, worker: int, request: Sequence[int]) -> bool:
+    def send(self, worker: int, request: Sequence[int]) -> bool:
         """Send a request; False where the worker is gone."""
         try:
             self._lines[worker].sendall(np.asarray(request, np.int64).tobytes())
@@ -261,7 +261,7 @@ class Team:
             return False
         return True
 
-    def answer(self, worker: int) -> Array | None:
+    def receive(self, worker: int) -> Array | None:
         """Wait for the reply to the last request; None where the worker failed or is gone."""
         try:
             reply = self._lines[worker].recv(8 * self._longest + 1)
@@ -283,19 +283,19 @@ class Team:
         self._lines, self._pids = [], []
 
 
-def _work(line: socket.socket, serve: Serve, longest: int) -> None:
+def _work(line: socket.socket, handle: Handle, longest: int) -> None:
     """Answer requests until the parent hangs up; then leave without a trace of the parent's."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         while request := line.recv(8 * longest):
-            line.sendall(_reply(serve, np.frombuffer(request, np.int64)))
+            line.sendall(_reply(handle, np.frombuffer(request, np.int64)))
     finally:
         os._exit(0)
 
 
-def _reply(serve: Serve, request: Array) -> bytes:
+def _reply(handle: Handle, request: Array) -> bytes:
     try:
-        return _OK + serve(request).astype(np.float64).tobytes()
+        return _OK + handle(request).astype(np.float64).tobytes()
     except Exception:
         return b"\x00"  # the parent computes these shards itself and reports what it meets

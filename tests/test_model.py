@@ -14,7 +14,7 @@ from cnnkit.files import load_tensors, save_tensors
 from cnnkit.layers import Conv, Dense, Dropout, Pool, Relu, Residual, Sequential, Softmax
 from cnnkit.model import Model
 from cnnkit.transforms import Scale
-from cnnkit.workers import Pool as Threads
+from cnnkit.workers import Threads
 
 LAYERS = [
     Conv(filters=3, kernel=3, padding="same"),

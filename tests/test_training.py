@@ -21,7 +21,7 @@ from cnnkit.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError, cn
 from cnnkit.model import Model
 from cnnkit.optimizers import Adam, Sgd
 from cnnkit.specfile.runspec import RunSpec
-from cnnkit.workers import Pool as Threads
+from cnnkit.workers import Threads
 
 SGD = {"type": "sgd", "lr": 0.05, "momentum": 0.9}
 SMALL = [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from cnnkit.workers import Pool, _blas, one_blas_thread, physical_cores
+from cnnkit.workers import Threads, _blas, one_blas_thread, physical_cores
 
 THREADS = [1, 2, 5]
 
@@ -17,7 +17,7 @@ THREADS = [1, 2, 5]
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("jobs", [0, 1, 2, 7, 100])
 def test_every_job_runs_once(threads, jobs):
-    with Pool(threads) as pool:
+    with Threads(threads) as pool:
         for _ in range(3):
             seen: list[int] = []
             pool.run(jobs, lambda number, arena, seen=seen: seen.append(number))
@@ -27,7 +27,7 @@ def test_every_job_runs_once(threads, jobs):
 def test_jobs_really_run_side_by_side():
     """Two jobs that wait for each other end only if two threads take them."""
     meet = threading.Barrier(2, timeout=20)
-    with Pool(2) as pool:
+    with Threads(2) as pool:
         pool.run(2, lambda number, arena: meet.wait())
 
 
@@ -38,14 +38,14 @@ def test_no_two_workers_share_an_arena():
         meet.wait()
         arenas[number] = arena
 
-    with Pool(3) as pool:
+    with Threads(3) as pool:
         pool.run(3, job)
     assert len({id(arena) for arena in arenas.values()}) == 3
 
 
 def test_the_callers_thread_is_one_of_them():
     seen = []
-    with Pool(1) as pool:
+    with Threads(1) as pool:
         before = threading.active_count()
         pool.run(3, lambda number, arena: seen.append(threading.current_thread()))
         assert threading.active_count() == before
@@ -61,7 +61,7 @@ def test_the_lowest_numbered_failure_is_raised_after_all_jobs_ended(threads):
             raise ValueError(f"job {number}")
         done.append(number)
 
-    with Pool(threads) as pool:
+    with Threads(threads) as pool:
         with pytest.raises(ValueError, match=r"^job 3$"):
             pool.run(8, job)
         assert sorted(done) == [0, 1, 2, 4, 6, 7]
@@ -79,7 +79,7 @@ def test_ctrl_c_stops_the_others_and_leaves_the_pool_fit_for_use():
         started.set()
         done.append(number)
 
-    with Pool(2) as pool:
+    with Threads(2) as pool:
         with pytest.raises(KeyboardInterrupt):
             pool.run(10**9, job)
         seen = []
@@ -101,7 +101,7 @@ def test_ctrl_c_while_waiting_leaves_no_answer_for_the_next_run(monkeypatch):
             assert leave.wait(20)
         assert begun.wait(20)
 
-    with Pool(2) as pool:
+    with Threads(2) as pool:
         monkeypatch.setattr("cnnkit.workers.SimpleQueue", Interrupted)
         with pytest.raises(KeyboardInterrupt):
             pool.run(1000, job)
@@ -115,7 +115,7 @@ def test_ctrl_c_while_waiting_leaves_no_answer_for_the_next_run(monkeypatch):
 
 def test_closing_ends_the_threads_twice_over():
     before = threading.active_count()
-    pool = Pool(4)
+    pool = Threads(4)
     assert threading.active_count() == before + 3
     pool.close()
     assert threading.active_count() == before
@@ -123,7 +123,7 @@ def test_closing_ends_the_threads_twice_over():
 
 
 def test_as_many_threads_as_cores_by_default():
-    with Pool() as pool:
+    with Threads() as pool:
         assert pool.threads == physical_cores() >= 1
 
 

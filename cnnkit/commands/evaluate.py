@@ -21,7 +21,7 @@ from cnnkit.registry import Registry
 from cnnkit.runs.data import find_places, load_data
 from cnnkit.runs.directory import RunDirectory, StoredRun
 from cnnkit.specfile.runspec import RunSpec
-from cnnkit.workers import Pool, one_blas_thread
+from cnnkit.workers import Threads, one_blas_thread
 
 
 def evaluate(
@@ -92,7 +92,7 @@ def _judge(spec: RunSpec, model: Model, data: Data, registry: Registry) -> dict[
         confusion = registry.find("metrics", "confusion").model_validate({})
         metrics.append(cast(Metric, confusion))
     plan = make_plan(model.network, spec.loss)
-    with Pool(spec.train.threads) as pool, one_blas_thread():
+    with Threads(spec.train.threads) as pool, one_blas_thread():
         return judge(model, plan, metrics, data.test, pool)
 
 

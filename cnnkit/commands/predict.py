@@ -21,7 +21,7 @@ from cnnkit.datasets.npz import read_npz
 from cnnkit.errors import DataError
 from cnnkit.model import Model
 from cnnkit.plugins import load_plugins
-from cnnkit.workers import Pool
+from cnnkit.workers import Threads
 
 _NAMES = ("images", "x_test", "x")
 """What images may be called in a file of several arrays; the first one found is taken."""
@@ -210,7 +210,7 @@ def predict(
     warn_of_broken(registry, news)
     model = load_model(run, checkpoint, registry)
     read = [read_inputs(file, model, news) for file in files]
-    with Pool() as pool:
+    with Threads() as pool:
         found = [p for inputs in read for p in _predict(model, inputs, pool)]
     if json:
         emit_json([one.as_json() for one in found])
@@ -224,7 +224,7 @@ def predict(
     emit(made)
 
 
-def _predict(model: Model, inputs: Inputs, pool: Pool) -> list[Prediction]:
+def _predict(model: Model, inputs: Inputs, pool: Threads) -> list[Prediction]:
     y = model.predict(inputs.images, pool=pool)
     classes, shares = predicted_classes(y), _probabilities(model, y)
     return [

@@ -19,7 +19,7 @@ from cnnkit.registry import Plugin, Registry
 
 
 @contextmanager
-def blaming_plugins(registry: Registry, now: Callable[[], str]) -> Iterator[None]:
+def attribute(registry: Registry, now: Callable[[], str]) -> Iterator[None]:
     """Turn what a plugin raises inside the block into an error that names it; it costs nothing
     until then. What cnnkit raises, on purpose or not, passes as it is.
 
@@ -34,13 +34,13 @@ def blaming_plugins(registry: Registry, now: Callable[[], str]) -> Iterator[None
     except (CnnkitError, MemoryError):
         raise
     except Exception as error:
-        named = name_fault(error, registry, now())
+        named = _named(error, registry, now())
         if named is None:
             raise
         raise named from error
 
 
-def name_fault(error: Exception, registry: Registry, when: str) -> TrainingError | None:
+def _named(error: Exception, registry: Registry, when: str) -> TrainingError | None:
     """Return an error that names the plugin behind `error`, with the line of its code as a note,
     or None: then it is cnnkit's bug.
 
@@ -140,7 +140,7 @@ _KEY = (0, 0, 0, 0)
 _IMAGES = 3
 
 
-def learning_paths(plan: Plan, model: Model, registry: Registry) -> set[str]:
+def trial_step(plan: Plan, model: Model, registry: Registry) -> set[str]:
     """Return the paths of the weights that receive a gradient.
 
     Raises:
@@ -150,7 +150,7 @@ def learning_paths(plan: Plan, model: Model, registry: Registry) -> set[str]:
     """
     steps = [step for segment in plan.segments for step in segment.steps]
     x = generator(_KEY, "probe").standard_normal((_IMAGES, *model.input_shape)).astype(model.dtype)
-    with blaming_plugins(registry, lambda: "the trial step"):
+    with attribute(registry, lambda: "the trial step"):
         learning = set(flatten(_audit(steps, x, model.weights, registry)))
     if not learning:
         raise TrainingError("no layer of this network has weights that learn; add one, such as "

@@ -14,7 +14,7 @@ from cnnkit.base import Backward, Context, Loss, Split, Transform, forward_chain
 from cnnkit.base.layer import generator
 from cnnkit.engine.plan import Plan, Segment
 from cnnkit.model import prepare
-from cnnkit.workers import Pool, Team, can_fork, one_blas_thread, shared_vector
+from cnnkit.workers import Processes, Threads, can_fork, one_blas_thread, shared_vector
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Batch:
         """Return the context in which the shard meets the first layer of a segment."""
         return Context(True, wants_dx, scratch, (*self.key, shard))
 
-    def slope(self, shard: int, y: Array, loss: Loss) -> Array:
+    def loss_gradient(self, shard: int, y: Array, loss: Loss) -> Array:
         """Record the shard's loss; return the slope of the whole batch's mean loss at y."""
         each, slope = loss.forward(y, self.split.labels[self._rows(shard)])
         self.losses[shard] = float(each.sum())
@@ -71,7 +71,7 @@ class Batch:
 
 
 def by_segment(
-    plan: Plan, weights: Weights, batch: Batch, pool: Pool, arenas: Sequence[Arena]
+    plan: Plan, weights: Weights, batch: Batch, pool: Threads, arenas: Sequence[Arena]
 ) -> list[Weights]:
     """Fill `batch.losses` and return each shard's gradients.
 
@@ -89,7 +89,7 @@ def by_segment(
         run = _forward_together if segment.couples_batch else _forward_apart
         tape.append(run(segment, weights, batch, pool, arenas, values, index > 0))
     for shard, y in enumerate(values):
-        values[shard] = batch.slope(shard, y, plan.loss)
+        values[shard] = batch.loss_gradient(shard, y, plan.loss)
     grads: list[Weights] = [{} for _ in values]
     for segment, backs in zip(reversed(plan.segments), reversed(tape), strict=True):
         if segment.couples_batch:
@@ -103,7 +103,7 @@ def _forward_apart(
     segment: Segment,
     weights: Weights,
     batch: Batch,
-    pool: Pool,
+    pool: Threads,
     arenas: Sequence[Arena],
     values: list[Array],
     wants_dx: bool,
@@ -123,7 +123,7 @@ def _forward_together(
     segment: Segment,
     weights: Weights,
     batch: Batch,
-    pool: Pool,
+    pool: Threads,
     arenas: Sequence[Arena],
     values: list[Array],
     wants_dx: bool,
@@ -136,7 +136,7 @@ def _forward_together(
 
 
 def _backward_apart(
-    backs: Sequence[Backward], pool: Pool, values: list[Array], grads: list[Weights]
+    backs: Sequence[Backward], pool: Threads, values: list[Array], grads: list[Weights]
 ) -> None:
     def job(shard: int, _: Arena) -> None:
         values[shard], found = backs[shard](values[shard])
@@ -165,13 +165,13 @@ class Gradients:
         pool: runs the shards.
     """
 
-    def __init__(self, plan: Plan, weights: Weights, layout: FlatLayout, pool: Pool) -> None:
+    def __init__(self, plan: Plan, weights: Weights, layout: FlatLayout, pool: Threads) -> None:
         self._plan, self._weights, self._layout, self._pool = plan, weights, layout, pool
         self._vectors: list[Array] = []
         self._views: list[dict[str, Array]] = []
         self._arenas: list[Arena] = []  # one per shard, for networks of several segments
         self._own = Arena()
-        self._team: Team | None = None
+        self._processes: Processes | None = None
         self._rows = np.empty(0, np.int64)  # of the batch at hand; shared with the team
 
     def __call__(self, batch: Batch) -> list[dict[str, Array]]:
@@ -182,8 +182,8 @@ class Gradients:
         """
         self._reserve(len(batch))
         parts: list[dict[str, Array]] = [{}] * len(batch)
-        if self._team and len(batch) > 1:
-            self._by_team(self._team, batch, parts)
+        if self._processes and len(batch) > 1:
+            self._by_processes(self._processes, batch, parts)
         elif self._at_once:
             self._pool.run(len(batch), lambda s, arena: self._whole(batch, s, arena, parts))
         else:
@@ -199,7 +199,9 @@ class Gradients:
         return len(self._plan.segments) == 1 and not self._plan.segments[0].couples_batch
 
     @contextmanager
-    def team(self, batch_of: Callable[[Array, int, int], Batch], images: int) -> Iterator[None]:
+    def processes(
+        self, batch_of: Callable[[Array, int, int], Batch], images: int
+    ) -> Iterator[None]:
         """Share the work with forked processes, where that is possible and pays.
 
         Args:
@@ -215,19 +217,19 @@ class Gradients:
 
         rows = self._rows = shared_vector(images, np.int64)
 
-        def serve(request: Array) -> Array:
+        def handle(request: Array) -> Array:
             epoch, step, size, start, pace = map(int, request)
             batch = batch_of(rows[:size], epoch, step)
             hand = range(start, len(batch), pace)
             return np.array([self._alone(batch, shard) for shard in hand])
 
         with one_blas_thread():  # which the processes inherit
-            team = self._team = Team(workers, serve, max(5, shards))
+            processes = self._processes = Processes(workers, handle, max(5, shards))
         try:
             yield
         finally:
-            self._team = None
-            team.close()
+            self._processes = None
+            processes.close()
 
     def _alone(self, batch: Batch, shard: int) -> float:
         """Compute one shard into shared memory and return its loss."""
@@ -235,21 +237,23 @@ class Gradients:
             self._whole(batch, shard, self._own, [{}] * len(batch))
         return batch.losses[shard]
 
-    def _by_team(self, team: Team, batch: Batch, parts: list[dict[str, Array]]) -> None:
+    def _by_processes(
+        self, processes: Processes, batch: Batch, parts: list[dict[str, Array]]
+    ) -> None:
         """Deal the shards out, do the parent's own, and collect the rest."""
-        everybody = len(team) + 1
+        everybody = len(processes) + 1
         hands = [range(start, len(batch), everybody) for start in range(everybody)]
         _, epoch, step = batch.key
         size = len(batch.rows)
         self._rows[:size] = batch.rows
         asked = [
-            bool(hand) and team.ask(worker, [epoch, step, size, hand.start, everybody])
+            bool(hand) and processes.send(worker, [epoch, step, size, hand.start, everybody])
             for worker, hand in enumerate(hands[1:])
         ]
         for shard in hands[0]:
             self._alone(batch, shard)
         for worker, hand in enumerate(hands[1:]):
-            losses = team.answer(worker) if asked[worker] else None
+            losses = processes.receive(worker) if asked[worker] else None
             for i, shard in enumerate(hand):
                 if losses is None:
                     self._alone(batch, shard)
@@ -272,7 +276,7 @@ class Gradients:
         arena.reset()
         x, ctx = batch.input(shard, arena), batch.context(shard, arena)
         y, back = forward_chain(self._plan.segments[0].steps, x, self._weights, ctx)
-        _, grads = back(batch.slope(shard, y, self._plan.loss))
+        _, grads = back(batch.loss_gradient(shard, y, self._plan.loss))
         self._keep(shard, grads, parts)
 
     def _keep(self, shard: int, grads: Weights, parts: list[dict[str, Array]]) -> None:

@@ -15,18 +15,18 @@ from cnnkit.arrays import Array, FlatLayout, default_shard, flatten, replace_lea
 from cnnkit.base import Context, Epoch, Metric, Split
 from cnnkit.base.layer import generator
 from cnnkit.base.optimizer import State
-from cnnkit.engine.guard import ADVICE, blame, blaming_plugins, diverged, learning_paths
+from cnnkit.engine.guard import ADVICE, attribute, blame, diverged, trial_step
 from cnnkit.engine.plan import Plan, make_plan
 from cnnkit.engine.step import Batch, Gradients
 from cnnkit.engine.update import Update
 from cnnkit.errors import TrainingError
 from cnnkit.model import Model, run_shards
 from cnnkit.specfile.runspec import RunSpec
-from cnnkit.workers import Pool, one_blas_thread
+from cnnkit.workers import Threads, one_blas_thread
 
 
 def evaluate(
-    model: Model, plan: Plan, metrics: Sequence[Metric], split: Split, pool: Pool
+    model: Model, plan: Plan, metrics: Sequence[Metric], split: Split, pool: Threads
 ) -> dict[str, Any]:
     """Return `{"loss": mean loss, type of each metric: its figure}` on `split`.
 
@@ -65,7 +65,7 @@ class Trainer:
     """
 
     def __init__(
-        self, model: Model, spec: RunSpec, pool: Pool, watch: Watcher | None = None
+        self, model: Model, spec: RunSpec, pool: Threads, watch: Watcher | None = None
     ) -> None:
         self.model, self.step = model, 0
         self._spec, self._pool = spec, pool
@@ -73,7 +73,7 @@ class Trainer:
         self.plan = make_plan(model.network, spec.loss)
         self._dtype = model.dtype
         weights = flatten(model.weights)
-        learning = learning_paths(self.plan, model, spec.registry)
+        learning = trial_step(self.plan, model, spec.registry)
         layout = FlatLayout.by_size({path: w for path, w in weights.items() if path in learning})
         self._update = Update(spec.optimizer, layout, weights)
         replace_leaves(model.weights, self._update.weights)
@@ -94,9 +94,9 @@ class Trainer:
                 plugin fails, with its distribution and version.
         """
         size = min(self._spec.train.batch, len(train))
-        with self._gradients.team(partial(self._batch, train), size):
+        with self._gradients.processes(partial(self._batch, train), size):
             for epoch in range(self._spec.train.epochs):
-                with one_blas_thread(), blaming_plugins(self._spec.registry, self._now):
+                with one_blas_thread(), attribute(self._spec.registry, self._now):
                     started = time.perf_counter()
                     loss, lr = self._epoch(epoch, train)
                     seconds = time.perf_counter() - started

@@ -22,7 +22,7 @@ from cnnkit.specfile.checks import network_input
 from cnnkit.specfile.load import recheck
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.stdout import stdout_to
-from cnnkit.workers import Pool
+from cnnkit.workers import Threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Session:
         self.train, self.validation = _split(self.data, self.dataset, spec.seed)
         self.model = _build(spec, self.dataset, self.data)
         with ExitStack() as stack:  # what was opened is closed again where the rest fails
-            pool = stack.enter_context(Pool(spec.train.threads))
+            pool = stack.enter_context(Threads(spec.train.threads))
             self._trainer = Trainer(self.model, spec, pool, watch)  # its trial step may refuse
             self.directory = stack.enter_context(RunDirectory.create(spec.name, out))
             self._recorder = Recorder(self.directory, spec, self._trainer)

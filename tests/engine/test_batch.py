@@ -73,6 +73,6 @@ def test_what_the_layers_of_a_shard_are_told():
 def test_losses_are_sums_and_slopes_are_of_the_batchs_mean():
     whole = batch(rows=7, shard=4)
     y = np.array([[1.0], [1.0], [3.0]])  # the last three rows: 4, 2, 0; all of label 0
-    slope = whole.slope(1, y, MeanSquaredError())
+    slope = whole.loss_gradient(1, y, MeanSquaredError())
     assert whole.losses == [0.0, 1 + 1 + 9]
     np.testing.assert_allclose(slope, 2 * y / 7, rtol=1e-15)

@@ -19,7 +19,7 @@ from cnnkit.files import digest
 from cnnkit.layers import Relu
 from cnnkit.model import Model
 from cnnkit.specfile.load import load_spec
-from cnnkit.workers import Pool, Team, can_fork, shared_vector
+from cnnkit.workers import Processes, Threads, can_fork, shared_vector
 
 pytestmark = pytest.mark.skipif(not can_fork(), reason="workers are forked on Linux only")
 TINY = Path(__file__).parents[2] / "specs" / "tiny.toml"
@@ -33,8 +33,8 @@ def double(request):
 def hired():
     teams = []
 
-    def hire(workers, serve, longest=8):
-        teams.append(Team(workers, serve, longest))
+    def hire(workers, handle, longest=8):
+        teams.append(Processes(workers, handle, longest))
         return teams[-1]
 
     yield hire
@@ -52,49 +52,49 @@ def descriptors():
 
 def test_requests_and_replies(hired):
     pair = hired(2, double)
-    assert [pair.ask(i, [i, 21]) for i in range(2)] == [True, True]
-    assert [pair.answer(i).tolist() for i in range(2)] == [[0, 42], [2, 42]]
+    assert [pair.send(i, [i, 21]) for i in range(2)] == [True, True]
+    assert [pair.receive(i).tolist() for i in range(2)] == [[0, 42], [2, 42]]
 
 
 def test_workers_write_where_the_parent_reads(hired):
     vector = shared_vector(3, np.float32)
 
-    def serve(request):
+    def handle(request):
         vector[:] = request
         return request
 
-    one = hired(1, serve)
-    one.ask(0, [1, 2, 3])
-    one.answer(0)
+    one = hired(1, handle)
+    one.send(0, [1, 2, 3])
+    one.receive(0)
     assert vector.tolist() == [1, 2, 3]
 
 
 def test_a_failing_worker_answers_nothing_and_goes_on(hired):
-    def serve(request):
+    def handle(request):
         return 1 / request[0] if request[0] == 0 else request
 
     with np.errstate(divide="raise"):
-        one = hired(1, serve)
-    one.ask(0, [0])
-    assert one.answer(0) is None
-    one.ask(0, [5])
-    assert one.answer(0).tolist() == [5]
+        one = hired(1, handle)
+    one.send(0, [0])
+    assert one.receive(0) is None
+    one.send(0, [5])
+    assert one.receive(0).tolist() == [5]
 
 
 def test_a_dead_worker_is_noticed_not_waited_for(hired):
     pair = hired(2, double)
     os.kill(pair._pids[0], signal.SIGKILL)
     os.waitpid(pair._pids[0], 0)
-    pair.ask(0, [1])
-    assert pair.answer(0) is None
-    assert pair.ask(0, [1]) is False
-    pair.ask(1, [4])
-    assert pair.answer(1).tolist() == [8]
+    pair.send(0, [1])
+    assert pair.receive(0) is None
+    assert pair.send(0, [1]) is False
+    pair.send(1, [4])
+    assert pair.receive(1).tolist() == [8]
 
 
 def test_closing_leaves_no_process_and_no_descriptor():
     before, files = children(), descriptors()
-    pair = Team(3, double, 8)
+    pair = Processes(3, double, 8)
     assert len(children()) == len(before) + 3
     pair.close()
     assert children() == before
@@ -102,8 +102,8 @@ def test_closing_leaves_no_process_and_no_descriptor():
 
 
 def test_closing_does_not_wait_for_others_who_were_forked_meanwhile():
-    first = Team(1, double, 8)
-    second = Team(1, double, 8)  # whose worker has inherited the first one's line
+    first = Processes(1, double, 8)
+    second = Processes(1, double, 8)  # whose worker has inherited the first one's line
     first.close()
     second.close()
 
@@ -113,22 +113,22 @@ def test_a_machine_without_processes_to_spare(monkeypatch):
         raise BlockingIOError("no more processes")
 
     monkeypatch.setattr(os, "fork", no_more)
-    assert len(Team(2, double, 8)) == 0
+    assert len(Processes(2, double, 8)) == 0
 
 
-def trained(threads, batch=64, serve=None, images=200, **train):
+def trained(threads, batch=64, handle=None, images=200, **train):
     settings = {"batch": batch, "threads": threads, "epochs": 2, **train}
     spec = load_spec(TINY, [f"train.{key}={value}" for key, value in settings.items()])
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (images, 1, 8, 8), np.uint8)
     split = Split(pictures, rng.integers(0, 10, images))
     layers = list(spec.model.layers)
-    if serve is not None:
-        layers.insert(1, serve)
+    if handle is not None:
+        layers.insert(1, handle)
     model = Model.build(
         layers, (1, 8, 8), transforms=spec.data.transforms, classes=tuple("0123456789")
     )
-    with Pool(threads) as pool:
+    with Threads(threads) as pool:
         losses = [epoch.train_loss for epoch in Trainer(model, spec, pool).fit(split, None)]
     return losses, digest(flatten(model.weights))
 
@@ -142,8 +142,8 @@ def test_the_bits_are_those_of_one_thread():
 
 def test_processes_really_share_the_work(monkeypatch):
     seen = []
-    answer = Team.answer
-    monkeypatch.setattr(Team, "answer", lambda *args: seen.append(args[1]) or answer(*args))
+    answer = Processes.receive
+    monkeypatch.setattr(Processes, "receive", lambda *args: seen.append(args[1]) or answer(*args))
     trained(2)
     assert len(seen) == 2 * 3  # of 200 images, 3 batches of 64; the last 8 are one shard
 
@@ -151,8 +151,10 @@ def test_processes_really_share_the_work(monkeypatch):
 def test_they_share_batches_of_any_size(monkeypatch):
     """Indices of 60 000 images do not go through a socket."""
     answers = []
-    answer = Team.answer
-    monkeypatch.setattr(Team, "answer", lambda *args: answers.append(answer(*args)) or answers[-1])
+    answer = Processes.receive
+    monkeypatch.setattr(
+        Processes, "receive", lambda *args: answers.append(answer(*args)) or answers[-1]
+    )
     losses, sha256 = trained(2, batch=60_000, images=60_000, epochs=1)
     assert [len(reply) for reply in answers] == [60_000 // 32 // 2]
     assert (losses, sha256) == trained(1, batch=60_000, images=60_000, epochs=1)
@@ -185,8 +187,8 @@ class KilledOnce(Relu):
 
 
 def test_a_killed_worker_costs_time_but_no_bits():
-    expected = trained(1, serve=Relu())
-    assert trained(2, serve=KilledOnce(parent=os.getpid())) == expected
+    expected = trained(1, handle=Relu())
+    assert trained(2, handle=KilledOnce(parent=os.getpid())) == expected
 
 
 class Raises(Relu):
@@ -202,10 +204,10 @@ class Raises(Relu):
 
 def test_a_fault_in_a_worker_is_raised_by_the_parent():
     with pytest.raises(CnnkitError, match="shard 1 does not please me"):
-        trained(2, serve=Raises())
+        trained(2, handle=Raises())
     assert children() == []
 
 
 def test_requests_too_long_for_a_socket_are_the_parents(hired, monkeypatch):
-    assert hired(1, double, 10**6).ask(0, range(10**6)) is False
+    assert hired(1, double, 10**6).send(0, range(10**6)) is False
     assert workers.can_fork()

@@ -16,7 +16,7 @@ from cnnkit.engine.trainer import Progress, Trainer, epoch_order, evaluate
 from cnnkit.errors import TrainingError
 from cnnkit.layers import Dense, Dropout, Relu, Sequential, Sigmoid, Softmax
 from cnnkit.metrics import Accuracy, Confusion
-from cnnkit.workers import Pool
+from cnnkit.workers import Threads
 
 SIZES = {"train": {"epochs": 2, "batch": 4, "shuffle": "none"}}
 
@@ -41,7 +41,7 @@ def test_records_of_epochs_and_steps(make_spec, make_model, noise):
         [Softmax(units=5, init="zeros")], optimizer={"type": "sgd", "lr": 0.0}, **SIZES
     )
     seen, model = [], make_model(spec, (2, 4, 4))
-    with Pool(1) as pool:
+    with Threads(1) as pool:
         trainer = Trainer(model, spec, pool, seen.append)
         records = list(trainer.fit(noise(10), noise(5)))
     assert [record.epoch for record in records] == [1, 2]
@@ -59,7 +59,7 @@ def test_records_of_epochs_and_steps(make_spec, make_model, noise):
 
 def test_without_a_validation_split_nothing_is_evaluated(make_spec, make_model, noise):
     spec = make_spec([Softmax(units=5)], **SIZES)
-    with Pool(1) as pool:
+    with Threads(1) as pool:
         records = list(Trainer(make_model(spec, (2, 4, 4)), spec, pool).fit(noise(4), None))
     assert [record.validation for record in records] == [None, None]
 
@@ -73,7 +73,7 @@ def test_the_rate_of_a_step_is_the_schedules_at_its_end(make_spec, make_model, n
     )
     rates = []
     model, split = make_model(spec, (2, 4, 4)), noise(10)
-    with Pool(1) as pool:
+    with Threads(1) as pool:
         trainer = Trainer(model, spec, pool)
         move = trainer._update
 
@@ -94,7 +94,7 @@ def test_buffers_stay_and_only_learning_weights_have_a_state(
     optimizer = {"type": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.5}
     spec = make_spec([buffered(), Softmax(units=5)], optimizer=optimizer, **SIZES)
     model = make_model(spec, (2, 4, 4))
-    with Pool(1) as pool:
+    with Threads(1) as pool:
         trainer = Trainer(model, spec, pool)
         list(trainer.fit(noise(10), None))
     assert model.weights["0_buffered"]["count"].tolist() == [7, 7, 7]
@@ -120,7 +120,7 @@ def test_evaluation_by_hand(make_spec, make_model, noise):
     plan = make_plan(model.network, spec.loss)
     assert plan.head is not None
     for threads in (1, 3):
-        with Pool(threads) as pool:
+        with Threads(threads) as pool:
             figures = evaluate(model, plan, [Accuracy(), Confusion()], split, pool)
         assert figures == {
             "loss": pytest.approx(wanted, abs=1e-13),
@@ -143,7 +143,7 @@ def test_metrics_see_predictions_and_not_the_logits_of_a_fused_head(make_spec, m
     model, split = make_model(spec, (2, 4, 4)), noise(20, classes=2)
     plan = make_plan(model.network, spec.loss)
     assert plan.head is not None
-    with Pool(1) as pool:
+    with Threads(1) as pool:
         y = model.predict(split.images, pool=pool)
         figures = evaluate(model, plan, [Outputs(), Accuracy()], split, pool)
     np.testing.assert_allclose(figures["outputs"], y, rtol=0, atol=1e-15)
@@ -152,7 +152,7 @@ def test_metrics_see_predictions_and_not_the_logits_of_a_fused_head(make_spec, m
 
 def test_a_network_in_which_nothing_learns_is_refused(make_spec, make_model):
     spec = make_spec(["relu", "softmax"])
-    with Pool(1) as pool, pytest.raises(TrainingError) as caught:
+    with Threads(1) as pool, pytest.raises(TrainingError) as caught:
         Trainer(make_model(spec, (5,)), spec, pool)
     assert str(caught.value) == (
         "no layer of this network has weights that learn; add one, such as dense"

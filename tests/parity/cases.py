@@ -20,7 +20,7 @@ from cnnkit.layers import Conv, Dense, Pool, Relu, Residual, Sequential, Sigmoid
 from cnnkit.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
 from cnnkit.model import Model
 from cnnkit.specfile.runspec import RunSpec
-from cnnkit.workers import Pool as Threads
+from cnnkit.workers import Threads
 
 Arrays = dict[str, np.ndarray]
 SIMPLE = Path(__file__).parents[2] / "specs" / "simple.toml"

@@ -24,7 +24,7 @@ from cnnkit.layers import Conv, Pool, Softmax
 from cnnkit.model import Model
 from cnnkit.runs.session import Session
 from cnnkit.specfile.runspec import RunSpec
-from cnnkit.workers import Pool as Threads
+from cnnkit.workers import Threads
 
 SEED_SPEC = Path(__file__).parents[2] / "specs" / "seed.toml"
 PADDING = 2  # of the 5x5 kernels: keeps the size

@@ -12,7 +12,7 @@ from cnnkit.base import Dataset, Split
 from cnnkit.engine.trainer import Trainer
 from cnnkit.model import Model
 from cnnkit.specfile.runspec import RunSpec
-from cnnkit.workers import Pool
+from cnnkit.workers import Threads
 
 from cnnkit_bench.case import Case
 from cnnkit_bench.peers.base import Peer
@@ -27,7 +27,7 @@ class Cnnkit(Peer):
 
     def __init__(self, case: Case, threads: int) -> None:
         super().__init__(case, threads)
-        self._pool = Pool(threads)
+        self._pool = Threads(threads)
 
     def version(self) -> str:
         return f"cnnkit {version('cnnkit')}, numpy {np.__version__}"
