@@ -11,8 +11,7 @@ from cnnkit.arrays import Array
 from cnnkit.base import Optimizer
 from cnnkit.base.optimizer import State
 from cnnkit.hookspecs import hookimpl
-from cnnkit.kernels.adam import adam
-from cnnkit.kernels.sgd import sgd
+from cnnkit.kernels.updates import adam, sgd
 
 __all__ = ["Adam", "Sgd"]
 

@@ -7,8 +7,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from cnnkit.kernels import adam as adam_kernel
-from cnnkit.kernels import sgd as sgd_kernel
+from cnnkit.kernels import updates
 from cnnkit.optimizers import Adam, Sgd
 
 STEPS = 6
@@ -77,8 +76,7 @@ def train(optimizer, weights, steps=STEPS):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("chunk", [7, 1 << 16])
 def test_against_a_loop_over_scalars(optimizer, chunk, monkeypatch):
-    monkeypatch.setattr(sgd_kernel, "CHUNK", chunk)
-    monkeypatch.setattr(adam_kernel, "CHUNK", chunk)
+    monkeypatch.setattr(updates, "CHUNK", chunk)
     slow = slow_sgd if optimizer.type == "sgd" else slow_adam
     weights, before = start(), start()
     train(optimizer, weights)
