@@ -61,15 +61,18 @@ class Scratch:
 
     `empty` gives an array that stays valid until the backward pass of the current shard is over:
     use it for results and for what backward needs. `temp` gives one that is valid only until the
-    same slot is asked for again, by anybody: use it inside one function, and never return it.
+    same name is asked for again, by anybody. So a temp never leaves the function that asked for
+    it: it may hand the array down to be filled or read, but neither returns it nor leaves it to a
+    closure, and calls nothing in between that asks for the name. A name says who asks and for
+    what, `"conv.padded"`; functions that never need it at once share one, and its memory.
     """
 
     def empty(self, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
         """Return an uninitialised C-contiguous array, valid until the shard's backward is done."""
         return np.empty(shape, dtype)
 
-    def temp(self, slot: int, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
-        """Return an uninitialised C-contiguous array, valid until `slot` is asked for again."""
+    def temp(self, name: str, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
+        """Return an uninitialised C-contiguous array, valid until `name` is asked for again."""
         return np.empty(shape, dtype)
 
 
@@ -87,8 +90,8 @@ class Arena(Scratch):
     def __init__(self) -> None:
         self._kept: list[tuple[Array, Array]] = []  # (bytes, last view of them)
         self._next = 0
-        self._blocks: dict[int, Array] = {}
-        self._temps: dict[tuple[int, Shape, Any], Array] = {}
+        self._blocks: dict[str, Array] = {}
+        self._temps: dict[tuple[str, Shape, Any], Array] = {}
 
     def reset(self) -> None:
         """Start a new shard: every array handed out so far may be handed out again."""
@@ -109,19 +112,19 @@ class Arena(Scratch):
             self._kept[index] = block, view
         return view
 
-    def temp(self, slot: int, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
-        key = (slot, shape, dtype)
+    def temp(self, name: str, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
+        key = (name, shape, dtype)
         view = self._temps.get(key)
         if view is None:
-            view = self._temps[key] = self._carve(slot, shape, dtype)
+            view = self._temps[key] = self._carve(name, shape, dtype)
         return view
 
-    def _carve(self, slot: int, shape: Shape, dtype: npt.DTypeLike) -> Array:
-        block = self._blocks.get(slot)
+    def _carve(self, name: str, shape: Shape, dtype: npt.DTypeLike) -> Array:
+        block = self._blocks.get(name)
         if block is None or block.size < _bytes(shape, dtype):
             # Views of the smaller block stay valid memory, but would leave the cache cold.
-            self._temps = {key: view for key, view in self._temps.items() if key[0] != slot}
-            block = self._blocks[slot] = _block(shape, dtype)
+            self._temps = {key: view for key, view in self._temps.items() if key[0] != name}
+            block = self._blocks[name] = _block(shape, dtype)
         return _view(block, shape, dtype)
 
 

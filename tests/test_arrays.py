@@ -41,7 +41,7 @@ def test_unflatten_undoes_flatten(tree):
 @pytest.mark.parametrize("shape", [(3, 4), (1,), (), (0, 5), (2, 3, 4, 5)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, bool, np.int64])
 def test_every_scratch_gives_what_is_asked_for(scratch, shape, dtype):
-    for array in (scratch.empty(shape, dtype), scratch.temp(3, shape, dtype)):
+    for array in (scratch.empty(shape, dtype), scratch.temp("a", shape, dtype)):
         assert (array.shape, array.dtype) == (shape, dtype)
         assert array.flags.c_contiguous
         assert array.flags.writeable
@@ -49,12 +49,12 @@ def test_every_scratch_gives_what_is_asked_for(scratch, shape, dtype):
 
 
 def test_float32_by_default():
-    assert Arena().empty((1,)).dtype == Arena().temp(0, (1,)).dtype == np.float32
-    assert FRESH.empty((1,)).dtype == FRESH.temp(0, (1,)).dtype == np.float32
+    assert Arena().empty((1,)).dtype == Arena().temp("a", (1,)).dtype == np.float32
+    assert FRESH.empty((1,)).dtype == FRESH.temp("a", (1,)).dtype == np.float32
 
 
 def test_a_fresh_scratch_never_repeats_itself():
-    one, two = FRESH.temp(1, (4,)), FRESH.temp(1, (4,))
+    one, two = FRESH.temp("a", (4,)), FRESH.temp("a", (4,))
     assert not np.shares_memory(one, two)
 
 
@@ -63,7 +63,7 @@ def test_an_arena_hands_out_disjoint_arrays_between_two_resets():
     for _ in range(3):
         arena.reset()
         arrays = [arena.empty((n + 1, 7)) for n in range(5)]
-        arrays += [arena.temp(slot, (3, 3)) for slot in range(3)]
+        arrays += [arena.temp(name, (3, 3)) for name in "abc"]
         for number, array in enumerate(arrays):
             array.fill(number)
         assert [a.min() for a in arrays] == [a.max() for a in arrays] == list(range(8))
@@ -89,14 +89,14 @@ def test_an_arena_grows_where_the_next_shard_asks_for_more_and_keeps_what_it_has
     assert again.dtype == np.float64
 
 
-def test_a_temp_is_the_slots_own_and_comes_back():
+def test_a_temp_is_its_names_own_and_comes_back():
     arena = Arena()
-    one, other = arena.temp(1, (5,)), arena.temp(2, (5,))
+    one, other = arena.temp("a", (5,)), arena.temp("b", (5,))
     assert not np.shares_memory(one, other)
-    assert arena.temp(1, (5,)) is one
+    assert arena.temp("a", (5,)) is one
     arena.reset()
-    assert arena.temp(1, (5,)) is one
-    assert np.shares_memory(arena.temp(1, (2, 2)), one)
+    assert arena.temp("a", (5,)) is one
+    assert np.shares_memory(arena.temp("a", (2, 2)), one)
 
 
 @pytest.mark.parametrize("shape", [(1,), (17,), (3, 5), (1000,)])
@@ -104,4 +104,4 @@ def test_arena_memory_starts_at_a_cache_line(shape):
     arena = Arena()
     for dtype in (np.float32, np.float64, np.uint8):
         assert arena.empty(shape, dtype).ctypes.data % 64 == 0
-        assert arena.temp(0, shape, dtype).ctypes.data % 64 == 0
+        assert arena.temp("a", shape, dtype).ctypes.data % 64 == 0

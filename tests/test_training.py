@@ -109,8 +109,8 @@ class Poison(Arena):
     def empty(self, shape, dtype=np.float32):
         return poisoned(super().empty(shape, dtype))
 
-    def temp(self, slot, shape, dtype=np.float32):
-        return poisoned(super().temp(slot, shape, dtype))
+    def temp(self, name, shape, dtype=np.float32):
+        return poisoned(super().temp(name, shape, dtype))
 
 
 def poisoned(array):

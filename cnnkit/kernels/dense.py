@@ -44,8 +44,8 @@ def _outer(x: Array, dy: Array, dW: Array, scratch: Scratch) -> None:
     matmul keeps an inner length of one from BLAS: with a row of zeros it takes 11 us for
     1176x100, alone 218, and broadcasting takes 50.
     """
-    left = scratch.temp(1, (2, x.shape[1]), x.dtype)
-    right = scratch.temp(2, (2, dy.shape[1]), x.dtype)
+    left = scratch.temp("dense.left", (2, x.shape[1]), x.dtype)
+    right = scratch.temp("dense.right", (2, dy.shape[1]), x.dtype)
     left[0], right[0] = x[0], dy[0]
     left[1], right[1] = 0, 0
     np.matmul(left.T, right, out=dW)

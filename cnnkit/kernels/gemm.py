@@ -1,4 +1,4 @@
-"""Batched GEMM cut to the sizes where OpenBLAS does not pack.
+"""Batched GEMM cut to the sizes where OpenBLAS does not pack, and sums by products with ones.
 
 Below these limits OpenBLAS multiplies in place, without copying its operands into panels first:
 a (48, L) by (L, 48) gradient takes 41 us instead of 67, at L = 840. Larger ones only lose.
@@ -8,10 +8,11 @@ Source: OpenBLAS 0.3.31, kernel/x86_64/sgemm_small_kernel_permit_skylakex.c.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
-from cnnkit.arrays import Array
+from cnnkit.arrays import Array, Scratch
 
 _PRODUCT = 1_000_000  # m * k * n beyond which OpenBLAS packs
 _RESULT = 1_200  # m * n beyond which it packs where the left side is transposed
@@ -54,3 +55,19 @@ def gradient(dout: Array, cols: Array, out: Array) -> None:
     cut = (N, parts, m // parts)
     columns = cols.transpose(0, 2, 1)[:, None]  # (N, 1, L, k)
     np.matmul(dout.reshape(*cut, L), columns, out=out.reshape(*cut, k))
+
+
+def total_gradient(dout: Array, cols: Array, scratch: Scratch) -> Array:
+    """Sum dout @ cols.T over the images: (N, m, L) and (N, k, L) -> (m, k)."""
+    each = scratch.temp("gemm.each", (len(cols), dout.shape[1], cols.shape[1]), cols.dtype)
+    gradient(dout, cols, each)
+    total: Array = np.add.reduce(each, axis=0)
+    return total
+
+
+@lru_cache(maxsize=64)
+def ones(size: int, dtype: np.dtype[Any]) -> Array:
+    """Return a read-only row of ones."""
+    row = np.ones(size, dtype)
+    row.flags.writeable = False
+    return row

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.arrays import Array, Scratch
-from cnnkit.kernels import pool_pairs
-from cnnkit.kernels.geometry import output_length
+from cnnkit.kernels.conv.geometry import output_length
 
 Pair = tuple[int, int]
 Backward = Callable[[Array], Array]
@@ -33,7 +32,7 @@ def _extreme_pool(
     pick: Any, keeps: Any, x: Array, size: Pair, stride: Pair, scratch: Scratch, wants_dx: bool
 ) -> tuple[Array, Backward]:
     if size == stride == (2, 2):
-        return pool_pairs.pool(pick, keeps, x, scratch, wants_dx)
+        return _pool_pairs(pick, keeps, x, scratch, wants_dx)
     shape = _output_shape(x, size, stride)
     y = scratch.empty(shape, x.dtype)
     views = _views(x, size, stride)
@@ -44,9 +43,9 @@ def _extreme_pool(
     def backward(dy: Array) -> Array:
         dx = scratch.empty(x.shape, x.dtype)
         dx.fill(0)
-        free = scratch.temp(20, shape, bool)  # windows whose extreme has not been met yet
-        hit = scratch.temp(21, shape, bool)
-        part = scratch.temp(22, shape, x.dtype)
+        free = scratch.temp("pool.free", shape, bool)  # windows whose extreme has not been met yet
+        hit = scratch.temp("pool.hit", shape, bool)
+        part = scratch.temp("pool.part", shape, x.dtype)
         free.fill(True)
         for view, dview in zip(_views(x, size, stride), _views(dx, size, stride), strict=True):
             np.equal(view, y, out=hit)
@@ -56,6 +55,61 @@ def _extreme_pool(
         return dx
 
     return y, backward
+
+
+def _pool_pairs(
+    pick: Any, keeps: Any, x: Array, scratch: Scratch, wants_dx: bool = True
+) -> tuple[Array, Backward]:
+    """Pool 2x2 windows side by side, which almost every network uses: -> (N, C, H // 2, W // 2).
+
+    `keeps(a, b)` where `pick(a, b)` is a. Left and right columns lie at every second element of
+    the flat map, so they part by two long strided copies; all comparisons then run over long
+    contiguous rows, once, in forward.
+    """
+    if not wants_dx:
+        return _picked(pick, x, scratch), lambda dy: dy
+    N, C, Ho, Wo = *x.shape[:2], x.shape[2] // 2, x.shape[3] // 2
+    flat = x[:, :, : 2 * Ho, : 2 * Wo].reshape(-1)
+    half, rows = flat.size // 2, N * C * Ho
+    left = scratch.temp("pool.left", (half,), x.dtype)
+    right = scratch.temp("pool.right", (half,), x.dtype)
+    left[...], right[...] = flat[0::2], flat[1::2]
+    is_left = keeps(left, right, out=scratch.empty((half,), bool))
+    pick(left, right, out=left)
+    pairs = left.reshape(rows, 2, Wo)  # the upper and the lower row of each window
+    is_upper = keeps(pairs[:, 0], pairs[:, 1], out=scratch.empty((rows, Wo), bool))
+    y = scratch.empty((N, C, Ho, Wo), x.dtype)
+    pick(pairs[:, 0], pairs[:, 1], out=y.reshape(rows, Wo))
+
+    def backward(dy: Array) -> Array:
+        parts = scratch.temp("pool.left", (2, rows, Wo), x.dtype)
+        np.multiply(dy.reshape(rows, Wo), is_upper, out=parts[0])
+        np.subtract(dy.reshape(rows, Wo), parts[0], out=parts[1])
+        dpairs = scratch.temp("pool.right", (rows, 2, Wo), x.dtype)
+        dpairs[...] = parts.transpose(1, 0, 2)
+        dflat = dpairs.reshape(half)
+        dx = scratch.empty(x.shape, x.dtype)
+        whole = dx.size == 2 * half  # an odd row or column is left out of every window
+        out = dx.reshape(-1) if whole else scratch.temp("pool.dx", (2 * half,), x.dtype)
+        np.multiply(dflat, is_left, out=out[0::2])
+        np.subtract(dflat, out[0::2], out=out[1::2])
+        if not whole:
+            dx.fill(0)
+            dx[:, :, : 2 * Ho, : 2 * Wo] = out.reshape(N, C, 2 * Ho, 2 * Wo)
+        return dx
+
+    return y, backward
+
+
+def _picked(pick: Any, x: Array, scratch: Scratch) -> Array:
+    """Pool without noting what was picked; whole rows first, which leaves half the pairs."""
+    N, C, Ho, Wo = *x.shape[:2], x.shape[2] // 2, x.shape[3] // 2
+    rows = scratch.temp("pool.left", (N, C, Ho, 2 * Wo), x.dtype)
+    upper, lower = (x[:, :, row : 2 * Ho : 2, : 2 * Wo] for row in (0, 1))
+    flat = pick(upper, lower, out=rows).reshape(-1)
+    y = scratch.empty((N, C, Ho, Wo), x.dtype)
+    pick(flat[0::2], flat[1::2], out=y.reshape(-1))
+    return y
 
 
 def mean_pool(
@@ -73,7 +127,7 @@ def mean_pool(
     def backward(dy: Array) -> Array:
         dx = scratch.empty(x.shape, x.dtype)
         dx.fill(0)
-        part = np.multiply(dy, share, out=scratch.temp(20, y.shape, x.dtype))
+        part = np.multiply(dy, share, out=scratch.temp("pool.part", y.shape, x.dtype))
         for dview in _views(dx, size, stride):
             dview += part
         return dx
@@ -82,14 +136,8 @@ def mean_pool(
 
 
 def _output_shape(x: Array, size: Pair, stride: Pair) -> tuple[int, int, int, int]:
-    N, C, H, W = x.shape
-    none = (0, 0)
-    return (
-        N,
-        C,
-        output_length(H, size[0], stride[0], 1, none),
-        output_length(W, size[1], stride[1], 1, none),
-    )
+    (N, C, H, W), (h, w), (sh, sw) = x.shape, size, stride
+    return N, C, output_length(H, h, sh, 1, (0, 0)), output_length(W, w, sw, 1, (0, 0))
 
 
 def _views(x: Array, size: Pair, stride: Pair) -> Iterator[Array]:

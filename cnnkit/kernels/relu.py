@@ -15,7 +15,7 @@ def relu(x: Array, scratch: Scratch) -> tuple[Array, Callable[[Array], Array]]:
     y = x.clip(0, np.inf, out=scratch.empty(x.shape, x.dtype))
 
     def backward(dy: Array) -> Array:
-        positive = np.greater(y, 0, out=scratch.temp(30, y.shape, bool))
+        positive = np.greater(y, 0, out=scratch.temp("relu.positive", y.shape, bool))
         return np.multiply(dy, positive, out=scratch.empty(y.shape, y.dtype))
 
     return y, backward

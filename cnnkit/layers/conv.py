@@ -13,8 +13,7 @@ from cnnkit.base import Backward, Context, Fans, Init, Layer, Pair
 from cnnkit.base.component import Positive
 from cnnkit.base.layer import image_shape, sized
 from cnnkit.errors import ShapeError
-from cnnkit.kernels import conv as kernel_functions
-from cnnkit.kernels.conv import ConvGeometry, output_length
+from cnnkit.kernels.conv import ConvGeometry, conv, output_length
 from cnnkit.layers.padding import Padding, Sides, pads
 
 
@@ -119,7 +118,7 @@ class Conv(Layer):
 
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         geometry, b = self._geometry(x.shape[1:]), w.get("b")
-        y, back = kernel_functions.conv(x, w["W"], b, geometry, ctx.scratch, ctx.wants_dx)
+        y, back = conv(x, w["W"], b, geometry, ctx.scratch, ctx.wants_dx)
 
         def backward(dy: Array) -> tuple[Array, Weights]:
             dx, dW, db = back(dy)

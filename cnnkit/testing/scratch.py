@@ -14,7 +14,7 @@ class CleanScratch(Scratch):
     def empty(self, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
         return np.zeros(shape, dtype)
 
-    def temp(self, slot: int, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
+    def temp(self, name: str, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
         return np.zeros(shape, dtype)
 
 
@@ -25,16 +25,16 @@ class HostileScratch(Scratch):
     """Hands out arrays full of NaN (or the largest integer), and can spoil every temp array."""
 
     def __init__(self) -> None:
-        self._temps: dict[int, list[Array]] = {}
+        self._temps: dict[str, list[Array]] = {}
 
     def empty(self, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
         return np.full(shape, _worst(dtype), dtype)
 
-    def temp(self, slot: int, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
-        for stale in self._temps.get(slot, []):
+    def temp(self, name: str, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
+        for stale in self._temps.get(name, []):
             stale.fill(_worst(stale.dtype))
         array = np.full(shape, _worst(dtype), dtype)
-        self._temps[slot] = [array]
+        self._temps[name] = [array]
         return array
 
     def spoil(self) -> None:

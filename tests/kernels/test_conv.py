@@ -1,4 +1,4 @@
-"""Every convolution route against a slow loop, forward and every gradient."""
+"""Convolution: `plain` against slow loops and PyTorch, and every route against `plain`."""
 
 from __future__ import annotations
 
@@ -9,36 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnkit.arrays import Arena, Scratch
-from cnnkit.kernels import (
-    conv_columns,
-    conv_last,
-    conv_pointwise,
-    conv_rows,
-    conv_shift,
-    conv_unroll,
-    conv_winograd,
-)
-from cnnkit.kernels.conv import ConvGeometry, conv, output_length, same_padding
+from cnnkit.arrays import FRESH, Arena, Scratch
+from cnnkit.kernels.conv import ROUTES, ConvGeometry, conv, output_length, plain, same_padding
+from cnnkit.kernels.conv.geometry import Problem
+from cnnkit.kernels.conv.routes import choose
+from cnnkit.testing.scratch import HostileScratch
 
-ROUTES = {
-    "dispatcher": conv,
-    "columns": conv_columns.conv,
-    "last": conv_last.conv,
-    "shift": conv_shift.conv,
-    "unroll": conv_unroll.conv,
-    "pointwise": conv_pointwise.conv,
-    "winograd": conv_winograd.conv,
-}
-ACCEPTS = {
-    "dispatcher": lambda geometry: True,
-    "columns": lambda geometry: True,
-    "last": conv_last.fits,
-    "shift": conv_rows.fits,
-    "unroll": conv_rows.fits,
-    "pointwise": conv_pointwise.fits,
-    "winograd": conv_winograd.fits,
-}
+DTYPES = [np.float64, np.float32]
 BOUND = {np.float64: 1e-10, np.float32: 2e-5}  # of the largest entry of the reference
 
 
@@ -65,30 +42,42 @@ def problem(geo, N=2, C=2, F=4, size=(7, 8), bias="tied", dtype=np.float64, seed
 
 
 def slow_conv(x, W, b, geometry, dy):
-    """Return y, dx, dW for dy, by one loop per output cell."""
-    (sh, sw), (dh, dw), (kh, kw) = geometry.stride, geometry.dilation, geometry.kernel
+    """Return y, dx, dW, db for dy: one output cell, one kernel tap, one channel at a time."""
+    (sh, sw), (dh, dw), ((top, _), (left, _)) = geometry.stride, geometry.dilation, geometry.padding
+    (_, _, H, Wx), (F, share, kh, kw), (_, _, Ho, Wo) = x.shape, W.shape, dy.shape
+    y, dx, dW = np.zeros_like(dy), np.zeros_like(x), np.zeros_like(W)
+    for f, i, j in itertools.product(range(F), range(Ho), range(Wo)):
+        if b is not None:
+            y[:, f, i, j] = b[f] if b.ndim == 1 else b[f, i, j]
+        for k, u, v in itertools.product(range(share), range(kh), range(kw)):
+            c = f // (F // geometry.groups) * share + k
+            row, column = i * sh + u * dh - top, j * sw + v * dw - left
+            if 0 <= row < H and 0 <= column < Wx:  # outside lie zeros
+                y[:, f, i, j] += W[f, k, u, v] * x[:, c, row, column]
+                dW[f, k, u, v] += dy[:, f, i, j] @ x[:, c, row, column]
+                dx[:, c, row, column] += W[f, k, u, v] * dy[:, f, i, j]
+    db = None if b is None else dy.sum(axis=0) if b.ndim == 3 else dy.sum(axis=(0, 2, 3))
+    return y, dx, dW, db
+
+
+def by_torch(x, W, b, geometry, dy):
+    """Return y, dx, dW, db for dy by PyTorch, padded beforehand: it pads both ends alike."""
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)  # on maps this small, waking a second one takes most of the time
     rows, columns = geometry.padding
-    padded = np.pad(x, ((0, 0), (0, 0), rows, columns))
-    dpadded, grad = np.zeros_like(padded), np.zeros_like(W)
-    y = np.zeros_like(dy)
-    (F, share), (_, _, H, Wo) = W.shape[:2], dy.shape
-    for f in range(F):
-        first = f // (F // geometry.groups) * share
-        for i in range(H):
-            for j in range(Wo):
-                window = (
-                    slice(None),
-                    slice(first, first + share),
-                    slice(i * sh, i * sh + (kh - 1) * dh + 1, dh),
-                    slice(j * sw, j * sw + (kw - 1) * dw + 1, dw),
-                )
-                bias = 0 if b is None else b[f] if b.ndim == 1 else b[f, i, j]
-                y[:, f, i, j] = (padded[window] * W[f]).sum(axis=(1, 2, 3)) + bias
-                pull = dy[:, f, i, j][:, None, None, None]
-                dpadded[window] += pull * W[f]
-                grad[f] += (pull * padded[window]).sum(axis=0)
-    (top, _), (left, _) = rows, columns
-    return y, dpadded[:, :, top : top + x.shape[2], left : left + x.shape[3]], grad
+    tensors = [None if a is None else torch.tensor(a, requires_grad=True) for a in (x, W, b)]
+    padded = torch.nn.functional.pad(tensors[0], (*columns, *rows))
+    walk = geometry.stride, 0, geometry.dilation, geometry.groups
+    y = torch.nn.functional.conv2d(padded, tensors[1], None, *walk)
+    if b is not None:
+        y = y + (tensors[2] if b.ndim == 3 else tensors[2].reshape(-1, 1, 1))
+    y.backward(torch.tensor(dy))
+    return (y.detach().numpy(), *(None if t is None else t.grad.numpy() for t in tensors))
+
+
+def by_plain(x, W, b, geometry, dy):
+    y, backward = plain.conv(x, W, b, geometry, FRESH, True)
+    return y, *backward(dy)
 
 
 def close(got, wanted, name):
@@ -98,31 +87,24 @@ def close(got, wanted, name):
     np.testing.assert_allclose(got, wanted, rtol=0, atol=bound * scale, err_msg=name)
 
 
-def check(route, geo, wants_dx=True, scratch=None, **options):
-    """Run one route on one problem, and compare y, dx, dW, db with the slow loop's."""
-    x, W, b, dy = problem(geo, **options)
-    before = [None if a is None else a.copy() for a in (x, W, b, dy)]
-    y, backward = route(x, W, b, geo, scratch or Scratch(), wants_dx)
+def check(route, geo, wants_dx=True, scratch=None, oracle=by_plain, **options):
+    """Run one route on one problem, and compare y, dx, dW, db with the oracle's in float64."""
+    arrays = problem(geo, **options)
+    before = [None if a is None else a.copy() for a in arrays]
+    *inputs, dy = arrays
+    y, backward = route(*inputs, geo, scratch or Scratch(), wants_dx)
+    got = {"y": y, **dict(zip(("dx", "dW", "db"), backward(dy), strict=True))}
     assert y.flags.c_contiguous
-    dx, dW, db = backward(dy)
-    for old, new in zip(before, (x, W, b, dy), strict=True):
+    for old, new in zip(before, arrays, strict=True):
         assert old is None or np.array_equal(old, new), "an input was modified"
-    wide = [None if a is None else a.astype(np.float64) for a in (x, W, b, dy)]
-    want_y, want_dx, want_dW = slow_conv(*wide[:3], geo, wide[3])
-    assert y.dtype == dW.dtype == x.dtype
-    close(y, want_y, "y")
-    close(dW, want_dW, "dW")
-    if wants_dx:
-        assert dx.dtype == x.dtype
-        close(dx, want_dx, "dx")
-    else:
-        assert dx is None
-    if b is None:
-        assert db is None
-    else:
-        assert db.dtype == x.dtype
-        close(db, wide[3].sum(axis=0 if b.ndim == 3 else (0, 2, 3)), "db")
-    return y.copy(), None if dx is None else dx.copy(), dW.copy()
+    x, W, b, dy = (None if a is None else a.astype(np.float64) for a in arrays)
+    for (name, array), wanted in zip(got.items(), oracle(x, W, b, geo, dy), strict=True):
+        if wanted is None or (name == "dx" and not wants_dx):
+            assert array is None, name
+        else:
+            assert array.dtype == y.dtype == arrays[0].dtype, name
+            close(array, wanted, name)
+    return [None if a is None else a.copy() for a in got.values()]
 
 
 def product():
@@ -169,29 +151,96 @@ def winograd():
         yield geometry(3, padding=padding), {"C": C, "F": F, "size": size, "N": N, "bias": bias}
 
 
-CASES = [*product(), *pointwise(), *winograd()]
+def edges():
+    """List what trips convolutions up: "same" with even kernels, strides, dilation and groups."""
+    axes = itertools.product([1, 2, 3, 4], [1, 2, 3], [1, 2, 3], [(5, 5), (8, 3)], [1, 2, 4])
+    walks = [
+        (geometry(kernel, stride, dilation, pads, groups), size)
+        for kernel, stride, dilation, size, groups in axes
+        for pads in [tuple(same_padding(side, kernel, stride, dilation) for side in size)]
+    ]
+    walks += [
+        (geometry((3, 1), (2, 1), (1, 2), ((0, 5), (4, 0))), (1, 1)),  # more zeros than map
+        (geometry(5, padding=4), (1, 1)),
+        (geometry(2, stride=7), (8, 8)),  # steps over most of the map
+        (geometry((8, 3)), (8, 3)),  # the kernel is as large as the map
+    ]
+    for geo, size in walks:
+        for N, bias in [(1, "tied"), (3, "none")]:
+            yield geo, {"C": 2, "F": 1, "size": size, "N": N, "bias": bias}
 
 
-@pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_route_equals_the_slow_loop(route, dtype):
-    cases = [c for c in CASES if ACCEPTS[route](c[0])][: 150 if dtype is np.float64 else 50]
+CASES, EDGES = [*product(), *pointwise(), *winograd()], [*edges()]
+
+
+BY_NAME = {"dispatcher": conv, **{row.name: row.conv for row in ROUTES}}
+
+
+def cases_for(route, most):
+    """List cases that a route fits; an untied bias is the dispatcher's business."""
+    if route == "dispatcher":
+        return [*EDGES, *CASES[:most]]
+    fits = next(row.fits for row in ROUTES if row.name == route)
+    tied = [c for c in CASES if c[1]["bias"] != "untied" and fits(c[0])]
+    return [*(c for c in EDGES if fits(c[0])), *tied[:most]]
+
+
+@pytest.mark.parametrize("oracle", [slow_conv, by_torch])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_plain_is_right(oracle, dtype):
+    cases = [*EDGES, *CASES[::12]][:: 1 if dtype is np.float64 else 5]
+    for seed, (geo, options) in enumerate(cases):
+        check(plain.conv, geo, seed % 3 > 0, oracle=oracle, dtype=dtype, seed=seed, **options)
+
+
+@pytest.mark.parametrize("route", BY_NAME)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_route_equals_plain(route, dtype):
+    cases = cases_for(route, 400 if dtype is np.float64 else 100)
     assert len(cases) >= 50
     for seed, (geo, options) in enumerate(cases):
-        check(ROUTES[route], geo, dtype=dtype, seed=seed, wants_dx=seed % 3 > 0, **options)
+        check(BY_NAME[route], geo, seed % 3 > 0, dtype=dtype, seed=seed, **options)
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_an_arena_leaves_nothing_stale(route):
-    arena = Arena()
-    cases = [c for c in CASES if ACCEPTS[route](c[0])][50:60]
+@pytest.mark.parametrize("route", BY_NAME)
+@pytest.mark.parametrize("scratch", [HostileScratch(), Arena()])
+def test_nothing_in_scratch_is_stale_or_taken_twice(route, scratch):
+    cases = cases_for(route, 40)[-40:]
+    several_blocks = {"N": 40, "C": 9, "F": 9, "size": (28, 28)}
+    cases.append((geometry(1) if route == "pointwise" else geometry(3, padding=1), several_blocks))
     runs = []
     for _ in range(2):
-        arena.reset()
-        runs.append([check(ROUTES[route], geo, scratch=arena, **options) for geo, options in cases])
+        getattr(scratch, "reset", int)()
+        runs.append([check(BY_NAME[route], geo, scratch=scratch, **c) for geo, c in cases])
     for first, second in zip(*runs, strict=True):
         for one, two in zip(first, second, strict=True):
             np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("route", "C", "F", "side", "wants_dx", "geo"),
+    [
+        ("unroll", 1, 6, 28, False, geometry(5, padding=2)),
+        ("unroll", 3, 6, 28, False, geometry(5, padding=2)),
+        ("shift", 1, 6, 28, True, geometry(5, padding=2)),
+        ("shift", 4, 6, 28, False, geometry(5, padding=2)),
+        ("shift", 6, 6, 28, True, geometry(3, dilation=2)),
+        ("shift", 32, 64, 14, True, geometry(3, padding=1)),
+        ("winograd", 32, 32, 28, True, geometry(3, padding=1)),
+        ("winograd", 64, 64, 14, False, geometry(3, padding=1)),
+        ("winograd", 64, 64, 8, True, geometry(3, padding=1)),
+        ("last", 64, 64, 8, True, geometry(5, padding=2)),
+        ("last", 16, 32, 14, True, geometry(3, stride=2, padding=1)),
+        ("columns", 15, 32, 14, True, geometry(3, stride=2, padding=1)),
+        ("columns", 32, 32, 14, True, geometry(3, padding=1, groups=2)),
+        ("columns", 6, 6, 28, True, geometry(3, padding=3)),
+        ("last", 32, 32, 28, True, geometry(3, padding=3)),
+        ("pointwise", 64, 64, 7, True, geometry(1)),
+        ("columns", 6, 6, 28, True, geometry(1, stride=2)),
+    ],
+)
+def test_choice_of_route(route, C, F, side, wants_dx, geo):
+    assert choose(Problem((C, side, side), F, geo, wants_dx)).name == route
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ class ReturnsTemp(Gain):
 
     def forward(self, x, w, ctx):
         y, back = super().forward(x, w, ctx)
-        return np.copyto(out := ctx.scratch.temp(7, y.shape, y.dtype), y) or out, back
+        return np.copyto(out := ctx.scratch.temp("gain.y", y.shape, y.dtype), y) or out, back
 
 
 _ONES: dict = {}

@@ -94,12 +94,12 @@ def test_not_finite_counts():
 
 def test_hostile_scratch_spoils_temps_only():
     scratch = HostileScratch()
-    kept, temp = scratch.empty((2,), np.float32), scratch.temp(1, (2,), np.int16)
+    kept, temp = scratch.empty((2,), np.float32), scratch.temp("a", (2,), np.int16)
     assert np.isnan(kept).all()
     assert temp.tolist() == [32767, 32767]
     kept.fill(1)
     temp.fill(1)
-    again = scratch.temp(1, (2,), bool)
+    again = scratch.temp("a", (2,), bool)
     assert temp.tolist() == [32767, 32767]
     again.fill(False)
     scratch.spoil()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from cnnkit.arrays import Array
+import numpy as np
+
+from cnnkit.arrays import Array, Shape
 
 ConvBackward = Callable[[Array], tuple[Array | None, Array, Array | None]]
 """dy (N, F, H', W') -> (dx or None where it is not wanted, dW, db or None)."""
+Result = tuple[Array, ConvBackward]
+"""What every route returns: y (N, F, H', W') and its backward."""
 
 
-@dataclass(frozen=True)
-class ConvGeometry:
+class ConvGeometry(NamedTuple):
     """How a kernel walks over a map; `padding` is ((top, bottom), (left, right)) zeros."""
 
     kernel: tuple[int, int]
@@ -28,6 +31,15 @@ class ConvGeometry:
         return output_length(height, kh, sh, dh, rows), output_length(width, kw, sw, dw, columns)
 
 
+class Problem(NamedTuple):
+    """What decides which route is the fastest."""
+
+    shape: Shape  # (C, H, W)
+    filters: int
+    geometry: ConvGeometry
+    wants_dx: bool
+
+
 def output_length(size: int, kernel: int, stride: int, dilation: int, pad: tuple[int, int]) -> int:
     """Count the kernel positions along one axis; zero or less when the kernel does not fit.
 
@@ -41,3 +53,9 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int) -> tuple[in
     wanted = -(-size // stride)
     total = max(0, (wanted - 1) * stride + dilation * (kernel - 1) + 1 - size)
     return total // 2, total - total // 2  # the odd row goes to the end
+
+
+def view(flat: Array, start: int, shape: Shape, steps: Shape) -> Array:
+    """View a contiguous array from element `start` on, by steps counted in elements."""
+    item = flat.itemsize
+    return np.ndarray(shape, flat.dtype, flat, start * item, tuple([item * s for s in steps]))
