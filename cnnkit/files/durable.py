@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import stat
+import sys
 from io import FileIO
 from pathlib import Path
 
@@ -111,6 +112,8 @@ def _append(file: FileIO, data: bytes) -> None:
 
 def _sync_folder(path: Path) -> None:
     """Make renames and new names in `path` durable."""
+    if sys.platform == "win32":  # it opens no folders, and keeps a journal of names
+        return
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
 import secrets
 import socket
+import sys
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -18,6 +18,11 @@ import numpy as np
 
 from cnnkit.errors import RunError
 from cnnkit.files import append_line, make_folder, read_bytes, write_durably
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
@@ -105,6 +110,8 @@ class Lock:
         if self._file.closed:
             return
         try:
+            if sys.platform == "win32":  # where an open file cannot be removed
+                self._file.close()
             self._path.unlink(missing_ok=True)  # while it is still ours
         except OSError as error:
             raise RunError(f"cannot remove {self._path}: {error.strerror}") from error
@@ -115,7 +122,7 @@ class Lock:
         while True:
             file = self._path.open("a+b", buffering=0)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(file)
                 if os.fstat(file.fileno()).st_nlink > 0:
                     self._sign(file)
                     return file
@@ -134,6 +141,18 @@ class Lock:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode())
+
+
+def _lock(file: FileIO) -> None:
+    """Take the kernel's lock on an open file, or raise BlockingIOError."""
+    if sys.platform == "win32":
+        try:
+            file.seek(2**30)  # nobody can read what is locked, and the text is for others to read
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:
+            raise BlockingIOError(error.errno, error.strerror) from error
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 Kind = Literal["last", "best"]
