@@ -65,6 +65,13 @@ def test_links_lead_somewhere(page: str) -> None:
         assert anchor in ["", *(re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in heads)]
 
 
+def test_the_files_and_folders_named_exist() -> None:
+    named = re.findall(r"`((?:cnnkit|plugins|specs|tests)/[\w./-]+)`", ALL)
+    made_up = [path for path in named if "NAME" in path or "leaky_relu" in path]
+    assert [p for p in {*named} - {*made_up} if not (ROOT / p).exists()] == []
+    assert [path for path in made_up if not (ROOT / path).parent.is_dir()] == []
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_prompts_of_a_page_say_what_is_said(page: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
