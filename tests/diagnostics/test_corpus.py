@@ -100,7 +100,7 @@ def test_there_are_enough():
     assert {path.stem for path in FOLDER.glob("*.args")} <= set(NAMES)
 
 
-def test_the_counts(capsys):
+def test_the_counts(capsys, promises):
     assert main() == 0
     last = capsys.readouterr().out.splitlines()[-1]
     problems = [p for name in NAMES for p in verdict(name).report["problems"]]
@@ -109,6 +109,7 @@ def test_the_counts(capsys):
         f"{len(NAMES)} specs of {len(KINDS)} kinds, {len(problems)} problems: {len(problems)} with "
         f"line and column, {inside} inside a layer, {inside} of these name it"
     )
+    assert last in promises
 
 
 def test_layers_are_what_the_specs_say():

@@ -439,3 +439,8 @@ def test_broken_at_training(case, site, write_spec, tmp_path, sha256, rows):
     )
     assert (tmp_path / "bad").exists() == ("step 15" in case.training)  # else nothing had begun
     rows.append((case.name, "training", case.training))
+
+
+def test_the_counts(promises):
+    cases = len([*UNDONE, *DAMAGED, *AT_LOAD, *AT_TRAINING])
+    assert f"\n{cases} ways of being broken: {cases} contained" in promises
