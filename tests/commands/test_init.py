@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from cnnkit.datasets import cnnkit_datasets
+
 
 def test_a_spec_that_trains(call, tmp_path):
     outcome = call("init", "first")
@@ -70,8 +72,9 @@ def test_names_that_would_make_no_spec(call, name, tmp_path):
 def test_an_unknown_dataset(call, tmp_path):
     outcome = call("init", "x", "--data", "digit")
     assert outcome.code == 2
+    names = ", ".join(sorted(dataset.type_name() for dataset in cnnkit_datasets()))
     assert outcome.err == (
         "error: unknown dataset type 'digit'; did you mean \"digits\"?; installed datasets: "
-        "digits, fashion_mnist, idx, image_folder, mnist, npz\n"
+        f"{names}\n"
     )
     assert not list(tmp_path.iterdir())

@@ -31,14 +31,8 @@ def test_hooks_give_every_class_by_its_type():
     manager.register(transforms)
     manager.check_pending()
     found = [cls for classes in manager.hook.cnnkit_datasets() for cls in classes]
-    assert [cls.type_name() for cls in found] == [
-        "fashion_mnist",
-        "mnist",
-        "digits",
-        "idx",
-        "npz",
-        "image_folder",
-    ]
+    assert sorted(cls.__name__ for cls in found) == datasets.__all__
+    assert {"digits", "fashion_mnist", "npz"} <= {cls.type_name() for cls in found}
     (scaling,) = manager.hook.cnnkit_transforms()
     assert [cls.type_name() for cls in scaling][:1] == ["scale"]
 
