@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pydantic import SerializeAsAny
 
 from cnnkit.arrays import Arena, Array, Scratch, Shape, Weights, flatten, unflatten
-from cnnkit.base import Context, Layer, Layers, Transform, chain_shapes, forward_chain
+from cnnkit.base import Backward, Context, Layer, Layers, Transform, chain_shapes, forward_chain
 from cnnkit.base.component import Positive, Section, child
 from cnnkit.errors import DataError, RunError, SpecError
 from cnnkit.files import load_tensors, save_tensors
@@ -23,7 +23,7 @@ from cnnkit.layers.sequential import Sequential
 from cnnkit.plugins import load_plugins
 from cnnkit.provenance import missing_suppliers, other_versions, plain, suppliers
 from cnnkit.registry import Registry
-from cnnkit.workers import Threads, one_blas_thread, shared_pool
+from cnnkit.workers import Threads, one_blas_thread, shared_threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +180,9 @@ def run_shards(
     steps: Sequence[tuple[str, Layer]],
     model: Weighted,
     images: Array,
-    pool: Threads,
+    threads: Threads,
 ) -> Array:
-    """Return the output of the model's named layers for all `images`, shard by shard on `pool`."""
+    """Return the output of the model's named layers for all `images`, shard by shard."""
     weights, transforms, dtype = model.weights, model.transforms, model.dtype
     layers = [layer for _, layer in steps]
     if not len(images):
@@ -196,7 +196,7 @@ def run_shards(
         y, _ = forward_chain(steps, x, weights, Context(scratch=arena, wants_dx=False))
         outputs[number] = y.copy()
 
-    pool.run(len(outputs), job)
+    threads.run(len(outputs), job)
     return np.concatenate(outputs) if len(outputs) != 1 else outputs[0]
 
 
@@ -242,7 +242,7 @@ class Model:
     @classmethod
     def build(
         cls,
-        layers: Sequence[Layer],
+        layers: Sequence[Layer | str],
         input_shape: Shape,
         *,
         seed: int = 0,
@@ -252,19 +252,33 @@ class Model:
     ) -> Model:
         """Return a model with freshly drawn weights.
 
+        Args:
+            layers: first to last; a type's name stands for the layer with its default options.
+            input_shape: of one image at the first layer, such as (1, 28, 28).
+            classes: a display name per class; by default the numbers of the outputs.
+
         Raises:
             ShapeError: where a layer cannot take its input, with the trail of shapes.
             ValueError: for another dtype than float32 and float64.
         """
         if dtype not in ("float32", "float64"):
             raise ValueError(f'dtype must be "float32" or "float64", got {dtype!r}')
-        network = Sequential(layers=list(layers)).lower()
-        network.output_shape(input_shape)
+        written = Sequential(layers=list(layers))  # type: ignore[arg-type]  # names too
+        network = written.lower()
+        outputs = network.output_shape(input_shape)
+        names = classes or [str(label) for label in range(max(2, outputs[0]))]
         drawn = network.init_weights(input_shape, np.random.default_rng(seed))
         weights = unflatten(
             {path: np.ascontiguousarray(w, dtype) for path, w in flatten(drawn).items()}
         )
-        return cls(tuple(layers), network, input_shape, weights, tuple(transforms), tuple(classes))
+        return cls(
+            tuple(written.layers), network, input_shape, weights, tuple(transforms), tuple(names)
+        )
+
+    @property
+    def output_shape(self) -> Shape:
+        """The shape of what the network gives for one image."""
+        return self.network.output_shape(self.input_shape)
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
@@ -281,20 +295,53 @@ class Model:
         size = self.dtype.itemsize
         return summarise(self.network, self.layers, self.input_shape, self.weights, size)
 
-    def predict(self, images: npt.ArrayLike, *, pool: Threads | None = None) -> Array:
+    def predict(self, images: npt.ArrayLike, *, threads: Threads | None = None) -> Array:
         """Return the network's output, (N, K), in the model's dtype.
 
         Args:
             images: (N, *shape before the transforms), uint8 or float.
-            pool: worker threads to use; by default one per core, kept for the next call.
+            threads: those to use; by default one per core, kept for the next call.
 
         Raises:
             DataError: where the images are no numbers, or do not have the model's shape.
         """
         x = np.asarray(images)
         check_images(self, x)
-        with shared_pool(pool) as workers, one_blas_thread():
+        with shared_threads(threads) as workers, one_blas_thread():
             return run_shards(self.network.steps, self, x, workers)
+
+    def activations(
+        self, images: npt.ArrayLike, layers: Collection[str] | None = None
+    ) -> dict[str, Array]:
+        """Return what each layer gives for `images`, `{path: (N, *its shape)}`, in the order of the
+        spec; the layers inside a container come before it.
+
+        Args:
+            images: as for `predict`.
+            layers: paths such as "0_conv" or "2_residual/0_conv"; by default all.
+
+        Raises:
+            DataError: where the images do not fit, or there is no such layer.
+        """
+        x, found, arena = np.asarray(images), dict[str, list[Array]](), Arena()
+        check_images(self, x)
+
+        def keep(layer: Layer, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
+            y, back = layer.forward(x, w, ctx)
+            wanted = layers is None or ctx.path in layers
+            found.setdefault(ctx.path, []).extend([y.copy()] * wanted)
+            return y, back
+
+        steps = list(zip(self.network.names, self.network.layers, strict=True))
+        ctx = Context(scratch=arena, wants_dx=False, tap=keep)
+        for start in range(0, len(x), _SMALLEST):
+            arena.reset()
+            shard = x[start : start + _SMALLEST]
+            shard = prepare(shard, self.transforms, self.dtype, None, arena)
+            forward_chain(steps, shard, self.weights, ctx)
+        if missing := [path for path in layers or () if path not in found]:
+            raise DataError(f"the model has no layer {missing[0]!r}; expected {', '.join(found)}")
+        return {path: np.concatenate(parts) for path, parts in found.items() if parts}
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file, durably.

@@ -58,10 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 EXCEPTIONS: dict[str, set[str]] = {
     "losses": {"cnnkit.layers.softmax", "cnnkit.layers.sigmoid"},  # to fuse with them
     "model": {"cnnkit.layers.sequential"},  # the container that a model is
-    "engine": {
-        "cnnkit.layers.sequential",
-        "cnnkit.specfile.runspec",  # until the trainer takes its settings as arguments
-    },
+    "engine": {"cnnkit.layers.sequential"},
     "diagnosis": {  # until it is told what a spec may hold
         "cnnkit.specfile.runspec",
         "cnnkit.specfile.checks",

@@ -125,7 +125,7 @@ def test_shapes_and_summary_by_hand():
 def test_prediction_equals_the_layers_one_image_at_a_time():
     model, pictures = build(dtype="float64"), images(20)
     with Threads(1) as pool:
-        y = model.predict(pictures, pool=pool)
+        y = model.predict(pictures, threads=pool)
     for picture, row in zip(pictures, y, strict=True):
         x = picture[None] / 255 - 0.5
         for name, layer in model.network.steps:
@@ -146,7 +146,7 @@ def test_prediction_has_the_same_bits_for_any_number_of_threads_and_twice(dtype)
     found = []
     for threads in (1, 2, 4):
         with Threads(threads) as pool:
-            found += [model.predict(pictures, pool=pool) for _ in range(2)]
+            found += [model.predict(pictures, threads=pool) for _ in range(2)]
     found.append(model.predict(pictures))
     assert found[0].dtype == dtype
     assert found[0].shape == (150, 5)

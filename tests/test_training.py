@@ -13,13 +13,13 @@ from cnnkit.base import Context, Layer, Places, Split, forward_chain
 from cnnkit.datasets import Digits
 from cnnkit.engine.plan import make_plan
 from cnnkit.engine.step import Batch, Gradients
-from cnnkit.engine.trainer import Trainer
 from cnnkit.errors import ShapeError, TrainingError
 from cnnkit.files import digest
 from cnnkit.layers import Conv, Dense, Dropout, Pool, Relu, Residual, Sequential, Sigmoid, Softmax
 from cnnkit.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError, cnnkit_losses
 from cnnkit.model import Model
 from cnnkit.optimizers import Adam, Sgd
+from cnnkit.runs.session import trainer_of
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.workers import Threads
 
@@ -146,17 +146,15 @@ def noise(count, shape=(2, 6, 6), classes=5, seed=0):
 
 
 def build(spec, split) -> Model:
-    classes = [str(k) for k in range(10)]
     shape = split.images.shape[1:]
-    dtype = spec.model.dtype
-    return Model.build(spec.model.layers, shape, seed=spec.seed, dtype=dtype, classes=classes)
+    return Model.build(spec.model.layers, shape, seed=spec.seed, dtype=spec.model.dtype)
 
 
 def train(spec, split, threads=1, validation=None):
     """Return the trained model and the epochs' records."""
     model = build(spec, split)
     with Threads(threads) as pool:
-        records = list(Trainer(model, spec, pool).fit(split, validation))
+        records = list(trainer_of(spec, model, pool).run(split, validation))
     return model, records
 
 
@@ -172,7 +170,7 @@ def gradients(spec, model, split, *, shard, rows=None, pool=None, key=(0, 0, 0))
     rows = np.arange(len(split)) if rows is None else rows
     batch = Batch(split, rows, key, shard, (), model.dtype)
     with pool or Threads(1) as workers:
-        parts = Gradients(plan, model.weights, layout, workers)(batch)
+        parts = Gradients(plan, model.weights, layout).compute(batch, workers)
         total = {path: sum(part.get(path, 0) for part in parts) for path in weights}
     return sum(batch.losses) / len(rows), total
 
@@ -290,10 +288,10 @@ def test_nobody_reads_what_an_arena_still_holds(layers, dtype, monkeypatch):
     with pool:
         plan, weights = make_plan(model.network, spec.loss), flatten(model.weights)
         layout = FlatLayout({path: w.shape for path, w in weights.items()})
-        reused = Gradients(plan, model.weights, layout, pool)
+        reused = Gradients(plan, model.weights, layout)
         for r in rows:
             batch = Batch(split, r, (0, 0, 0), 16, (), model.dtype)
-            parts = reused(batch)
+            parts = reused.compute(batch, pool)
             total = {path: sum(part[path] for part in parts) for path in weights}
             again.append((sum(batch.losses) / len(r), total))
     for (loss, grads), (wanted_loss, wanted) in zip(again, fresh, strict=True):
@@ -515,9 +513,9 @@ def test_orders_of_shuffling(shuffle):
     spec = make_spec([Spy(), Softmax(units=2)], epochs=3, batch=4, shard=4, shuffle=shuffle)
     model = build(spec, split)
     with Threads(1) as pool:
-        trainer = Trainer(model, spec, pool)
+        trainer = trainer_of(spec, model, pool)
         Spy.seen.clear()
-        list(trainer.fit(split, None))
+        list(trainer.run(split, None))
     assert [len(batch) for batch in Spy.seen] == [4, 4, 2] * 3
     flat = [value for batch in Spy.seen for value in batch]
     epochs = [flat[:10], flat[10:20], flat[20:]]
@@ -555,10 +553,10 @@ ADVICE = "lower the learning rate, or add a warm-up to its schedule"
 def failure(spec, split, spoil=lambda model: None):
     model = build(spec, split)
     with Threads(1) as pool, np.errstate(all="ignore"):
-        trainer = Trainer(model, spec, pool)
+        trainer = trainer_of(spec, model, pool)
         spoil(model)
         with pytest.raises(TrainingError) as caught:
-            list(trainer.fit(split, None))
+            list(trainer.run(split, None))
     return str(caught.value)
 
 
@@ -606,7 +604,7 @@ def test_a_loss_that_is_not_finite_in_evaluation_only():
     split, others = noise(12), noise(7)
     others.images[:] = np.nan
     with Threads(1) as pool, pytest.raises(TrainingError) as caught:
-        list(Trainer(build(spec, split), spec, pool).fit(split, others))
+        list(trainer_of(spec, build(spec, split), pool).run(split, others))
     assert str(caught.value) == (
         "the loss of 7 images outside the training split is not finite, though every weight is; "
         + ADVICE

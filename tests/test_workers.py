@@ -124,7 +124,7 @@ def test_closing_ends_the_threads_twice_over():
 
 def test_as_many_threads_as_cores_by_default():
     with Threads() as pool:
-        assert pool.threads == physical_cores() >= 1
+        assert pool.count == physical_cores() >= 1
 
 
 def test_blas_runs_on_one_thread_inside_and_as_before_outside():

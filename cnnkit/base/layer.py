@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Annotated, ClassVar, NamedTuple
 
@@ -28,6 +28,7 @@ class Context(NamedTuple):
         scratch: hands out reusable arrays; ignoring it is always right.
         key: (seed, epoch, step, shard); with `path` it decides every random draw.
         path: the layer's place, such as "2_residual/0_conv".
+        tap: stands between a chain and its layers, to look at what passes; mostly None.
     """
 
     training: bool = False
@@ -35,11 +36,13 @@ class Context(NamedTuple):
     scratch: Scratch = FRESH
     key: tuple[int, int, int, int] = (0, 0, 0, 0)
     path: str = ""
+    tap: Tap | None = None
 
-    def child(self, name: str, wants_dx: bool = True) -> Context:
-        """Return the context of the child layer `name`."""
+    def child(self, name: str, wants_dx: bool | None = None) -> Context:
+        """Return the context of the child layer `name`; whether dx is wanted is inherited."""
         path = f"{self.path}/{name}" if self.path else name
-        return Context(self.training, wants_dx, self.scratch, self.key, path)
+        wants_dx = self.wants_dx if wants_dx is None else wants_dx
+        return Context(self.training, wants_dx, self.scratch, self.key, path, self.tap)
 
     def rng(self, stream: str = "layer") -> np.random.Generator:
         """Return a generator that is a pure function of key, path and stream.
@@ -63,6 +66,9 @@ def generator(key: tuple[int, int, int, int], stream: str) -> np.random.Generato
 
 Backward = Callable[[Array], tuple[Array, Weights]]
 """dy -> (dx, gradients shaped like the weights)."""
+Tap = Callable[["Layer", Array, Weights, Context], tuple[Array, Backward]]
+"""Called by a chain in place of each layer's forward, which it calls itself: it may look at what
+goes in and what comes out, there and in the backward function that it returns."""
 
 
 class Layer(Component, ABC):
@@ -180,11 +186,12 @@ def chain_shapes(layers: Sequence[Layer], shape: Shape, option: str) -> list[Sha
 
 
 def forward_chain(
-    steps: Sequence[tuple[str, Layer]], x: Array, weights: Weights, ctx: Context
+    steps: Iterable[tuple[str, Layer]], x: Array, weights: Weights, ctx: Context
 ) -> tuple[Array, Backward]:
     """Run named layers one after the other; the backward pass is the chain rule.
 
-    The gradients come back under the names of the layers that have any.
+    This is the one loop over layers: whoever wants to look at them as they run puts a tap into the
+    context. The gradients come back under the names of the layers that have any.
 
     Raises:
         LayerFault: what a layer raised, with the layer's place; cnnkit's own errors pass as is.
@@ -195,7 +202,10 @@ def forward_chain(
         own = weights.get(name, {})
         here = ctx.child(name, wants_dx)
         try:
-            x, back = layer.forward(x, own, here)
+            if ctx.tap is None:
+                x, back = layer.forward(x, own, here)
+            else:
+                x, back = ctx.tap(layer, x, own, here)
         except NO_FAULT:
             raise
         except Exception as error:

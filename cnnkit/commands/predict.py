@@ -225,7 +225,7 @@ def predict(
 
 
 def _predict(model: Model, inputs: Inputs, pool: Threads) -> list[Prediction]:
-    y = model.predict(inputs.images, pool=pool)
+    y = model.predict(inputs.images, threads=pool)
     classes, shares = predicted_classes(y), _probabilities(model, y)
     return [
         Prediction(

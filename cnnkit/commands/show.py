@@ -145,8 +145,8 @@ def profile_remark(spec: RunSpec) -> str:
     return (
         f"\nMedian times per image of a training step on one thread, {spec.model.dtype}, "
         f"{default_shard(spec.train.batch)} images at a time as for a batch of {spec.train.batch}; "
-        "the optimizer and the images' conversion are not in it. Layers stand in the order in "
-        "which they run. GFLOP/s counts 2 per multiply-accumulate."
+        "the optimizer and the images' conversion are not in it. A relu before a max pool runs "
+        "after it. GFLOP/s counts 2 per multiply-accumulate."
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from cnnkit.arrays import FRESH, Array, Weights, flatten
-from cnnkit.base import Backward, Context, Layer, LayerFault
-from cnnkit.base.layer import NO_FAULT, generator
+from cnnkit.base import Backward, Context, Layer, LayerFault, forward_chain
+from cnnkit.base.layer import generator
 from cnnkit.base.place import place_of, spoken
-from cnnkit.engine.plan import Plan, children
+from cnnkit.engine.plan import Plan
 from cnnkit.engine.step import Batch
 from cnnkit.errors import CnnkitError, TrainingError
 from cnnkit.model import Model
@@ -115,25 +117,32 @@ def diverged(model: Model) -> str:
 
 
 @np.errstate(all="ignore")  # values that are not finite are what it looks for
-def blame(plan: Plan, model: Model, batch: Batch, step: int) -> str:
+def first_nonfinite(plan: Plan, model: Model, batch: Batch, step: int) -> str:
     """Return a message that names the step and the first layer with a value that is not finite."""
-    when, advice = f"epoch {batch.key[1] + 1}, step {step + 1}", ADVICE
+    what = f"the loss is not finite at epoch {batch.key[1] + 1}, step {step + 1}"
     if culprit := diverged(model):
-        return f"the loss is not finite at {when}: {culprit}"
+        return f"{what}: {culprit}"
+    found: list[str] = []
+
+    def look(layer: Layer, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
+        y, back = layer.forward(x, w, ctx)
+        if not (found or np.isfinite(y).all()):
+            found.append(ctx.path)
+        return y, back
+
     for shard in range(len(batch)):
         x = batch.input(shard, FRESH)
         if not np.isfinite(x).all():
-            return f"the loss is not finite at {when}: the images are not finite; check the data"
+            return f"{what}: the images are not finite; check the data"
         for segment in plan.segments:
-            for name, layer in segment.steps:
-                ctx = batch.context(shard, FRESH).child(name)
-                x, _ = layer.forward(x, model.weights.get(name, {}), ctx)
-                if not np.isfinite(x).all():
-                    return (
-                        f"the loss is not finite at {when}: {spoken(name)} is the first to "
-                        f"give values that are not finite; {advice}"
-                    )
-    return f"the loss is not finite at {when}, though every layer's output is; {advice}"
+            ctx = batch.context(shard, FRESH, tap=look)
+            x, _ = forward_chain(segment.steps, x, model.weights, ctx)
+        if found:
+            return (
+                f"{what}: {spoken(found[0])} is the first to give values that are not finite; "
+                f"{ADVICE}"
+            )
+    return f"{what}, though every layer's output is; {ADVICE}"
 
 
 _KEY = (0, 0, 0, 0)
@@ -141,7 +150,8 @@ _IMAGES = 3
 
 
 def trial_step(plan: Plan, model: Model, registry: Registry) -> set[str]:
-    """Return the paths of the weights that receive a gradient.
+    """Take a few random images through the network; return the paths of the weights that receive
+    a gradient.
 
     Raises:
         TrainingError: where no weight learns, or a layer does not do what it declared, found
@@ -150,115 +160,85 @@ def trial_step(plan: Plan, model: Model, registry: Registry) -> set[str]:
     """
     steps = [step for segment in plan.segments for step in segment.steps]
     x = generator(_KEY, "probe").standard_normal((_IMAGES, *model.input_shape)).astype(model.dtype)
+    ctx = Context(training=True, wants_dx=False, tap=_Trial(registry))
     with attribute(registry, lambda: "the trial step"):
-        learning = set(flatten(_audit(steps, x, model.weights, registry)))
+        y, back = forward_chain(steps, x, model.weights, ctx)
+        learning = set(
+            flatten(back(generator(_KEY, "slope").standard_normal(y.shape).astype(y.dtype))[1])
+        )
     if not learning:
         raise TrainingError("no layer of this network has weights that learn; add one, such as "
                             "dense")  # fmt: skip
     return learning
 
 
-def _audit(
-    steps: Sequence[tuple[str, Layer]], x: Array, weights: Weights, registry: Registry
-) -> Weights:
-    """Take `x` forward and backward, layer by layer, and hold each to its word.
+class _Trial:
+    """A tap that holds every layer to its word."""
 
-    Returns:
-        The gradients, by layer.
-    """
-    tape: list[tuple[_Audit, Backward]] = []
-    for name, layer in steps:
-        one = _Audit(name, layer, weights.get(name, {}), registry)
-        x, back = one.forward(x)
-        tape.append((one, back))
-    dy = generator(_KEY, "slope").standard_normal(x.shape).astype(x.dtype)
-    grads: Weights = {}
-    for one, back in reversed(tape):
-        dy, grad = one.backward(dy, back, first=one is tape[0][0])
-        if grad:
-            grads[one.name] = grad
-    return grads
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
 
-
-class _Audit:
-    """One layer on trial."""
-
-    def __init__(self, name: str, layer: Layer, weights: Weights, registry: Registry) -> None:
-        self.name, self._layer, self._weights, self._registry = name, layer, weights, registry
-        self._x = np.empty(0)
-
-    def forward(self, x: Array) -> tuple[Array, Backward]:
-        self._x, given = x, x.copy()
-        y, back = self._forward(x)
-        self._expect_array("an output", y, (len(x), *self._layer.output_shape(x.shape[1:])))
-        self._require(np.array_equal(x, given), "changed its input", "an input left as it was")
-        if self._foreign:
-            self._require(
-                np.array_equal(y, self._forward(x)[0], equal_nan=True),
+    def __call__(self, layer: Layer, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
+        given, foreign = x.copy(), is_foreign(layer, self._registry)
+        word = _Word(layer, ctx.path, x.dtype, self._registry)
+        result = layer.forward(x, w, ctx)
+        word.require_pair("forward", result, "(y, backward)")
+        y, back = result
+        word.require_array("an output", y, (len(x), *layer.output_shape(x.shape[1:])))
+        word.require(np.array_equal(x, given), "changed its input", "an input left as it was")
+        if foreign:
+            word.require(
+                np.array_equal(y, layer.forward(x, w, ctx)[0], equal_nan=True),
                 "gives two results for one input and one random key",
                 "every random number from ctx.rng(), and no state on the layer",
             )
-        return y, back
 
-    def _forward(self, x: Array) -> tuple[Array, Backward]:
-        ctx = Context(training=True).child(self.name)
-        try:
-            result = self._layer.forward(x, self._weights, ctx)
-        except NO_FAULT:
-            raise
-        except Exception as error:
-            raise LayerFault(self.name, self._layer, "forward", error) from error
-        self._expect_pair("forward", result, "(y, backward)")
-        return result
+        def backward(dy: Array) -> tuple[Array, Weights]:
+            given_dy = dy.copy()
+            answer = back(dy)
+            word.require_pair("backward", answer, "(dx, gradients)")
+            if ctx.wants_dx:
+                word.require_array("a gradient of its input", answer[0], x.shape)
+            if foreign:
+                word.require(np.array_equal(dy, given_dy), "changed dy", "dy left as it was")
+            word.require_gradients(answer[1], w)
+            return answer
 
-    def backward(self, dy: Array, back: Backward, first: bool) -> tuple[Array, Weights]:
-        given = dy.copy()
-        try:
-            result = back(dy)
-        except NO_FAULT:
-            raise
-        except Exception as error:
-            raise LayerFault(self.name, self._layer, "backward", error) from error
-        self._expect_pair("backward", result, "(dx, gradients)")
-        dx, grads = result
-        if not first:  # nobody reads the first layer's dx
-            self._expect_array("a gradient of its input", dx, self._x.shape)
-        if self._foreign:
-            self._require(np.array_equal(dy, given), "changed dy", "dy left as it was")
-        weights = flatten(self._weights)
+        return y, backward
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """What one layer promised, and the error where it does not keep it."""
+
+    layer: Layer
+    path: str
+    dtype: np.dtype[Any]
+    registry: Registry
+
+    def require_pair(self, phase: str, result: object, pair: str) -> None:
+        kept = isinstance(result, tuple) and len(result) == 2
+        self.require(kept, f"returned no pair from {phase}", pair)
+
+    def require_gradients(self, grads: Weights, w: Weights) -> None:
+        weights = flatten(w)
         for path, grad in flatten(grads).items():
-            self._require(
+            self.require(
                 path in weights,
                 f"returned a gradient for {path}",
                 f"one of its weights: {', '.join(weights) or 'it has none'}",
             )
-            self._expect_array(f"a gradient for {path}", grad, weights[path].shape)
-        return dx, grads
+            self.require_array(f"a gradient for {path}", grad, weights[path].shape)
 
-    @property
-    def _foreign(self) -> bool:
-        return _holds_foreign(self._layer, self._registry)
-
-    def _expect_pair(self, phase: str, result: object, pair: str) -> None:
-        kept = isinstance(result, tuple) and len(result) == 2
-        self._require(kept, f"returned no pair from {phase}", pair)
-
-    def _expect_array(self, what: str, array: Array, shape: tuple[int, ...]) -> None:
-        dtype = self._x.dtype
+    def require_array(self, what: str, array: Array, shape: tuple[int, ...]) -> None:
         if not isinstance(array, np.ndarray):
-            self._require(False, f"returned {what} of type {type(array).__name__}", "an array")
-        self._require(array.shape == shape, f"returned {what} of shape {array.shape}", str(shape))
-        self._require(array.dtype == dtype, f"returned {what} of dtype {array.dtype}", str(dtype))
+            self.require(False, f"returned {what} of type {type(array).__name__}", "an array")
+        for name, got, want in (("shape", array.shape, shape), ("dtype", array.dtype, self.dtype)):
+            self.require(got == want, f"returned {what} of {name} {got}", str(want))
 
-    def _require(self, kept: bool, fault: str, expected: str) -> None:
+    def require(self, kept: bool, fault: str, expected: str) -> None:
         if not kept:
-            place = describe(self.name, self._layer, self._registry)
             raise TrainingError(
-                f"{place} {fault}; expected {expected}. "
+                f"{describe(self.path, self.layer, self.registry)} {fault}; expected {expected}. "
                 "This is a fault of the layer, not of the spec"
             )
-
-
-def _holds_foreign(layer: Layer, registry: Registry) -> bool:
-    inner = any(_holds_foreign(child, registry) for child in children(layer))
-    return inner or is_foreign(layer, registry)

@@ -36,16 +36,17 @@ class Plan:
 
 def make_plan(network: Sequential, loss: Loss) -> Plan:
     """Fuse the head into the loss where the loss knows how, and cut the rest into segments."""
-    head = _tail(network)
+    head = tail(network)
     fused = loss.fuse(head)
     if fused is None:
         return Plan(_segments(tuple(network.steps)), None, loss)
     return Plan(_segments(_without_tail(network)), head, fused)
 
 
-def _tail(network: Sequential) -> Layer:
+def tail(network: Sequential) -> Layer:
+    """Return the very last layer, inside chains of chains too."""
     last = network.layers[-1]
-    return _tail(last) if isinstance(last, Sequential) else last
+    return tail(last) if isinstance(last, Sequential) else last
 
 
 def _without_tail(network: Sequential) -> Steps:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeVar
 
 import numpy as np
 
-from cnnkit.arrays import Arena, Array, default_shard
-from cnnkit.base import Backward, Context, Layer, Loss
+from cnnkit.arrays import Arena, Array, Weights, default_shard
+from cnnkit.base import Backward, Context, Layer, Loss, forward_chain
 from cnnkit.engine.plan import Plan
 from cnnkit.model import Model
 from cnnkit.workers import one_blas_thread
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,59 +41,64 @@ class Timing:
 def profile(model: Model, plan: Plan, batch: int, repeats: int = 30) -> list[Timing]:
     """Time every layer on random images, a shard of the size that a batch of `batch` is cut to.
 
-    The loss, with a head that it has taken over, comes last under its own name.
+    The layers come in the order of the spec. The loss, with a head that it has taken over, comes
+    last under its own name.
     """
     size, rng = default_shard(batch), np.random.default_rng(0)
     x = rng.random((size, *model.input_shape)).astype(model.dtype) - model.dtype.type(0.5)
     labels = rng.integers(0, max(len(model.classes), 2), size)
     steps = [step for segment in plan.segments for step in segment.steps]
-    arena = Arena()
+    watch, arena = _Stopwatch(), Arena()
     with one_blas_thread():
-        runs = [_run(steps, plan.loss, x, labels, model, arena) for _ in range(repeats + 2)][2:]
-    costs = _flops(steps, model)
+        for _ in range(repeats + 2):
+            arena.reset()
+            ctx = Context(True, False, arena, tap=watch.layer)
+            y, back = forward_chain(steps, x, model.weights, ctx)
+            back(watch.loss(plan.loss, y, labels))
+    costs = {**_flops(steps, model), _LOSS: (0, 0)}
+    types = {name: layer.type for name, layer in steps} | {_LOSS: plan.loss.type}
+    order = [*(name for name in model.network.names if name in types), _LOSS]
     rows = []
-    for i, (path, layer) in enumerate([*steps, ("loss", plan.loss)]):
-        forward, backward = (median(run[i][turn] for run in runs) / size for turn in (0, 1))
-        rows.append(Timing(path, layer.type, forward, backward, *costs[i]))
+    for name in order:
+        forward, backward = (watch.median(name, turn) / size for turn in (0, 1))
+        rows.append(Timing(name, types[name], forward, backward, *costs[name]))
     return rows
 
 
-def _run(
-    steps: Sequence[tuple[str, Layer]],
-    loss: Loss,
-    x: Array,
-    labels: Array,
-    model: Model,
-    arena: Arena,
-) -> list[list[float]]:
-    """Return [forward, backward] seconds of each layer and of the loss, for one shard."""
-    arena.reset()
-    ctx = Context(True, False, arena)
-    seconds: list[list[float]] = []
-    tape: list[Backward] = []
-    for name, layer in steps:
-        weights, started = model.weights.get(name, {}), time.perf_counter()
-        x, back = layer.forward(x, weights, ctx.child(name, bool(tape)))
-        seconds.append([time.perf_counter() - started, 0.0])
-        if weights or tape:  # as in training, where backward ends at the first that learns
-            tape.append(back)
-    started = time.perf_counter()
-    _, slope = loss.forward(x, labels)
-    dy = slope()
-    for i in range(1, len(tape) + 1):
-        moment = time.perf_counter()
-        dy, _ = tape[-i](dy)
-        seconds[-i][1] = time.perf_counter() - moment
-        started += seconds[-i][1]
-    return [*seconds, [time.perf_counter() - started, 0.0]]
+_LOSS = "loss"
 
 
-def _flops(steps: Sequence[tuple[str, Layer]], model: Model) -> list[tuple[int, int]]:
+class _Stopwatch:
+    """A tap that notes the seconds that each layer takes, forward (0) and backward (1)."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[tuple[str, int], list[float]] = {}
+
+    def layer(self, layer: Layer, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
+        ctx = ctx._replace(tap=None)  # what is inside a layer counts as the layer
+        y, back = self._timed(ctx.path, 0, lambda: layer.forward(x, w, ctx))
+        return y, lambda dy: self._timed(ctx.path, 1, lambda: back(dy))
+
+    def loss(self, loss: Loss, y: Array, labels: Array) -> Array:
+        return self._timed(_LOSS, 0, lambda: loss.forward(y, labels)[1]())
+
+    def _timed(self, name: str, turn: int, call: Callable[[], T]) -> T:
+        started = time.perf_counter()
+        result = call()
+        self._seconds.setdefault((name, turn), []).append(time.perf_counter() - started)
+        return result
+
+    def median(self, name: str, turn: int) -> float:
+        """Return the median, the first two left out; 0 for a backward pass that never ran."""
+        return median(self._seconds.get((name, turn), [0.0])[2:] or [0.0])
+
+
+def _flops(steps: Sequence[tuple[str, Layer]], model: Model) -> dict[str, tuple[int, int]]:
     """Return (forward, backward) FLOP per image; the first layer that learns computes no dx."""
-    shape, learned, costs = model.input_shape, False, []
+    shape, learned, costs = model.input_shape, False, {}
     for name, layer in steps:
         flops = 2 * layer.macs(shape)
-        costs.append((flops, flops * (1 + learned)))
+        costs[name] = (flops, flops * (1 + learned))
         learned = learned or bool(model.weights.get(name))
         shape = layer.output_shape(shape)
-    return [*costs, (0, 0)]
+    return costs

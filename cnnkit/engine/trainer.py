@@ -7,33 +7,34 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from cnnkit.arrays import Array, FlatLayout, default_shard, flatten, replace_leaves
-from cnnkit.base import Context, Epoch, Metric, Split
+from cnnkit.base import Context, Epoch, Loss, Metric, Optimizer, Schedule, Split
 from cnnkit.base.layer import generator
 from cnnkit.base.optimizer import State
-from cnnkit.engine.guard import ADVICE, attribute, blame, diverged, trial_step
-from cnnkit.engine.plan import Plan, make_plan
+from cnnkit.engine.guard import ADVICE, attribute, diverged, first_nonfinite, trial_step
+from cnnkit.engine.plan import Plan, make_plan, tail
 from cnnkit.engine.step import Batch, Gradients
 from cnnkit.engine.update import Update
-from cnnkit.errors import TrainingError
-from cnnkit.model import Model, run_shards
-from cnnkit.specfile.runspec import RunSpec
-from cnnkit.workers import Threads, one_blas_thread
+from cnnkit.errors import DataError, TrainingError
+from cnnkit.model import Model, check_images, run_shards
+from cnnkit.registry import Registry
+from cnnkit.workers import Threads, one_blas_thread, shared_threads
 
 
 def evaluate(
-    model: Model, plan: Plan, metrics: Sequence[Metric], split: Split, pool: Threads
+    model: Model, plan: Plan, metrics: Sequence[Metric], split: Split, threads: Threads
 ) -> dict[str, Any]:
     """Return `{"loss": mean loss, type of each metric: its figure}` on `split`.
 
     Evaluation mode: dropout stands still, and nothing is learned.
     """
     steps = [step for segment in plan.segments for step in segment.steps]
-    y = run_shards(steps, model, split.images, pool)
+    y = run_shards(steps, model, split.images, threads)
     losses, _ = plan.loss.forward(y, split.labels)
     if plan.head is not None:
         y, _ = plan.head.forward(y, {}, Context())
@@ -55,37 +56,83 @@ Watcher = Callable[[Progress], None]
 
 
 class Trainer:
-    """Trains a model in place; `fit` is a generator of epochs.
+    """Trains a model in place, from Python objects alone.
 
     Args:
         model: what to train; its weights change in place.
-        spec: loss, optimizer, metrics, `[train]` and seed are read from it.
-        pool: worker threads; results do not depend on their number.
+        loss, optimizer: what is made small, and how.
+        schedule: of the learning rate; by default the optimizer's own.
+        metrics: figures computed beside the loss.
+        epochs: passes over the training images.
+        batch: images per update of the weights.
+        shuffle: "epoch" (a new order for each), "once" or "none".
+        shard: images that one thread takes through the network at a time; by default chosen from
+            the batch. Results depend on it, but never on the number of threads.
+        seed: decides every random draw.
+        threads: those to use; by default one per core.
+        registry: names the plugins behind the layers where one is at fault.
         watch: called after every step.
+
+    Raises:
+        ShapeError: where the loss cannot judge what the network gives.
+        TrainingError: where no weight learns, or a layer does not do what it declared.
     """
 
     def __init__(
-        self, model: Model, spec: RunSpec, pool: Threads, watch: Watcher | None = None
+        self,
+        model: Model,
+        loss: Loss,
+        optimizer: Optimizer,
+        *,
+        schedule: Schedule | None = None,
+        metrics: Sequence[Metric] = (),
+        epochs: int = 3,
+        batch: int = 32,
+        shuffle: Literal["epoch", "once", "none"] = "epoch",
+        shard: int | None = None,
+        seed: int = 0,
+        threads: Threads | None = None,
+        registry: Registry | None = None,
+        watch: Watcher | None = None,
     ) -> None:
+        loss.check(tail(model.network), model.output_shape, len(model.classes))
         self.model, self.step = model, 0
-        self._spec, self._pool = spec, pool
-        self._watch = watch or (lambda progress: None)
-        self.plan = make_plan(model.network, spec.loss)
-        self._dtype = model.dtype
+        self._optimizer, self._schedule = optimizer, schedule or optimizer.schedule
+        self._metrics, self._epochs, self._batch_size = metrics, epochs, batch
+        self._shuffle, self._shard, self._seed = shuffle, shard or default_shard(batch), seed
+        self._threads, self._registry, self._watch = threads, registry or Registry(), watch
+        self.plan = make_plan(model.network, loss)
         weights = flatten(model.weights)
-        learning = trial_step(self.plan, model, spec.registry)
+        learning = trial_step(self.plan, model, self._registry)
         layout = FlatLayout.by_size({path: w for path, w in weights.items() if path in learning})
-        self._update = Update(spec.optimizer, layout, weights)
+        self._update = Update(optimizer, layout, weights)
         replace_leaves(model.weights, self._update.weights)
-        self._gradients = Gradients(self.plan, model.weights, layout, pool)
+        self._gradients = Gradients(self.plan, model.weights, layout)
 
     @property
     def optimizer_state(self) -> State:
         """The optimizer's state by slot and path; changes in place with every step."""
         return self._update.state
 
-    def fit(self, train: Split, validation: Split | None) -> Generator[Epoch, None, None]:
-        """Train for the spec's epochs, and yield a record after each.
+    def fit(
+        self,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike,
+        validation: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    ) -> list[Epoch]:
+        """Train on images `x` (N, *shape before the transforms) with labels `y` (N,), whole
+        numbers from 0; return a record per epoch.
+
+        Raises:
+            DataError: where images or labels do not fit the model.
+            TrainingError: as `run` does.
+        """
+        train = labelled(self.model, x, y)
+        held = labelled(self.model, *validation) if validation is not None else None
+        return list(self.run(train, held))
+
+    def run(self, train: Split, validation: Split | None) -> Generator[Epoch, None, None]:
+        """Train epoch by epoch, and yield a record after each.
 
         Worker processes live until the last one: close the generator where you stop before.
 
@@ -93,24 +140,19 @@ class Trainer:
             TrainingError: where the loss stops being finite, with layer and step; or where a
                 plugin fails, with its distribution and version.
         """
-        size = min(self._spec.train.batch, len(train))
-        with self._gradients.processes(partial(self._batch, train), size):
-            for epoch in range(self._spec.train.epochs):
-                with one_blas_thread(), attribute(self._spec.registry, self._now):
+        size = min(self._batch_size, len(train))
+        with (
+            shared_threads(self._threads) as threads,
+            self._gradients.processes(threads.count, partial(self._batch, train), size),
+        ):
+            for epoch in range(self._epochs):
+                with one_blas_thread(), attribute(self._registry, self._now):
                     started = time.perf_counter()
-                    loss, lr = self._epoch(epoch, train)
+                    loss, lr = self._epoch(epoch, train, threads)
                     seconds = time.perf_counter() - started
                     self._check_weights(epoch)
-                    figures = self.evaluate(validation) if validation else None
+                    figures = self._judge(validation, threads) if validation else None
                 yield Epoch(epoch + 1, loss, figures, seconds, len(train) / seconds, lr)
-
-    def _batch(self, train: Split, rows: Array, epoch: int, step: int) -> Batch:
-        spec = self._spec.train
-        shard, key = spec.shard or default_shard(spec.batch), (self._spec.seed, epoch, step)
-        return Batch(train, rows, key, shard, self.model.transforms, self._dtype)
-
-    def _now(self) -> str:
-        return f"step {self.step + 1}"
 
     def evaluate(self, split: Split) -> dict[str, Any]:
         """Return loss and metrics on `split`.
@@ -118,8 +160,11 @@ class Trainer:
         Raises:
             TrainingError: where the loss is not finite.
         """
-        with one_blas_thread():
-            figures = evaluate(self.model, self.plan, self._spec.metrics, split, self._pool)
+        with shared_threads(self._threads) as threads, one_blas_thread():
+            return self._judge(split, threads)
+
+    def _judge(self, split: Split, threads: Threads) -> dict[str, Any]:
+        figures = evaluate(self.model, self.plan, self._metrics, split, threads)
         if not math.isfinite(figures["loss"]):
             raise TrainingError(
                 f"the loss of {len(split):,} images outside the training split is not finite, "
@@ -127,35 +172,61 @@ class Trainer:
             )
         return figures
 
-    def _epoch(self, epoch: int, train: Split) -> tuple[float, float]:
-        size, samples, total, lr = self._spec.train.batch, 0, 0.0, 0.0
-        order = epoch_order(len(train), self._spec.train.shuffle, self._spec.seed, epoch)
+    def _batch(self, train: Split, rows: Array, epoch: int, step: int) -> Batch:
+        key = (self._seed, epoch, step)
+        return Batch(train, rows, key, self._shard, self.model.transforms, self.model.dtype)
+
+    def _now(self) -> str:
+        return f"step {self.step + 1}"
+
+    def _epoch(self, epoch: int, train: Split, threads: Threads) -> tuple[float, float]:
+        size, samples, total, lr = self._batch_size, 0, 0.0, 0.0
+        order = epoch_order(len(train), self._shuffle, self._seed, epoch)
         steps = -(-len(train) // size)
         for index in range(steps):
             rows = order[index * size : (index + 1) * size]
             lr = self._lr(epoch + (index + 1) / steps)
-            total += self._step(self._batch(train, rows, epoch, index), lr)
+            total += self._step(self._batch(train, rows, epoch, index), lr, threads)
             samples += len(rows)
-            self._watch(Progress(epoch + 1, samples, len(train), total / samples))
+            if self._watch is not None:
+                self._watch(Progress(epoch + 1, samples, len(train), total / samples))
         return total / samples, lr
+
+    def _lr(self, epoch: float) -> float:
+        return self._optimizer.lr * self._schedule.multiplier(epoch, self._epochs)
+
+    def _step(self, batch: Batch, lr: float, threads: Threads) -> float:
+        shard_grads = self._gradients.compute(batch, threads)
+        loss = sum(batch.losses)
+        if not math.isfinite(loss):
+            raise TrainingError(first_nonfinite(self.plan, self.model, batch, self.step))
+        self._update.apply(shard_grads, self._gradients, lr, self.step)
+        self.step += 1
+        return loss
 
     def _check_weights(self, epoch: int) -> None:
         """The loss of a step is that before its update, so the last update has not been judged."""
         if culprit := diverged(self.model):
             raise TrainingError(f"training failed at the last step of epoch {epoch + 1}: {culprit}")
 
-    def _lr(self, epoch: float) -> float:
-        optimizer = self._spec.optimizer
-        return optimizer.lr * optimizer.schedule.multiplier(epoch, self._spec.train.epochs)
 
-    def _step(self, batch: Batch, lr: float) -> float:
-        parts = self._gradients(batch)
-        loss = sum(batch.losses)
-        if not math.isfinite(loss):
-            raise TrainingError(blame(self.plan, self.model, batch, self.step))
-        self._update(parts, self._gradients, lr, self.step)
-        self.step += 1
-        return loss
+def labelled(model: Model, x: npt.ArrayLike, y: npt.ArrayLike) -> Split:
+    """Return images and labels as a split, checked against each other and the model.
+
+    Raises:
+        DataError: saying what does not fit.
+    """
+    images, labels = np.asarray(x), np.asarray(y)
+    check_images(model, images)
+    classes = len(model.classes)
+    if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
+        what = f"dtype {labels.dtype} and shape {labels.shape}"
+        raise DataError(f"labels are of {what}; expected {len(images)} whole numbers, one an image")
+    if not len(labels) or labels.min() < 0 or labels.max() >= classes:
+        got = f"{labels.min()} to {labels.max()}" if len(labels) else "none at all"
+        raise DataError(f"labels are {got}; expected 0 to {classes - 1}, as the model has "
+                        f"{classes} classes")  # fmt: skip
+    return Split(images, labels.astype(np.int64))
 
 
 def epoch_order(samples: int, shuffle: str, seed: int, epoch: int) -> Array:

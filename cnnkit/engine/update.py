@@ -1,4 +1,4 @@
-"""Update: the parts of a gradient summed, and the weights moved."""
+"""Update: the gradients of the shards summed, and the weights moved."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Update:
         self._join(layout)
 
     def _join(self, layout: FlatLayout) -> None:
-        """Prepare for updates from one part: the layout's small arrays, which lie first, are one
+        """Prepare for updates from one shard: the layout's small arrays, which lie first, are one
         array under the name `_ALL`."""
         small = {path: shape for path, shape in layout.shapes.items() if prod(shape) <= _SMALL}
         head = FlatLayout(small)
@@ -66,21 +66,21 @@ class Update:
         large = {path: view for path, view in views.items() if path not in self._small}
         return {_ALL: vector[:size], **large}
 
-    def __call__(
-        self, parts: Sequence[dict[str, Array]], gradients: Gradients, lr: float, step: int
+    def apply(
+        self, shard_grads: Sequence[dict[str, Array]], gradients: Gradients, lr: float, step: int
     ) -> None:
-        """Add the parts of the gradient in their order and move the weights."""
+        """Add the shards' gradients in their order and move the weights."""
         if not self._optimizer.elementwise:
-            if len(parts) > 1:
-                _add_up(gradients.vectors(len(parts)))
-            self._optimizer.update(self.weights, parts[0], self.state, lr, step)
-        elif len(parts) == 1:
-            self._update_one(parts[0], lr, step)
+            if len(shard_grads) > 1:
+                _add_up(gradients.vectors(len(shard_grads)))
+            self._optimizer.update(self.weights, shard_grads[0], self.state, lr, step)
+        elif len(shard_grads) == 1:
+            self._update_one(shard_grads[0], lr, step)
         else:
-            self._update_slices(gradients.vectors(len(parts)), lr, step)
+            self._update_slices(gradients.vectors(len(shard_grads)), lr, step)
 
     def _update_one(self, grads: dict[str, Array], lr: float, step: int) -> None:
-        """Update from one part, where the calls cost more than the arithmetic: all small arrays
+        """Update from one shard, where the calls cost more than the arithmetic: all small arrays
         as one, large ones in place."""
         for path, view in self._small.items():
             view[...] = grads.get(path, 0)

@@ -92,5 +92,5 @@ class Residual(Layer):
     def _way_around(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         if self._shortcut is None:
             return x, lambda dy: (dy, {})
-        inner = ctx.child("shortcut", ctx.wants_dx)
+        inner = ctx.child("shortcut")
         return self._shortcut.forward(x, w.get("shortcut", {}), inner)

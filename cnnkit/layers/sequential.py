@@ -77,7 +77,8 @@ class Sequential(Layer):
         return sum(layer.macs(s) for layer, s in zip(self.layers, shapes, strict=False))
 
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
-        return forward_chain(self.steps, x, w, ctx)
+        steps = self.steps if ctx.tap is None else zip(self.names, self.layers, strict=True)
+        return forward_chain(steps, x, w, ctx)
 
 
 def name_of(layer: Layer) -> str:

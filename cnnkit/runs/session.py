@@ -97,6 +97,17 @@ class Observers:
         return entry.owner if entry else f"module {type(observer).__module__}"
 
 
+def trainer_of(
+    spec: RunSpec, model: Model, threads: Threads, watch: Watcher | None = None
+) -> Trainer:
+    """Return a trainer with a spec's settings."""
+    return Trainer(
+        model, spec.loss, spec.optimizer, metrics=spec.metrics, epochs=spec.train.epochs,
+        batch=spec.train.batch, shuffle=spec.train.shuffle, shard=spec.train.shard,
+        seed=spec.seed, threads=threads, registry=spec.registry, watch=watch,
+    )  # fmt: skip
+
+
 class Session:
     """One training run: data, model, trainer and run directory.
 
@@ -126,7 +137,7 @@ class Session:
         self.model = _build(spec, self.dataset, self.data)
         with ExitStack() as stack:  # what was opened is closed again where the rest fails
             pool = stack.enter_context(Threads(spec.train.threads))
-            self._trainer = Trainer(self.model, spec, pool, watch)  # its trial step may refuse
+            self._trainer = trainer_of(spec, self.model, pool, watch)  # its trial step may refuse
             self.directory = stack.enter_context(RunDirectory.create(spec.name, out))
             self._recorder = Recorder(self.directory, spec, self._trainer)
             self._observers = self._observe(places)
@@ -139,7 +150,7 @@ class Session:
             TrainingError: where the loss stops being finite.
             RunError: where something cannot be written.
         """
-        with closing(self._trainer.fit(self.train, self.validation)) as epochs:
+        with closing(self._trainer.run(self.train, self.validation)) as epochs:
             for epoch in epochs:
                 self._recorder.record(epoch)
                 self._observers.epoch(epoch)

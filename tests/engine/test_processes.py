@@ -13,11 +13,11 @@ from cnnkit import workers
 from cnnkit.arrays import flatten
 from cnnkit.base import Split
 from cnnkit.engine import step
-from cnnkit.engine.trainer import Trainer
 from cnnkit.errors import CnnkitError
 from cnnkit.files import digest
 from cnnkit.layers import Relu
 from cnnkit.model import Model
+from cnnkit.runs.session import trainer_of
 from cnnkit.specfile.load import load_spec
 from cnnkit.workers import Processes, Threads, can_fork, shared_vector
 
@@ -129,7 +129,7 @@ def trained(threads, batch=64, handle=None, images=200, **train):
         layers, (1, 8, 8), transforms=spec.data.transforms, classes=tuple("0123456789")
     )
     with Threads(threads) as pool:
-        losses = [epoch.train_loss for epoch in Trainer(model, spec, pool).fit(split, None)]
+        losses = [epoch.train_loss for epoch in trainer_of(spec, model, pool).run(split, None)]
     return losses, digest(flatten(model.weights))
 
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from cnnkit.arrays import flatten
 from cnnkit.base import Context, Metric
 from cnnkit.engine.plan import make_plan
-from cnnkit.engine.trainer import Progress, Trainer, epoch_order, evaluate
+from cnnkit.engine.trainer import Progress, epoch_order, evaluate
 from cnnkit.errors import TrainingError
 from cnnkit.layers import Dense, Dropout, Relu, Sequential, Sigmoid, Softmax
 from cnnkit.metrics import Accuracy, Confusion
+from cnnkit.runs.session import trainer_of
 from cnnkit.workers import Threads
 
 SIZES = {"train": {"epochs": 2, "batch": 4, "shuffle": "none"}}
@@ -42,8 +43,8 @@ def test_records_of_epochs_and_steps(make_spec, make_model, noise):
     )
     seen, model = [], make_model(spec, (2, 4, 4))
     with Threads(1) as pool:
-        trainer = Trainer(model, spec, pool, seen.append)
-        records = list(trainer.fit(noise(10), noise(5)))
+        trainer = trainer_of(spec, model, pool, seen.append)
+        records = list(trainer.run(noise(10), noise(5)))
     assert [record.epoch for record in records] == [1, 2]
     for record in records:
         assert record.train_loss == pytest.approx(log(5), abs=1e-14)
@@ -60,7 +61,7 @@ def test_records_of_epochs_and_steps(make_spec, make_model, noise):
 def test_without_a_validation_split_nothing_is_evaluated(make_spec, make_model, noise):
     spec = make_spec([Softmax(units=5)], **SIZES)
     with Threads(1) as pool:
-        records = list(Trainer(make_model(spec, (2, 4, 4)), spec, pool).fit(noise(4), None))
+        records = list(trainer_of(spec, make_model(spec, (2, 4, 4)), pool).run(noise(4), None))
     assert [record.validation for record in records] == [None, None]
 
 
@@ -74,16 +75,16 @@ def test_the_rate_of_a_step_is_the_schedules_at_its_end(make_spec, make_model, n
     rates = []
     model, split = make_model(spec, (2, 4, 4)), noise(10)
     with Threads(1) as pool:
-        trainer = Trainer(model, spec, pool)
+        trainer = trainer_of(spec, model, pool)
         move = trainer._update
 
         class Noting:
-            def __call__(self, parts, gradients, lr, step):
+            def apply(self, parts, gradients, lr, step):
                 rates.append((step, pytest.approx(lr)))
-                move(parts, gradients, lr, step)
+                move.apply(parts, gradients, lr, step)
 
         trainer._update = Noting()
-        records = list(trainer.fit(split, None))
+        records = list(trainer.run(split, None))
     assert rates == list(enumerate([0.2, 0.4, 0.6, 0.6, 0.6, 0.6, 0.06, 0.06, 0.06]))
     assert [record.lr for record in records] == pytest.approx([0.6, 0.6, 0.06])
 
@@ -95,8 +96,8 @@ def test_buffers_stay_and_only_learning_weights_have_a_state(
     spec = make_spec([buffered(), Softmax(units=5)], optimizer=optimizer, **SIZES)
     model = make_model(spec, (2, 4, 4))
     with Threads(1) as pool:
-        trainer = Trainer(model, spec, pool)
-        list(trainer.fit(noise(10), None))
+        trainer = trainer_of(spec, model, pool)
+        list(trainer.run(noise(10), None))
     assert model.weights["0_buffered"]["count"].tolist() == [7, 7, 7]
     assert model.weights["0_buffered"]["W"] != 2
     learning = {"0_buffered/W", "1_softmax/0_dense/W", "1_softmax/0_dense/b"}
@@ -144,7 +145,7 @@ def test_metrics_see_predictions_and_not_the_logits_of_a_fused_head(make_spec, m
     plan = make_plan(model.network, spec.loss)
     assert plan.head is not None
     with Threads(1) as pool:
-        y = model.predict(split.images, pool=pool)
+        y = model.predict(split.images, threads=pool)
         figures = evaluate(model, plan, [Outputs(), Accuracy()], split, pool)
     np.testing.assert_allclose(figures["outputs"], y, rtol=0, atol=1e-15)
     assert figures["accuracy"] == ((y[:, 0] > 0.5) == split.labels).mean()
@@ -153,7 +154,7 @@ def test_metrics_see_predictions_and_not_the_logits_of_a_fused_head(make_spec, m
 def test_a_network_in_which_nothing_learns_is_refused(make_spec, make_model):
     spec = make_spec(["relu", "softmax"])
     with Threads(1) as pool, pytest.raises(TrainingError) as caught:
-        Trainer(make_model(spec, (5,)), spec, pool)
+        trainer_of(spec, make_model(spec, (5,)), pool)
     assert str(caught.value) == (
         "no layer of this network has weights that learn; add one, such as dense"
     )

@@ -79,7 +79,7 @@ def test_every_road_gives_what_the_optimizer_gives_alone(optimizer, count):
     for step in range(3):
         gradients = Parts(layout, count, seed=step)
         optimizer.update(alone, gradients.total, state, 0.1, step)
-        update(gradients.parts, gradients, 0.1, step)
+        update.apply(gradients.parts, gradients, 0.1, step)
     for path, w in alone.items():
         assert np.array_equal(update.weights[path], w), path
         for slot, arrays in state.items():
@@ -89,11 +89,11 @@ def test_every_road_gives_what_the_optimizer_gives_alone(optimizer, count):
 def test_it_goes_on_from_a_given_state():
     optimizer, layout = Sgd(lr=1, momentum=0.5), FlatLayout.by_size(draw())
     one, gradients = Update(optimizer, layout, draw()), Parts(layout, 1, 0)
-    one([{p: g.copy() for p, g in gradients.parts[0].items()}], gradients, 0.1, 0)
+    one.apply([{p: g.copy() for p, g in gradients.parts[0].items()}], gradients, 0.1, 0)
     two = Update(optimizer, layout, one.weights, one.state)
     for update in (one, two):
         again = Parts(layout, 1, 1)
-        update(again.parts, again, 0.1, 1)
+        update.apply(again.parts, again, 0.1, 1)
     assert all(np.array_equal(one.weights[p], two.weights[p]) for p in SHAPES)
 
 
@@ -102,6 +102,6 @@ def test_initial_weights_are_copied_not_kept():
     before = {path: w.copy() for path, w in weights.items()}
     layout = FlatLayout.by_size(weights)
     update, gradients = Update(Sgd(lr=1), layout, weights), Parts(layout, 1, 0)
-    update(gradients.parts, gradients, 0.1, 0)
+    update.apply(gradients.parts, gradients, 0.1, 0)
     assert all(np.array_equal(weights[p], before[p]) for p in SHAPES)
     assert not np.array_equal(update.weights["a/b"], before["a/b"])

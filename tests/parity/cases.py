@@ -15,10 +15,10 @@ import tomli
 
 from cnnkit.arrays import flatten
 from cnnkit.base import Context, Layer, Split
-from cnnkit.engine.trainer import Trainer
 from cnnkit.layers import Conv, Dense, Pool, Relu, Residual, Sequential, Sigmoid, Softmax
 from cnnkit.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
 from cnnkit.model import Model
+from cnnkit.runs.session import trainer_of
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.workers import Threads
 
@@ -175,8 +175,8 @@ def _loss(name: str) -> Arrays:
 def _steps(name: str) -> Arrays:
     spec, model, split = network_problem(*name.split(" "))
     with Threads(2) as pool:
-        start = model.predict(split.images, pool=pool)
-        (epoch,) = Trainer(model, spec, pool).fit(split, None)
-        end = model.predict(split.images, pool=pool)
+        start = model.predict(split.images, threads=pool)
+        (epoch,) = trainer_of(spec, model, pool).run(split, None)
+        end = model.predict(split.images, threads=pool)
     weights = {path: w.copy() for path, w in flatten(model.weights).items()}
     return {"start": start, "end": end, "loss": np.array([epoch.train_loss]), **weights}

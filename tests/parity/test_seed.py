@@ -19,10 +19,9 @@ from cnnkit.arrays import FlatLayout, flatten
 from cnnkit.base import Context, Places, Split
 from cnnkit.engine.plan import make_plan
 from cnnkit.engine.step import Batch, Gradients
-from cnnkit.engine.trainer import Trainer
 from cnnkit.layers import Conv, Pool, Softmax
 from cnnkit.model import Model
-from cnnkit.runs.session import Session
+from cnnkit.runs.session import Session, trainer_of
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.workers import Threads
 
@@ -187,7 +186,7 @@ def gradients_of(model, spec, split, rows):
     layout = FlatLayout({path: w.shape for path, w in weights.items()})
     batch = Batch(split, np.array(rows), (0, 0, 0), len(rows), model.transforms, model.dtype)
     with Threads(1) as pool:
-        (part,) = Gradients(plan, model.weights, layout, pool)(batch)
+        (part,) = Gradients(plan, model.weights, layout).compute(batch, pool)
         return batch.losses, {path: grad.copy() for path, grad in part.items()}
 
 
@@ -209,7 +208,7 @@ def test_forward_gradients_and_updates_equal_the_loops(side, units, classes, cou
     for row in range(count):
         p, loss, g = step_loops(pixels[row].tolist(), int(labels[row]), weights)
         with Threads(1) as pool:
-            y = model.predict(pixels[row : row + 1], pool=pool)
+            y = model.predict(pixels[row : row + 1], threads=pool)
         np.testing.assert_allclose(y[0], p, rtol=0, atol=1e-10)
         losses, grads = gradients_of(model, spec, split, [row])
         assert losses == pytest.approx([loss], abs=1e-10)
@@ -227,7 +226,7 @@ def test_forward_gradients_and_updates_equal_the_loops(side, units, classes, cou
             path: (np.array(w) - LR * np.array(g[path])).tolist() for path, w in weights.items()
         }
     with Threads(2) as pool:
-        (epoch,) = Trainer(model, spec, pool).fit(split, None)
+        (epoch,) = trainer_of(spec, model, pool).run(split, None)
     assert epoch.train_loss == pytest.approx(sum(losses) / count, abs=1e-10)
     assert epoch.lr == LR
     for path, w in flatten(model.weights).items():
@@ -340,8 +339,8 @@ def test_the_class_count_is_not_fixed_at_ten(classes):
     spec = spec.model_copy(update={"optimizer": spec.optimizer.model_copy(update={"lr": 0.1})})
     model = build(spec, 8, classes)
     with Threads(1) as pool:
-        *_, last = Trainer(model, spec, pool).fit(Split(pixels, labels), Split(pixels, labels))
-        y = model.predict(pixels, pool=pool)
+        *_, last = trainer_of(spec, model, pool).run(Split(pixels, labels), Split(pixels, labels))
+        y = model.predict(pixels, threads=pool)
     assert y.shape == (24, classes)
     assert last.validation["accuracy"] == 1
     assert np.shape(last.validation["confusion"]) == (classes, classes)

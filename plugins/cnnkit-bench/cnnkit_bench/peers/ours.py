@@ -9,8 +9,8 @@ import numpy as np
 from cnnkit import load_spec
 from cnnkit.arrays import Array, replace_leaves
 from cnnkit.base import Dataset, Split
-from cnnkit.engine.trainer import Trainer
 from cnnkit.model import Model
+from cnnkit.runs.session import trainer_of
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.workers import Threads
 
@@ -50,7 +50,7 @@ class Cnnkit(Peer):
         copies = {path: w.copy() for path, w in self.case.weights.items()}
         replace_leaves(self._model.weights, copies)
         if self.mode == "training":
-            self._trainer = Trainer(self._model, spec, self._pool)
+            self._trainer = trainer_of(spec, self._model, self._pool)
 
     def _dataset(self, spec: RunSpec) -> Dataset:
         dataset = spec.data
@@ -60,7 +60,7 @@ class Cnnkit(Peer):
 
     def step(self, rows: slice) -> None:
         if self.mode == "inference":
-            self._model.predict(self.case.images[rows], pool=self._pool)
+            self._model.predict(self.case.images[rows], threads=self._pool)
         else:
             self._epoch([rows])
 
@@ -77,7 +77,7 @@ class Cnnkit(Peer):
         images = np.concatenate([self.case.images[rows] for rows in portions])
         labels = np.concatenate([self.case.labels[rows] for rows in portions])
         started = time.perf_counter()
-        epochs = self._trainer.fit(Split(images, labels), None)
+        epochs = self._trainer.run(Split(images, labels), None)
         if warm:
             next(epochs)
             started = time.perf_counter()
@@ -87,4 +87,4 @@ class Cnnkit(Peer):
         return seconds
 
     def outputs(self, count: int) -> Array:
-        return self._model.predict(self.case.images[:count], pool=self._pool)
+        return self._model.predict(self.case.images[:count], threads=self._pool)
