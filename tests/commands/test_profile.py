@@ -1,4 +1,4 @@
-"""`cnnkit show --profile`: every layer once, in the order in which it runs."""
+"""`cnnkit show --profile`: every layer once, in the order of the spec."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_table(capsys, monkeypatch):
     out = capsys.readouterr().out
     rows = [line.split()[:2] for line in out.splitlines() if line and "─" not in line]
     assert rows[:7] == [
-        ["layer", "type"], ["1", "conv"], ["3", "pool"], ["2", "relu"], ["4", "dense"],
+        ["layer", "type"], ["1", "conv"], ["2", "relu"], ["3", "pool"], ["4", "dense"],
         ["5", "relu"], ["6", "softmax"],
     ]  # fmt: skip
     assert rows[7][0] == "loss"
