@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import time
 from pathlib import Path
 
 import numpy as np
@@ -211,3 +213,40 @@ def test_a_fault_in_a_worker_is_raised_by_the_parent():
 def test_requests_too_long_for_a_socket_are_the_parents(hired, monkeypatch):
     assert hired(1, double, 10**6).send(0, range(10**6)) is False
     assert workers.can_fork()
+
+
+def test_a_default_timeout_of_sockets_changes_nothing(hired):
+    """Any library may set it; a slow answer is waited for all the same."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(0.001)
+    try:
+        one = hired(1, lambda request: time.sleep(0.05) or request)
+        one.send(0, [7])
+        assert one.receive(0).tolist() == [7]
+        assert trained(2) == trained(1)
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def test_a_late_reply_answers_no_other_request(hired):
+    one = hired(1, double)
+    one.send(0, [1])
+    one.send(0, [2])  # the first one's reply was never asked for
+    assert one.receive(0).tolist() == [4]
+
+
+def test_a_stopped_process_does_not_keep_the_parent(hired):
+    one = hired(1, double)
+    os.kill(one._pids[0], signal.SIGSTOP)
+    started = time.monotonic()
+    one.close()
+    assert time.monotonic() - started < 5
+
+
+def test_a_process_given_up_is_gone_before_its_work_is_done_again(hired):
+    one = hired(1, double)
+    pid = one._pids[0]
+    one._lines[0].shutdown(socket.SHUT_RD)
+    assert one.receive(0) is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
