@@ -31,7 +31,7 @@ from cnnkit.testing import (
     check_transform,
     parametrize_layer_checks,
 )
-from cnnkit.testing.components import built_ins, nested
+from cnnkit.testing.tools import built_ins, nested
 from cnnkit.transforms import Scale
 
 SAME = {"kernel": 3, "padding": "same"}

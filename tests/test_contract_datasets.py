@@ -10,9 +10,8 @@ import pytest
 
 from cnnkit.base import Places
 from cnnkit.datasets import Digits, FashionMnist, Idx, ImageFolder, Mnist, Npz
-from cnnkit.testing import check_dataset
-from cnnkit.testing.components import built_ins
-from cnnkit.testing.option_checks import OPTION_CHECKS
+from cnnkit.testing import check_dataset, options
+from cnnkit.testing.tools import built_ins
 
 IDX = {name: f"{name}.gz" for name in Idx.model_fields if name[-7:] in ("_images", "_labels")}
 DATASETS = [
@@ -54,7 +53,7 @@ def test_datasets(dataset, places):
     check_dataset(dataset, places)
 
 
-@pytest.mark.parametrize("check", OPTION_CHECKS, ids=lambda check: check.name)
+@pytest.mark.parametrize("check", options.kit.checks, ids=lambda check: check.name)
 @pytest.mark.parametrize("dataset", DOWNLOADS, ids=lambda dataset: dataset.type)
 def test_downloads(dataset, check):
     check(dataset)

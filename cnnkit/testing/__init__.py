@@ -1,16 +1,15 @@
 """The conformance kit: checks that a component keeps the contract of its family."""
 
-from cnnkit.testing.check import Check
-from cnnkit.testing.dataset_checks import check_dataset
-from cnnkit.testing.failure import CheckFailure
-from cnnkit.testing.initializer_checks import check_initializer
+from cnnkit.testing.check import Check, CheckFailure
+from cnnkit.testing.dataset import check_dataset
+from cnnkit.testing.initializer import check_initializer
 from cnnkit.testing.layers import check_layer, failures, layer_checks, parametrize_layer_checks
-from cnnkit.testing.loss_checks import check_loss
-from cnnkit.testing.metric_checks import check_metric
-from cnnkit.testing.observer_checks import check_observer
-from cnnkit.testing.optimizer_checks import check_optimizer
-from cnnkit.testing.schedule_checks import check_schedule
-from cnnkit.testing.transform_checks import check_transform
+from cnnkit.testing.loss import check_loss
+from cnnkit.testing.metric import check_metric
+from cnnkit.testing.observer import check_observer
+from cnnkit.testing.optimizer import check_optimizer
+from cnnkit.testing.schedule import check_schedule
+from cnnkit.testing.transform import check_transform
 
 __all__ = [
     "Check",

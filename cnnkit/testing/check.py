@@ -1,16 +1,65 @@
-"""Check: one named demand on a component."""
+"""Checks: named demands on a component, how they say no, and the kit that runs a family's."""
 
 from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import wraps
 from itertools import zip_longest
-from typing import Any
+from typing import Any, TypeVar
 
 from cnnkit.base import Component
-from cnnkit.testing.failure import CheckFailure, Fault
+
+Test = TypeVar("Test", bound=Callable[..., None])
+
+
+class Fault(Exception):  # noqa: N818 - a finding, caught by Check
+    """What one check found. `Check` turns it into a `CheckFailure` that names the check."""
+
+    def __init__(self, what: str, *, expected: str, got: str, fix: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.expected = expected
+        self.got = got
+        self.fix = fix
+
+
+class CheckFailure(AssertionError):  # noqa: N818 - test runners call these failures
+    """A component broke the contract of its family.
+
+    `check` is the check's name, `subject` the component with its case; `what`, `expected`, `got`
+    and `fix` are the lines of the text, and `skipped` counts the checks not run because of it.
+    """
+
+    def __init__(self, check: str, subject: str, fault: Fault) -> None:
+        super().__init__(check, subject, fault.what)
+        self.check = check
+        self.subject = subject
+        self.what = fault.what
+        self.expected = fault.expected
+        self.got = fault.got
+        self.fix = fault.fix
+        self.skipped = 0
+
+    def __str__(self) -> str:
+        skipped = f"\n  skipped:  the {self.skipped} checks that need it" if self.skipped else ""
+        return (
+            f"check {self.check}: {self.what}\n"
+            f"  for:      {self.subject}\n"
+            f"  expected: {self.expected}\n"
+            f"  got:      {self.got}\n"
+            f"  fix:      {self.fix}{skipped}"
+        )
+
+
+def require(ok: bool, what: str, *, expected: str, got: str, fix: str) -> None:
+    """Raise a Fault with these lines unless `ok`."""
+    __tracebackhide__ = True
+    if not ok:
+        raise Fault(what, expected=expected, got=got, fix=fix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +73,8 @@ class Check:
     name: str
     purpose: str
     run: Callable[..., None]
+    needed: bool = False
+    """Whether the checks after it mean nothing where it fails."""
 
     def __call__(self, component: Component, *case: Any) -> None:
         __tracebackhide__ = True
@@ -36,6 +87,14 @@ class Check:
         except Exception as error:
             raise CheckFailure(self.name, self._where(component, case), _crash(error)) from error
 
+    def fails(self, component: Component, *case: Any) -> CheckFailure | None:
+        """Return how the component fails, or None where it passes."""
+        try:
+            self(component, *case)
+        except CheckFailure as failure:
+            return failure
+        return None
+
     def _where(self, component: Component, case: tuple[Any, ...]) -> str:
         """Return the component and its case: "conv(filters=2), shape (1, 8, 8), seed 0"."""
         named = list(inspect.signature(self.run).parameters.values())[1:]
@@ -45,9 +104,109 @@ class Check:
         return ", ".join([describe(component), *plain])
 
 
-def check(run: Callable[..., None]) -> Check:
-    """Turn a function into the check of its name; its docstring says what is demanded."""
-    return Check(run.__name__, inspect.getdoc(run) or "", run)
+class Kit:
+    """The checks of one family, in order: causes come before what they would also break.
+
+    `Kit("layer", options.kit)` begins with the checks of another kit.
+    """
+
+    def __init__(self, family: str, *parts: Kit) -> None:
+        self.family = family
+        self.checks: list[Check] = [check for part in parts for check in part.checks]
+
+    def check(self, run: Callable[..., None], *, needed: bool = False) -> Check:
+        """Register a function as the next check; its docstring says what is demanded."""
+        one = Check(run.__name__, inspect.getdoc(run) or "", run, needed)
+        self.checks.append(one)
+        return one
+
+    def needed(self, run: Callable[..., None]) -> Check:
+        """Register a check without which those after it mean nothing: they are skipped."""
+        return self.check(run, needed=True)
+
+    def run(self, component: Component, *case: Any) -> None:
+        """Run every check.
+
+        Raises:
+            CheckFailure: for the first check that fails; it says what to mend.
+        """
+        __tracebackhide__ = True
+        for one in self.checks:
+            one(component, *case)
+
+    def failures(self, component: Component, *case: Any) -> list[CheckFailure]:
+        """Run every check and return all that fail, in order."""
+        found = []
+        for number, one in enumerate(self.checks, start=1):
+            if failure := one.fails(component, *case):
+                found.append(failure)
+                if one.needed:
+                    failure.skipped = len(self.checks) - number
+                    break
+        return found
+
+    def parametrize(
+        self, names: tuple[str, ...], cases: Iterable[tuple[Any, ...]], expected: Mapping[str, str]
+    ) -> Callable[[Test], Test]:
+        """Make one pytest case of each (*names, check); needs pytest.
+
+        Raises:
+            ValueError: an expected failure that names no check.
+        """
+        self._require_known(expected)
+
+        def decorate(test: Test) -> Test:
+            import pytest
+
+            cells = []
+            for number, case in enumerate(cases):
+                name = f"{case[0].type}-{number}"
+                for one in self._guarded(name):
+                    why = expected.get(one.name, "")
+                    fails = pytest.mark.xfail(strict=True, raises=CheckFailure, reason=why)
+                    marks = [fails] if one.name in expected else []
+                    cells.append(pytest.param(*case, one, marks=marks, id=f"{name}-{one.name}"))
+            marked: Test = pytest.mark.parametrize((*names, "check"), cells)(test)
+            return marked
+
+        return decorate
+
+    def _guarded(self, case: str) -> Iterator[Check]:
+        """Yield the checks for one case; those after a needed one skip their test if it fails."""
+        guard: Callable[[Check], Check] | None = None
+        for one in self.checks:
+            yield guard(one) if guard else one
+            guard = _skip_after(one, case) if one.needed else guard
+
+    def _require_known(self, names: Iterable[str]) -> None:
+        known = [one.name for one in self.checks]
+        for name in names:
+            if name not in known:
+                near = get_close_matches(name, known, 1)
+                see = f"see cnnkit.testing.{self.family}_checks()"
+                hint = f"did you mean {near[0]!r}?" if near else see
+                raise ValueError(f"no {self.family} check is called {name!r}; {hint}")
+
+
+def _skip_after(needed: Check, case: str) -> Callable[[Check], Check]:
+    """Return what makes a check skip its test where `needed` fails, which is tried once."""
+    failed: list[bool] = []
+
+    def guard(one: Check) -> Check:
+        @wraps(one.run)
+        def run(*args: Any) -> None:
+            __tracebackhide__ = True
+            if not failed:
+                failed.append(needed.fails(*args) is not None)
+            if failed[0]:
+                import pytest
+
+                pytest.skip(f"{needed.name} failed for {case}")
+            one.run(*args)
+
+        return replace(one, run=run)
+
+    return guard
 
 
 def describe(component: Component) -> str:

@@ -3,45 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
-from typing import Any, TypeVar
 
 from cnnkit.arrays import Shape
 from cnnkit.base import Layer
-from cnnkit.testing.check import Check
-from cnnkit.testing.failure import CheckFailure
-from cnnkit.testing.layer_batch_checks import LAYER_BATCH_CHECKS
-from cnnkit.testing.layer_edge_checks import LAYER_EDGE_CHECKS
-from cnnkit.testing.layer_gradient_checks import LAYER_GRADIENT_CHECKS
-from cnnkit.testing.layer_layout_checks import LAYER_LAYOUT_CHECKS
-from cnnkit.testing.layer_manner_checks import LAYER_MANNER_CHECKS
-from cnnkit.testing.layer_purity_checks import LAYER_PURITY_CHECKS
-from cnnkit.testing.layer_random_checks import LAYER_RANDOM_CHECKS
-from cnnkit.testing.layer_reentry_checks import LAYER_REENTRY_CHECKS
-from cnnkit.testing.layer_rule_checks import LAYER_RULE_CHECKS
-from cnnkit.testing.layer_scratch_checks import LAYER_SCRATCH_CHECKS
-from cnnkit.testing.layer_shape_checks import LAYER_SHAPE_CHECKS
-from cnnkit.testing.layer_tree_checks import LAYER_TREE_CHECKS
-from cnnkit.testing.layer_weight_checks import LAYER_WEIGHT_CHECKS
-from cnnkit.testing.option_checks import OPTION_CHECKS
+from cnnkit.testing import (
+    layer_numerics,
+    layer_purity,
+    layer_shape,
+    layer_threads,
+    layer_weights,
+    options,
+)
+from cnnkit.testing.check import Check, CheckFailure, Kit, Test
 
-Test = TypeVar("Test", bound=Callable[..., None])
-
-_ORDER: tuple[Check, ...] = (
-    *OPTION_CHECKS,
-    *LAYER_WEIGHT_CHECKS,
-    *LAYER_RULE_CHECKS,
-    *LAYER_SHAPE_CHECKS,
-    *LAYER_MANNER_CHECKS,
-    *LAYER_RANDOM_CHECKS,
-    *LAYER_SCRATCH_CHECKS,
-    *LAYER_PURITY_CHECKS,
-    *LAYER_TREE_CHECKS,
-    *LAYER_BATCH_CHECKS,
-    *LAYER_LAYOUT_CHECKS,
-    *LAYER_REENTRY_CHECKS,
-    *LAYER_GRADIENT_CHECKS,
-    *LAYER_EDGE_CHECKS,
+kit = Kit(
+    "layer",
+    options.kit,
+    layer_shape.kit,
+    layer_purity.kit,
+    layer_weights.kit,
+    layer_threads.kit,
+    layer_numerics.kit,
 )
 
 
@@ -51,7 +33,7 @@ def layer_checks() -> list[Check]:
     >>> len(layer_checks()) >= 24
     True
     """
-    return list(_ORDER)
+    return list(kit.checks)
 
 
 def check_layer(layer: Layer | type[Layer], shape: Shape, *, seed: int = 0) -> None:
@@ -67,19 +49,15 @@ def check_layer(layer: Layer | type[Layer], shape: Shape, *, seed: int = 0) -> N
     """
     __tracebackhide__ = True
     configured = layer() if isinstance(layer, type) else layer  # type: ignore[call-arg]
-    for one in _ORDER:
-        one(configured, shape, seed)
+    kit.run(configured, shape, seed)
 
 
 def failures(layer: Layer, shape: Shape, *, seed: int = 0) -> list[CheckFailure]:
-    """Run every check and return all that fail, in order."""
-    found = []
-    for one in _ORDER:
-        try:
-            one(layer, shape, seed)
-        except CheckFailure as failure:
-            found.append(failure)
-    return found
+    """Run every check and return all that fail, in order.
+
+    Where no step runs at all, the checks after that are skipped, and its text says how many.
+    """
+    return kit.failures(layer, shape, seed)
 
 
 def parametrize_layer_checks(
@@ -93,29 +71,4 @@ def parametrize_layer_checks(
     Raises:
         ValueError: an expected failure that names no check.
     """
-    expected = dict(expected_failures or {})
-    _known_checks(expected)
-
-    def decorate(test: Test) -> Test:
-        import pytest
-
-        def cell(number: int, layer: Layer, shape: Shape, one: Check) -> Any:
-            reason = expected.get(one.name, "")
-            marks = [pytest.mark.xfail(strict=True, raises=CheckFailure, reason=reason)]
-            name = f"{layer.type}-{number}-{one.name}"
-            return pytest.param(layer, shape, one, marks=marks[: one.name in expected], id=name)
-
-        cells = [cell(i, *case, one) for i, case in enumerate(cases) for one in _ORDER]
-        marked: Test = pytest.mark.parametrize(("layer", "shape", "check"), cells)(test)
-        return marked
-
-    return decorate
-
-
-def _known_checks(names: Iterable[str]) -> None:
-    known = [one.name for one in _ORDER]
-    for name in names:
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else "see cnnkit.testing.layer_checks()"
-            raise ValueError(f"no layer check is called {name!r}; {hint}")
+    return kit.parametrize(("layer", "shape"), cases, expected_failures or {})

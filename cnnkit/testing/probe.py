@@ -9,9 +9,8 @@ import numpy.typing as npt
 
 from cnnkit.arrays import Array, Scratch, Shape, Weights, flatten, unflatten
 from cnnkit.base import Backward, Context, Layer
-from cnnkit.testing.components import buffer_names
-from cnnkit.testing.failure import require
-from cnnkit.testing.scratch import CLEAN
+from cnnkit.testing.check import require
+from cnnkit.testing.tools import CLEAN, buffer_names
 
 
 @dataclass(frozen=True, slots=True)

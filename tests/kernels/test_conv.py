@@ -13,7 +13,7 @@ from cnnkit.arrays import FRESH, Arena, Scratch
 from cnnkit.kernels.conv import ROUTES, ConvGeometry, conv, output_length, plain, same_padding
 from cnnkit.kernels.conv.geometry import Problem
 from cnnkit.kernels.conv.routes import choose
-from cnnkit.testing.scratch import HostileScratch
+from cnnkit.testing.tools import HostileScratch
 
 DTYPES = [np.float64, np.float32]
 BOUND = {np.float64: 1e-10, np.float32: 2e-5}  # of the largest entry of the reference

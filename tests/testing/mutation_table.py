@@ -30,15 +30,18 @@ import planted_weights
 from planted import PLANTED, PLANTED_IN
 
 from cnnkit.base import Places
-from cnnkit.testing import CheckFailure, layer_checks
-from cnnkit.testing.dataset_checks import DATASET_CHECKS
-from cnnkit.testing.initializer_checks import INITIALIZER_CHECKS
-from cnnkit.testing.loss_checks import LOSS_CHECKS
-from cnnkit.testing.metric_checks import METRIC_CHECKS
-from cnnkit.testing.observer_checks import OBSERVER_CHECKS
-from cnnkit.testing.optimizer_checks import OPTIMIZER_CHECKS
-from cnnkit.testing.schedule_checks import SCHEDULE_CHECKS
-from cnnkit.testing.transform_checks import TRANSFORM_CHECKS
+from cnnkit.testing import (
+    CheckFailure,
+    dataset,
+    initializer,
+    layer_checks,
+    loss,
+    metric,
+    observer,
+    optimizer,
+    schedule,
+    transform,
+)
 
 MODULES = (
     planted_options,
@@ -62,14 +65,14 @@ MODULES = (
     planted_data,
 )
 FAMILIES = {
-    "losses": LOSS_CHECKS,
-    "optimizers": OPTIMIZER_CHECKS,
-    "schedules": SCHEDULE_CHECKS,
-    "initializers": INITIALIZER_CHECKS,
-    "transforms": TRANSFORM_CHECKS,
-    "metrics": METRIC_CHECKS,
-    "datasets": DATASET_CHECKS,
-    "observers": OBSERVER_CHECKS,
+    "losses": loss.kit.checks,
+    "optimizers": optimizer.kit.checks,
+    "schedules": schedule.kit.checks,
+    "initializers": initializer.kit.checks,
+    "transforms": transform.kit.checks,
+    "metrics": metric.kit.checks,
+    "datasets": dataset.kit.checks,
+    "observers": observer.kit.checks,
 }
 SHARED = {check.name for check in layer_checks()}  # options and manners: proved on layers
 

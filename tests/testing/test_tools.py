@@ -1,4 +1,4 @@
-"""The kit's tools: slopes around kinks, watching, comparing, hostile scratch."""
+"""The kit's tools: derivatives around kinks, watching, comparing, hostile scratch."""
 
 from __future__ import annotations
 
@@ -15,23 +15,27 @@ import numpy as np
 import pytest
 
 from cnnkit.layers import Conv, Dense, Residual
-from cnnkit.testing.audit import changed_files, watched
 from cnnkit.testing.check import describe
-from cnnkit.testing.compare import difference, not_finite
-from cnnkit.testing.components import nested
-from cnnkit.testing.randomness import global_seed, global_state
-from cnnkit.testing.scratch import HostileScratch
-from cnnkit.testing.slope import slope
+from cnnkit.testing.manners import changed_files, watched
+from cnnkit.testing.tools import (
+    HostileScratch,
+    difference,
+    global_seed,
+    global_state,
+    nested,
+    not_finite,
+    numeric_derivative,
+)
 
 
-def test_slope_of_smooth_functions():
-    assert slope(math.exp, 1.0) == pytest.approx(1.0, abs=1e-9)
-    assert slope(lambda t: 3 * t + 7, 3.0) == pytest.approx(3.0, abs=1e-8)
+def test_derivative_of_smooth_functions():
+    assert numeric_derivative(math.exp, 1.0) == pytest.approx(1.0, abs=1e-9)
+    assert numeric_derivative(lambda t: 3 * t + 7, 3.0) == pytest.approx(3.0, abs=1e-8)
 
 
 @pytest.mark.parametrize("kink", [1e-6, 5e-6, -8e-6])
-def test_slope_steps_around_kinks(kink):
-    assert slope(lambda t: max(t - kink, 0.0), 1.0) is None
+def test_derivative_steps_around_kinks(kink):
+    assert numeric_derivative(lambda t: max(t - kink, 0.0), 1.0) is None
 
 
 def test_watched_sees_files_processes_and_sockets(tmp_path):

@@ -3,32 +3,51 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from cnnkit.base import Observer
-from cnnkit.testing.audit import changed_files
-from cnnkit.testing.check import Check, check
-from cnnkit.testing.failure import require
-from cnnkit.testing.manners import manner_checks
-from cnnkit.testing.observer_samples import DONE, FIGURES, ODD, new_run, tell, watch
-from cnnkit.testing.option_checks import OPTION_CHECKS
+from cnnkit.base import Epoch, Observer, RunInfo
+from cnnkit.testing import options
+from cnnkit.testing.check import Kit, require
+from cnnkit.testing.manners import add_manners, changed_files
+
+kit = Kit("observer", options.kit)
 
 _OF_THE_RUN = ("spec.toml", "resolved.toml", "env.json", "metrics.jsonl", "checkpoints",
                "summary.json", "status.json", "log.txt", ".lock")  # fmt: skip
 """What the run itself writes in its directory."""
+Figures = Sequence[dict[str, Any] | None]
+"""What validation gave, an epoch each."""
+FIGURES: dict[str, Any] = {"loss": 0.75, "accuracy": 0.5, "confusion": [[3, 1], [2, 2]]}
+ODD: dict[str, Any] = {
+    "loss": 0.5,
+    "per_class": {"cat": 0.25, "dog": None},
+    "note": "none",
+    "n": 7,
+}
+DONE: dict[str, Any] = {
+    "status": "done",
+    "dataset": "digits",
+    "seed": 0,
+    "epochs": 2,
+    "train": {"loss": 0.5, "seconds": 2.0, "samples_per_second": 80.0},
+    "test": FIGURES,
+    "weights_sha256": "0" * 64,
+}
 
 
-@check
+@kit.check
 def takes_any_record(observer: Observer) -> None:
     """Epochs without validation are taken, and metrics of any kind that JSON can hold."""
     watch(observer, [None, None])
     watch(observer, [ODD, {"loss": 0.25}])
 
 
-@check
+@kit.check
 def takes_any_ending(observer: Observer) -> None:
     """A run that failed or was interrupted is taken, before its first epoch and after it."""
     for status in ("failed", "interrupted"):
@@ -37,7 +56,14 @@ def takes_any_ending(observer: Observer) -> None:
             watch(observer, figures, summary)
 
 
-@check
+def _use(observer: Observer) -> None:
+    watch(observer, [FIGURES, FIGURES])
+
+
+add_manners(kit, _use, reads_files=True)
+
+
+@kit.check
 def files_stay_in_the_run(observer: Observer) -> None:
     """Files are written in the run directory, or deeper: elsewhere two runs would share them."""
     run, changed = _changed(observer)
@@ -51,7 +77,7 @@ def files_stay_in_the_run(observer: Observer) -> None:
     )
 
 
-@check
+@kit.check
 def run_files_left_alone(observer: Observer) -> None:
     """What the run writes itself is not written, moved or removed: it is the run's record."""
     run, changed = _changed(observer)
@@ -66,7 +92,7 @@ def run_files_left_alone(observer: Observer) -> None:
     )
 
 
-@check
+@kit.check
 def leaves_nothing_open(observer: Observer) -> None:
     """When the run is over, no file, socket or thread of the observer's is left."""
     _use(observer)  # what a first use imports and keeps is no leak
@@ -99,21 +125,6 @@ def _open_things() -> Iterator[str]:
             yield f"file {number.name}, {number.readlink()}"
 
 
-def _use(observer: Observer) -> None:
-    watch(observer, [FIGURES, FIGURES])
-
-
-OBSERVER_CHECKS: tuple[Check, ...] = (
-    *OPTION_CHECKS,
-    takes_any_record,
-    takes_any_ending,
-    *manner_checks(_use, reads_files=True),
-    files_stay_in_the_run,
-    run_files_left_alone,
-    leaves_nothing_open,
-)
-
-
 def check_observer(observer: Observer) -> None:
     """Run every check on an observer; it is told of short runs in temporary folders.
 
@@ -121,5 +132,28 @@ def check_observer(observer: Observer) -> None:
         CheckFailure: for the first check that fails; it says what to mend.
     """
     __tracebackhide__ = True
-    for one in OBSERVER_CHECKS:
-        one(observer)
+    kit.run(observer)
+
+
+def watch(observer: Observer, figures: Figures, summary: dict[str, Any] = DONE) -> None:
+    """Tell the observer of a run with these validation figures, an epoch each."""
+    with TemporaryDirectory() as folder:
+        tell(observer, new_run(folder), figures, summary)
+
+
+def new_run(folder: str) -> RunInfo:
+    """Make a run directory in `folder`, as it is when a run begins."""
+    path = Path(folder).resolve() / "run"
+    path.mkdir()
+    (path / "resolved.toml").write_text('name = "kit"\n')
+    (path / "env.json").write_text("{}\n")
+    return RunInfo("kit", path, "digits", ("cat", "dog"), samples=40, epochs=2)
+
+
+def tell(observer: Observer, run: RunInfo, figures: Figures, summary: dict[str, Any]) -> None:
+    """Tell the observer of this run, from its start to its end."""
+    observer.start(run)
+    for number, validation in enumerate(figures, start=1):
+        record = Epoch(number, 1 / number, deepcopy(validation), 0.5, 80.0, 0.125)
+        observer.epoch(run, record)
+    observer.end(run, deepcopy(summary))

@@ -11,17 +11,26 @@ import numpy as np
 
 from cnnkit.arrays import Array
 from cnnkit.base import Metric
-from cnnkit.testing.check import Check, check
-from cnnkit.testing.compare import require_same
-from cnnkit.testing.failure import Fault, require
-from cnnkit.testing.manners import manner_checks
-from cnnkit.testing.option_checks import OPTION_CHECKS
+from cnnkit.testing import options
+from cnnkit.testing.check import Fault, Kit, require
+from cnnkit.testing.manners import add_manners
+from cnnkit.testing.tools import require_same
+
+kit = Kit("metric", options.kit)
 
 _N = 40
 _ROUNDING = 1e-5
 
 
-@check
+def _use(metric: Metric, classes: int = 3, seed: int = 0) -> None:
+    for _, y, labels in _situations(classes, seed):
+        metric.evaluate(y, labels, max(2, classes))
+
+
+add_manners(kit, _use)
+
+
+@kit.check
 def metric_is_json(metric: Metric, classes: int = 3, seed: int = 0) -> None:
     """evaluate gives what JSON can hold: no NumPy numbers, no NaN, whatever classes occur."""
     for what, y, labels in _situations(classes, seed):
@@ -37,7 +46,7 @@ def metric_is_json(metric: Metric, classes: int = 3, seed: int = 0) -> None:
             ) from error
 
 
-@check
+@kit.check
 def metric_inputs_unmodified(metric: Metric, classes: int = 3, seed: int = 0) -> None:
     """Outputs and labels are left as they were: other metrics read them too."""
     (y, labels), (y_before, labels_before) = _case(classes, seed), _case(classes, seed)
@@ -47,7 +56,22 @@ def metric_inputs_unmodified(metric: Metric, classes: int = 3, seed: int = 0) ->
     require_same(labels_before, labels, "the metric changes the labels", fix=fix)
 
 
-@check
+@kit.check
+def metric_takes_any_labels(metric: Metric, classes: int = 3, seed: int = 0) -> None:
+    """Integer labels of any width give the same figure: uint8 must not wrap around."""
+    y, labels = _case(classes, seed)
+    one = metric.evaluate(y, labels, max(2, classes))
+    two = metric.evaluate(y, labels.astype(np.uint8), max(2, classes))
+    require(
+        _alike(one, two),
+        "uint8 labels give another figure",
+        expected=f"{one!r}",
+        got=f"{two!r}",
+        fix="write labels.astype(np.int64) before any arithmetic",
+    )
+
+
+@kit.check
 def metric_ignores_order(metric: Metric, classes: int = 3, seed: int = 0) -> None:
     """The order of the samples does not matter."""
     y, labels = _case(classes, seed)
@@ -63,36 +87,6 @@ def metric_ignores_order(metric: Metric, classes: int = 3, seed: int = 0) -> Non
     )
 
 
-@check
-def metric_takes_any_labels(metric: Metric, classes: int = 3, seed: int = 0) -> None:
-    """Integer labels of any width give the same figure: uint8 must not wrap around."""
-    y, labels = _case(classes, seed)
-    one = metric.evaluate(y, labels, max(2, classes))
-    two = metric.evaluate(y, labels.astype(np.uint8), max(2, classes))
-    require(
-        _alike(one, two),
-        "uint8 labels give another figure",
-        expected=f"{one!r}",
-        got=f"{two!r}",
-        fix="write labels.astype(np.int64) before any arithmetic",
-    )
-
-
-def _use(metric: Metric, classes: int = 3, seed: int = 0) -> None:
-    for _, y, labels in _situations(classes, seed):
-        metric.evaluate(y, labels, max(2, classes))
-
-
-METRIC_CHECKS: tuple[Check, ...] = (
-    *OPTION_CHECKS,
-    *manner_checks(_use),
-    metric_is_json,
-    metric_inputs_unmodified,
-    metric_takes_any_labels,
-    metric_ignores_order,
-)
-
-
 def check_metric(metric: Metric, classes: int = 3, *, seed: int = 0) -> None:
     """Run every check on a metric; `classes = 1` stands for outputs (N, 1) with two classes.
 
@@ -100,8 +94,7 @@ def check_metric(metric: Metric, classes: int = 3, *, seed: int = 0) -> None:
         CheckFailure: for the first check that fails; it says what to mend.
     """
     __tracebackhide__ = True
-    for one in METRIC_CHECKS:
-        one(metric, classes, seed)
+    kit.run(metric, classes, seed)
 
 
 def _case(classes: int, seed: int) -> tuple[Array, Array]:

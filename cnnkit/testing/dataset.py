@@ -7,14 +7,23 @@ from unittest.mock import patch
 import numpy as np
 
 from cnnkit.base import Data, Dataset, Places, Split
-from cnnkit.testing.check import Check, check
-from cnnkit.testing.compare import require_same
-from cnnkit.testing.failure import require
-from cnnkit.testing.manners import manner_checks
-from cnnkit.testing.option_checks import OPTION_CHECKS
+from cnnkit.testing import options
+from cnnkit.testing.check import Kit, require
+from cnnkit.testing.manners import add_manners
+from cnnkit.testing.tools import require_same
+
+kit = Kit("dataset", options.kit)
 
 
-@check
+def _use(dataset: Dataset, places: Places) -> None:
+    dataset.signature(places)
+    dataset.load(places)
+
+
+add_manners(kit, _use, reads_files=True)
+
+
+@kit.check
 def images_are_nchw(dataset: Dataset, places: Places) -> None:
     """Images are (N, C, H, W), uint8 or float32, C-contiguous, equal in shape, and finite."""
     data = dataset.load(places)
@@ -43,7 +52,7 @@ def images_are_nchw(dataset: Dataset, places: Places) -> None:
         )
 
 
-@check
+@kit.check
 def labels_are_classes(dataset: Dataset, places: Places) -> None:
     """Labels are int64 (N,), one per image, each an index into the names of the classes."""
     data = dataset.load(places)
@@ -73,7 +82,7 @@ def labels_are_classes(dataset: Dataset, places: Places) -> None:
         )
 
 
-@check
+@kit.check
 def signature_is_true(dataset: Dataset, places: Places) -> None:
     """signature gives the shape and class count that load gives, or None."""
     signature, data = dataset.signature(places), dataset.load(places)
@@ -87,7 +96,7 @@ def signature_is_true(dataset: Dataset, places: Places) -> None:
     )
 
 
-@check
+@kit.check
 def signature_loads_nothing(dataset: Dataset, places: Places) -> None:
     """signature answers without load: specs are judged before data is read or downloaded."""
     cls, calls = type(dataset), []
@@ -108,7 +117,7 @@ def signature_loads_nothing(dataset: Dataset, places: Places) -> None:
     )
 
 
-@check
+@kit.check
 def loads_repeat(dataset: Dataset, places: Places) -> None:
     """Loading twice gives the same images in the same order: shuffling is the engine's."""
     one, two = dataset.load(places), dataset.load(places)
@@ -118,22 +127,6 @@ def loads_repeat(dataset: Dataset, places: Places) -> None:
         require_same(a.labels, b.labels, f"the {what} labels differ between two loads", fix=fix)
 
 
-def _use(dataset: Dataset, places: Places) -> None:
-    dataset.signature(places)
-    dataset.load(places)
-
-
-DATASET_CHECKS: tuple[Check, ...] = (
-    *OPTION_CHECKS,
-    *manner_checks(_use, reads_files=True),
-    images_are_nchw,
-    labels_are_classes,
-    signature_is_true,
-    signature_loads_nothing,
-    loads_repeat,
-)
-
-
 def check_dataset(dataset: Dataset, places: Places | None = None) -> None:
     """Run every check on a dataset that can be had at `places`; small ones are fast.
 
@@ -141,8 +134,7 @@ def check_dataset(dataset: Dataset, places: Places | None = None) -> None:
         CheckFailure: for the first check that fails; it says what to mend.
     """
     __tracebackhide__ = True
-    for one in DATASET_CHECKS:
-        one(dataset, places or Places())
+    kit.run(dataset, places or Places())
 
 
 def _splits(data: Data) -> tuple[tuple[str, Split], tuple[str, Split]]:

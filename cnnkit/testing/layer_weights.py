@@ -7,14 +7,14 @@ from safetensors.numpy import load, save
 
 from cnnkit.arrays import Shape, flatten, unflatten
 from cnnkit.base import Layer
-from cnnkit.testing.check import Check, check
-from cnnkit.testing.compare import require_close, require_same
-from cnnkit.testing.components import buffer_names
-from cnnkit.testing.failure import require
+from cnnkit.testing.check import Kit, require
 from cnnkit.testing.probe import Probe
+from cnnkit.testing.tools import buffer_names, require_close, require_same
+
+kit = Kit("layer")
 
 
-@check
+@kit.check
 def weights_round_trip(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """Weights survive flatten, a file and unflatten, and their order does not matter."""
     probe = Probe(layer, shape, seed)
@@ -35,7 +35,7 @@ def weights_round_trip(layer: Layer, shape: Shape, seed: int = 0) -> None:
     require_same(one, two, "loaded weights give another output", fix='ask for weights by w["name"]')
 
 
-@check
+@kit.check
 def every_weight_has_gradient(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """backward returns a gradient for every weight that is not a buffer."""
     wanted, got = _trained_and_graded(layer, shape, seed)
@@ -49,7 +49,7 @@ def every_weight_has_gradient(layer: Layer, shape: Shape, seed: int = 0) -> None
     )
 
 
-@check
+@kit.check
 def no_other_gradients(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """backward returns no gradient for buffers or for names that are no weights."""
     wanted, got = _trained_and_graded(layer, shape, seed)
@@ -63,7 +63,7 @@ def no_other_gradients(layer: Layer, shape: Shape, seed: int = 0) -> None:
     )
 
 
-@check
+@kit.check
 def gradients_shaped_like_weights(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """Every gradient has its weight's shape: no batch axis, nothing transposed."""
     probe = Probe(layer, shape, seed)
@@ -80,7 +80,7 @@ def gradients_shaped_like_weights(layer: Layer, shape: Shape, seed: int = 0) -> 
         )
 
 
-@check
+@kit.check
 def gradients_own_their_memory(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """Gradients share no memory with anything else: shards are summed into them in place."""
     probe = Probe(layer, shape, seed)
@@ -100,7 +100,7 @@ def gradients_own_their_memory(layer: Layer, shape: Shape, seed: int = 0) -> Non
         )
 
 
-@check
+@kit.check
 def wants_dx_changes_no_gradient(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """Where nobody reads dx, the weights' gradients stay the same."""
     probe = Probe(layer, shape, seed)
@@ -111,16 +111,6 @@ def wants_dx_changes_no_gradient(layer: Layer, shape: Shape, seed: int = 0) -> N
     what = "the gradient of {name} depends on ctx.wants_dx"
     fix = "skip dx alone"
     require_close(with_dx, without, what, expected="the same gradients", fix=fix)
-
-
-LAYER_TREE_CHECKS: tuple[Check, ...] = (
-    weights_round_trip,
-    every_weight_has_gradient,
-    no_other_gradients,
-    gradients_shaped_like_weights,
-    gradients_own_their_memory,
-    wants_dx_changes_no_gradient,
-)
 
 
 def _trained_and_graded(layer: Layer, shape: Shape, seed: int) -> tuple[set[str], set[str]]:

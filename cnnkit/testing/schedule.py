@@ -6,13 +6,22 @@ from collections.abc import Iterator
 from math import isfinite
 
 from cnnkit.base import Schedule
-from cnnkit.testing.check import Check, check
-from cnnkit.testing.failure import require
-from cnnkit.testing.manners import manner_checks
-from cnnkit.testing.option_checks import OPTION_CHECKS
+from cnnkit.testing import options
+from cnnkit.testing.check import Kit, require
+from cnnkit.testing.manners import add_manners
+
+kit = Kit("schedule", options.kit)
 
 
-@check
+def _use(schedule: Schedule) -> None:
+    for moment in _moments():
+        schedule.multiplier(*moment)
+
+
+add_manners(kit, _use)
+
+
+@kit.check
 def factor_is_a_number(schedule: Schedule) -> None:
     """factor gives a finite float >= 0 anywhere in training, its end included."""
     for epoch, epochs in _moments():
@@ -26,7 +35,7 @@ def factor_is_a_number(schedule: Schedule) -> None:
         )
 
 
-@check
+@kit.check
 def factor_is_pure(schedule: Schedule) -> None:
     """factor depends on its arguments alone: a resumed run asks in the middle."""
     forwards = [schedule.factor(*moment) for moment in _moments()]
@@ -40,7 +49,7 @@ def factor_is_pure(schedule: Schedule) -> None:
     )
 
 
-@check
+@kit.check
 def warm_up_starts_low(schedule: Schedule) -> None:
     """multiplier climbs to factor over the warm-up and equals it afterwards."""
     for epoch, epochs in _moments():
@@ -55,20 +64,6 @@ def warm_up_starts_low(schedule: Schedule) -> None:
         )
 
 
-def _use(schedule: Schedule) -> None:
-    for moment in _moments():
-        schedule.multiplier(*moment)
-
-
-SCHEDULE_CHECKS: tuple[Check, ...] = (
-    *OPTION_CHECKS,
-    *manner_checks(_use),
-    factor_is_a_number,
-    factor_is_pure,
-    warm_up_starts_low,
-)
-
-
 def check_schedule(schedule: Schedule) -> None:
     """Run every check on a schedule.
 
@@ -76,8 +71,7 @@ def check_schedule(schedule: Schedule) -> None:
         CheckFailure: for the first check that fails; it says what to mend.
     """
     __tracebackhide__ = True
-    for one in SCHEDULE_CHECKS:
-        one(schedule)
+    kit.run(schedule)
 
 
 def _moments() -> Iterator[tuple[float, int]]:

@@ -6,17 +6,26 @@ import numpy as np
 
 from cnnkit.arrays import Array
 from cnnkit.base import Fans, Initializer
-from cnnkit.testing.check import Check, check
-from cnnkit.testing.compare import require_same
-from cnnkit.testing.failure import require
-from cnnkit.testing.manners import manner_checks
-from cnnkit.testing.option_checks import OPTION_CHECKS
+from cnnkit.testing import options
+from cnnkit.testing.check import Kit, require
+from cnnkit.testing.manners import add_manners
+from cnnkit.testing.tools import require_same
+
+kit = Kit("initializer", options.kit)
 
 _SHAPES = ((7,), (4, 5), (3, 2, 3, 3))
 _FANS = (Fans(18, 27, 9), Fans(1, 1, 1), Fans(10**6, 10, 10**6))
 
 
-@check
+def _use(initializer: Initializer, seed: int = 0) -> None:
+    for fans in _FANS:
+        initializer.draw(_SHAPES[1], fans, np.random.default_rng(seed))
+
+
+add_manners(kit, _use)
+
+
+@kit.check
 def draws_the_shape(initializer: Initializer, seed: int = 0) -> None:
     """draw gives finite float64 of the shape asked for, for small and large layers."""
     for shape in _SHAPES:
@@ -33,7 +42,7 @@ def draws_the_shape(initializer: Initializer, seed: int = 0) -> None:
             )
 
 
-@check
+@kit.check
 def same_rng_same_draw(initializer: Initializer, seed: int = 0) -> None:
     """Equal generators give equal arrays, which share no memory."""
     one, two = _draw(initializer, seed), _draw(initializer, seed)
@@ -48,7 +57,7 @@ def same_rng_same_draw(initializer: Initializer, seed: int = 0) -> None:
     )
 
 
-@check
+@kit.check
 def other_rng_other_draw(initializer: Initializer, seed: int = 0) -> None:
     """What looks random differs for another rng: seeds must matter."""
     one, two = _draw(initializer, seed), _draw(initializer, seed + 1)
@@ -61,20 +70,6 @@ def other_rng_other_draw(initializer: Initializer, seed: int = 0) -> None:
     )
 
 
-def _use(initializer: Initializer, seed: int = 0) -> None:
-    for fans in _FANS:
-        initializer.draw(_SHAPES[1], fans, np.random.default_rng(seed))
-
-
-INITIALIZER_CHECKS: tuple[Check, ...] = (
-    *OPTION_CHECKS,
-    *manner_checks(_use),
-    draws_the_shape,
-    same_rng_same_draw,
-    other_rng_other_draw,
-)
-
-
 def check_initializer(initializer: Initializer, *, seed: int = 0) -> None:
     """Run every check on an initializer; its moments are for its own tests.
 
@@ -82,8 +77,7 @@ def check_initializer(initializer: Initializer, *, seed: int = 0) -> None:
         CheckFailure: for the first check that fails; it says what to mend.
     """
     __tracebackhide__ = True
-    for one in INITIALIZER_CHECKS:
-        one(initializer, seed)
+    kit.run(initializer, seed)
 
 
 def _draw(initializer: Initializer, seed: int) -> Array:
