@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -15,9 +15,19 @@ import numpy.typing as npt
 from pydantic import SerializeAsAny
 
 from cnnkit.arrays import Arena, Array, Scratch, Shape, Weights, flatten, unflatten
-from cnnkit.base import Backward, Context, Layer, Layers, Transform, chain_shapes, forward_chain
+from cnnkit.base import (
+    Backward,
+    Context,
+    Layer,
+    Layers,
+    Transform,
+    Weight,
+    chain_shapes,
+    forward_chain,
+)
 from cnnkit.base.component import Positive, Section, child
-from cnnkit.errors import DataError, RunError, SpecError
+from cnnkit.base.weight import count, declared, draw
+from cnnkit.errors import DataError, PluginError, RunError, SpecError
 from cnnkit.files import load_tensors, save_tensors
 from cnnkit.layers.sequential import Sequential
 from cnnkit.plugins import load_plugins
@@ -39,15 +49,15 @@ class Row:
 
 
 def summarise(
-    network: Sequential, layers: Sequence[Layer], shape: Shape, weights: Weights, itemsize: int
+    network: Sequential, layers: Sequence[Layer], shape: Shape, itemsize: int
 ) -> list[Row]:
     """Return a row per layer of `network`, the lowered form of `layers`, for inputs of `shape`."""
     shapes = chain_shapes(network.layers, shape, "layers")
     rows = []
     for i, (name, layer) in enumerate(zip(network.names, layers, strict=True)):
-        count = sum(w.size for w in flatten(weights.get(name, {})).values())
-        macs, after = network.layers[i].macs(shapes[i]), shapes[i + 1]
-        rows.append(Row(name, layer, after, count, macs, itemsize * prod(after)))
+        runs, before, after = network.layers[i], shapes[i], shapes[i + 1]
+        weights, macs = count(runs.weights(before)), runs.macs(before)
+        rows.append(Row(name, layer, after, weights, macs, itemsize * prod(after)))
     return rows
 
 
@@ -66,7 +76,6 @@ class ModelFacts(Section):
 
 FAMILIES_OF_A_MODEL = ("layers", "transforms", "initializers")
 """What a model is made of; loss, optimizer and the like are the run's."""
-_FEW = 10_000_000  # weights that may be drawn only to say which one is missing
 
 
 def check_suppliers(made_with: Any, registry: Registry, where: str) -> None:
@@ -84,20 +93,8 @@ def check_suppliers(made_with: Any, registry: Registry, where: str) -> None:
         warnings.warn(f"{where}: {sentence}", stacklevel=3)
 
 
-def check_count(declared: int, found: dict[str, Array], where: str) -> None:
-    """Hold what the layers declare against what the file holds, before anything is drawn: a small
-    file must not ask for all the memory there is.
-
-    Raises:
-        RunError: where the layers declare far more weights than there are.
-    """
-    held = sum(w.size for w in found.values())
-    if declared > held + _FEW:
-        raise RunError(f"{where}: its layers have {declared:,} weights, but it holds {held:,}")
-
-
-def check_weights(expected: dict[str, Array], found: dict[str, Array], where: str) -> None:
-    """Hold a file's weights against those of a network like it.
+def check_weights(expected: Mapping[str, Weight], found: dict[str, Array], where: str) -> None:
+    """Hold a file's weights against those that the layers declare.
 
     Raises:
         RunError: naming a weight of another shape, or dtypes that are not one float dtype.
@@ -267,10 +264,9 @@ class Model:
         network = written.lower()
         outputs = network.output_shape(input_shape)
         names = classes or [str(label) for label in range(max(2, outputs[0]))]
-        drawn = network.init_weights(input_shape, np.random.default_rng(seed))
-        weights = unflatten(
-            {path: np.ascontiguousarray(w, dtype) for path, w in flatten(drawn).items()}
-        )
+        tree = network.weights(input_shape)
+        declared(tree)  # by anybody: checked before it is drawn
+        weights = draw(tree, np.random.default_rng(seed), dtype)
         return cls(
             tuple(written.layers), network, input_shape, weights, tuple(transforms), tuple(names)
         )
@@ -279,6 +275,12 @@ class Model:
     def output_shape(self) -> Shape:
         """The shape of what the network gives for one image."""
         return self.network.output_shape(self.input_shape)
+
+    @cached_property
+    def learning(self) -> frozenset[str]:
+        """The paths of the weights that learn."""
+        tree = declared(self.network.weights(self.input_shape))
+        return frozenset(path for path, weight in tree.items() if weight.learns)
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
@@ -293,7 +295,7 @@ class Model:
     def summary(self) -> list[Row]:
         """Return a row per layer: output shape, weights, MACs and bytes of activations."""
         size = self.dtype.itemsize
-        return summarise(self.network, self.layers, self.input_shape, self.weights, size)
+        return summarise(self.network, self.layers, self.input_shape, size)
 
     def predict(self, images: npt.ArrayLike, *, threads: Threads | None = None) -> Array:
         """Return the network's output, (N, K), in the model's dtype.
@@ -387,11 +389,10 @@ class Model:
         try:
             model = ModelFacts.model_validate(facts, context={"registry": registry})
             network = Sequential(layers=model.layers).lower()
-            check_count(network.weight_count(tuple(model.input)), weights, where)
-            expected = network.init_weights(tuple(model.input), np.random.default_rng(0))
-        except (ValueError, SpecError) as error:
+            expected = declared(network.weights(tuple(model.input)))
+        except (ValueError, SpecError, PluginError) as error:
             raise RunError(f"{where}: cannot rebuild the model: {error}") from None
-        check_weights(flatten(expected), weights, where)
-        ordered = unflatten({path: weights[path] for path in flatten(expected)})
+        check_weights(expected, weights, where)
+        ordered = unflatten({path: weights[path] for path in expected})
         return cls(tuple(model.layers), network, tuple(model.input), ordered,
                    tuple(model.transforms), tuple(model.classes))  # fmt: skip

@@ -15,6 +15,7 @@ import tomli
 from pydantic import ValidationError
 
 from cnnkit.base import Context
+from cnnkit.base.weight import count, draw
 from cnnkit.errors import ShapeError
 from cnnkit.layers import Conv, Dense, Dropout, Flatten, Pool, Relu, Residual, Sequential, Softmax
 from cnnkit.model import Model
@@ -72,7 +73,7 @@ def test_conv_shape_rule(options, size, expected, source):
     layer = Conv(filters=5, **options)
     assert layer.output_shape((2, *size)) == (5, *expected), source
     x = np.zeros((1, 2, *size))
-    weights = layer.init_weights((2, *size), np.random.default_rng(0))
+    weights = draw(layer.weights((2, *size)), np.random.default_rng(0), np.float64)
     assert layer.forward(x, weights, Context())[0].shape == (1, 5, *expected)
 
 
@@ -150,7 +151,7 @@ def test_golden_shapes_of_every_spec(path):
     model = Model.build(layers, shape)
     assert [after for _, after in model.shapes()] == shapes
     assert sum(row.weights for row in model.summary()) == weights
-    assert sum(layer.weight_count(s) for layer, s in zip(layers, [shape, *shapes])) == weights  # noqa: B905
+    assert sum(count(a.weights(s)) for a, s in zip(layers, [shape, *shapes])) == weights  # noqa: B905
     y = model.predict(np.zeros((2, *shape), np.float32))
     assert y.shape == (2, *shapes[-1])
 

@@ -10,6 +10,7 @@ import pytest
 import cnnkit
 from cnnkit.arrays import Arena, FlatLayout, Weights, flatten
 from cnnkit.base import Context, Layer, Places, Split, forward_chain
+from cnnkit.base.weight import draw
 from cnnkit.datasets import Digits
 from cnnkit.engine.plan import make_plan
 from cnnkit.engine.step import Batch, Gradients
@@ -458,7 +459,7 @@ def test_what_nobody_wants_does_not_change_the_rest(first, N):
     weights: Weights = {}
     for name, layer in steps:
         shape = (2, 6, 6) if name == "0_first" else first.output_shape((2, 6, 6))
-        weights[name] = layer.init_weights(shape, np.random.default_rng(1))
+        weights[name] = draw(layer.weights(shape), np.random.default_rng(1), np.float64)
     grads = []
     for wants_dx in (True, False):
         y, back = forward_chain(steps, x, weights, Context(training=True, wants_dx=wants_dx))

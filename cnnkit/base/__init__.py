@@ -21,6 +21,7 @@ from cnnkit.base.observer import Epoch, Observer, RunInfo
 from cnnkit.base.optimizer import Optimizer
 from cnnkit.base.schedule import Schedule
 from cnnkit.base.transform import Transform
+from cnnkit.base.weight import Weight, WeightTree
 
 __all__ = [
     "Backward",
@@ -47,6 +48,8 @@ __all__ = [
     "Signature",
     "Split",
     "Transform",
+    "Weight",
+    "WeightTree",
     "chain_shapes",
     "child",
     "forward_chain",

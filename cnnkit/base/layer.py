@@ -13,6 +13,7 @@ from pydantic import SerializeAsAny
 from cnnkit.arrays import FRESH, Array, Scratch, Shape, Weights
 from cnnkit.base.component import Component, child
 from cnnkit.base.place import spoken
+from cnnkit.base.weight import WeightTree
 from cnnkit.errors import CnnkitError, ShapeError
 
 
@@ -78,8 +79,6 @@ class Layer(Component, ABC):
     """
 
     family: ClassVar[str] = "layers"
-    buffers: ClassVar[frozenset[str]] = frozenset()
-    """Names of weights that get no gradient."""
     couples_batch: ClassVar[bool] = False
     """True where the samples of a batch meet; the engine then hands over whole batches."""
     probabilities: ClassVar[bool] = False
@@ -93,8 +92,8 @@ class Layer(Component, ABC):
         """
         return shape
 
-    def init_weights(self, shape: Shape, rng: np.random.Generator) -> Weights:
-        """Draw the initial weights for inputs of `shape`; any float dtype, the model casts."""
+    def weights(self, shape: Shape) -> WeightTree:
+        """Declare the weights for inputs of `shape`, by name; nothing is drawn yet."""
         return {}
 
     def lower(self) -> Layer:
@@ -103,11 +102,6 @@ class Layer(Component, ABC):
 
     def macs(self, shape: Shape) -> int:
         """Return multiply-accumulates per sample for inputs of `shape` (0: negligible)."""
-        return 0
-
-    def weight_count(self, shape: Shape) -> int:
-        """Return how many numbers `init_weights` would draw, so that a spec can be judged before
-        anything is allocated; 0 where that is next to nothing."""
         return 0
 
     @abstractmethod
@@ -147,14 +141,11 @@ class Macro(Layer, ABC):
     def output_shape(self, shape: Shape) -> Shape:
         return self.lower().output_shape(shape)
 
-    def init_weights(self, shape: Shape, rng: np.random.Generator) -> Weights:
-        return self.lower().init_weights(shape, rng)
+    def weights(self, shape: Shape) -> WeightTree:
+        return self.lower().weights(shape)
 
     def macs(self, shape: Shape) -> int:
         return self.lower().macs(shape)
-
-    def weight_count(self, shape: Shape) -> int:
-        return self.lower().weight_count(shape)
 
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         return self.lower().forward(x, w, ctx)

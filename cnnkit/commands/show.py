@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from rich.text import Text
 
-from cnnkit.arrays import Shape, default_shard, flatten
+from cnnkit.arrays import Shape, default_shard
 from cnnkit.base import Layer, Places, Signature, chain_shapes
 from cnnkit.base import show as show_shape
 from cnnkit.base.place import place_of
+from cnnkit.base.weight import count
 from cnnkit.commands._console import News, emit, emit_json, table
 from cnnkit.commands._plugins import warn_of_broken, warn_of_rivals
 from cnnkit.errors import SpecError
@@ -77,7 +78,7 @@ def layer_rows(
             depth,
             layer.type,
             after,
-            max(_weights(layer, before, bool(direct)), sum(row.weights for row in direct)),
+            count(layer.weights(before)),
             layer.macs(before),
             own + sum(row.bytes for row in direct),
         )
@@ -94,16 +95,6 @@ def _chains(layer: Layer) -> Iterator[tuple[str, list[Layer]]]:
 def _chain(value: Any) -> list[Layer]:
     items = value if isinstance(value, list | tuple) else [value]
     return list(items) if all(isinstance(item, Layer) for item in items) else []
-
-
-def _weights(layer: Layer, shape: Shape, is_container: bool) -> int:
-    """Count the layer's weights; one that does not say has few, and drawing them is cheap."""
-    count = layer.weight_count(shape)
-    if count or is_container:
-        return count
-    return sum(
-        w.size for w in flatten(layer.init_weights(shape, np.random.default_rng(0))).values()
-    )
 
 
 _FIGURES = ("forward, us", "backward, us", "share", "GFLOP/s", "GFLOP/s back")

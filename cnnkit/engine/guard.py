@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from cnnkit.arrays import FRESH, Array, Weights, flatten
-from cnnkit.base import Backward, Context, Layer, LayerFault, forward_chain
+from cnnkit.base import Backward, Context, Layer, LayerFault, Weight, forward_chain
 from cnnkit.base.layer import generator
 from cnnkit.base.place import place_of, spoken
+from cnnkit.base.weight import declared
 from cnnkit.engine.plan import Plan
 from cnnkit.engine.step import Batch
 from cnnkit.errors import CnnkitError, TrainingError
@@ -149,27 +150,24 @@ _KEY = (0, 0, 0, 0)
 _IMAGES = 3
 
 
-def trial_step(plan: Plan, model: Model, registry: Registry) -> set[str]:
-    """Take a few random images through the network; return the paths of the weights that receive
-    a gradient.
+def trial_step(plan: Plan, model: Model, registry: Registry) -> frozenset[str]:
+    """Take a few random images through the network; return the paths of the weights that learn.
 
     Raises:
         TrainingError: where no weight learns, or a layer does not do what it declared, found
             before training starts: it names layer, type and distribution, what was expected and
             what came.
     """
+    if not model.learning:
+        raise TrainingError("no layer of this network has weights that learn; add one, such as "
+                            "dense")  # fmt: skip
     steps = [step for segment in plan.segments for step in segment.steps]
     x = generator(_KEY, "probe").standard_normal((_IMAGES, *model.input_shape)).astype(model.dtype)
     ctx = Context(training=True, wants_dx=False, tap=_Trial(registry))
     with attribute(registry, lambda: "the trial step"):
         y, back = forward_chain(steps, x, model.weights, ctx)
-        learning = set(
-            flatten(back(generator(_KEY, "slope").standard_normal(y.shape).astype(y.dtype))[1])
-        )
-    if not learning:
-        raise TrainingError("no layer of this network has weights that learn; add one, such as "
-                            "dense")  # fmt: skip
-    return learning
+        back(generator(_KEY, "slope").standard_normal(y.shape).astype(y.dtype))
+    return model.learning
 
 
 class _Trial:
@@ -201,7 +199,7 @@ class _Trial:
                 word.require_array("a gradient of its input", answer[0], x.shape)
             if foreign:
                 word.require(np.array_equal(dy, given_dy), "changed dy", "dy left as it was")
-            word.require_gradients(answer[1], w)
+            word.require_gradients(flatten(answer[1]), declared(layer.weights(x.shape[1:])))
             return answer
 
         return y, backward
@@ -220,15 +218,25 @@ class _Word:
         kept = isinstance(result, tuple) and len(result) == 2
         self.require(kept, f"returned no pair from {phase}", pair)
 
-    def require_gradients(self, grads: Weights, w: Weights) -> None:
-        weights = flatten(w)
-        for path, grad in flatten(grads).items():
+    def require_gradients(self, grads: dict[str, Array], weights: dict[str, Weight]) -> None:
+        for path, grad in grads.items():
             self.require(
                 path in weights,
                 f"returned a gradient for {path}",
                 f"one of its weights: {', '.join(weights) or 'it has none'}",
             )
+            self.require(
+                weights[path].learns,
+                f"returned a gradient for {path}, which is declared not to learn",
+                "none for it, or learns=True",
+            )
             self.require_array(f"a gradient for {path}", grad, weights[path].shape)
+        missing = [path for path, w in weights.items() if w.learns and path not in grads]
+        self.require(
+            not missing,
+            f"returned no gradient for {', '.join(missing)}",
+            "one for every weight that learns, or learns=False where it is declared",
+        )
 
     def require_array(self, what: str, array: Array, shape: tuple[int, ...]) -> None:
         if not isinstance(array, np.ndarray):

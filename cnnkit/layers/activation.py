@@ -6,11 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
 
-import numpy as np
 from pydantic import Field
 
 from cnnkit.arrays import Array, Scratch, Shape, Weights
-from cnnkit.base import Backward, Context, Init, Layer
+from cnnkit.base import Backward, Context, Init, Layer, WeightTree
 from cnnkit.base.component import Positive
 from cnnkit.layers.dense import Dense
 from cnnkit.layers.sequential import Sequential
@@ -43,14 +42,11 @@ class Activation(Layer, ABC):
     def output_shape(self, shape: Shape) -> Shape:
         return shape if self.units is None else (self.units,)
 
-    def init_weights(self, shape: Shape, rng: np.random.Generator) -> Weights:
-        return {} if self.units is None else self._lowered.init_weights(shape, rng)
+    def weights(self, shape: Shape) -> WeightTree:
+        return {} if self.units is None else self._lowered.weights(shape)
 
     def macs(self, shape: Shape) -> int:
         return 0 if self.units is None else self._lowered.macs(shape)
-
-    def weight_count(self, shape: Shape) -> int:
-        return 0 if self.units is None else self._lowered.weight_count(shape)
 
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         if self.units is not None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Literal
 
-import numpy as np
 from pydantic import Field
 
 from cnnkit.arrays import Array, Shape, Weights
-from cnnkit.base import Backward, Context, Fans, Init, Layer, Pair
+from cnnkit.base import Backward, Context, Fans, Init, Layer, Pair, Weight
 from cnnkit.base.component import Positive
 from cnnkit.base.layer import image_shape, sized
 from cnnkit.errors import ShapeError
@@ -95,22 +93,16 @@ class Conv(Layer):
             "or drop a pool before it",
         )
 
-    def init_weights(self, shape: Shape, rng: np.random.Generator) -> Weights:
+    def weights(self, shape: Shape) -> dict[str, Weight]:
         C, (kh, kw) = shape[0] // self.groups, self.kernel
         fans = Fans(C * kh * kw, self.filters // self.groups * kh * kw, kh * kw)
-        W = self.init.draw((self.filters, C, kh, kw), fans, rng)
+        W = Weight((self.filters, C, kh, kw), self.init, fans)
         if self.bias == "none":
             return {"W": W}
-        (top, bottom), (left, right) = self._pads(*shape[1:])
-        padded = (shape[1] + top + bottom) * (shape[2] + left + right)
         form = self.output_shape(shape) if self.bias == "untied" else (self.filters,)
-        b = self.bias_init.draw(form, Fans(fans.fan_in, fans.fan_out, padded), rng)
-        return {"W": W, "b": b}
-
-    def weight_count(self, shape: Shape) -> int:
-        kernels = self.filters * (shape[0] // self.groups) * self.kernel[0] * self.kernel[1]
-        biases = {"tied": self.filters, "untied": prod(self.output_shape(shape)), "none": 0}
-        return kernels + biases[self.bias]
+        rows, columns = (n + sum(p) for n, p in zip(shape[1:], self._pads(*shape[1:]), strict=True))
+        padded = Fans(fans.fan_in, fans.fan_out, rows * columns)
+        return {"W": W, "b": Weight(form, self.bias_init, padded, decays=False)}
 
     def macs(self, shape: Shape) -> int:
         _, H, W = self.output_shape(shape)

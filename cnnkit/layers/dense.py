@@ -5,11 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import Literal
 
-import numpy as np
 from pydantic import Field
 
 from cnnkit.arrays import Array, Shape, Weights
-from cnnkit.base import Backward, Context, Fans, Init, Layer
+from cnnkit.base import Backward, Context, Fans, Init, Layer, Weight
 from cnnkit.base.component import Positive
 from cnnkit.kernels.dense import dense
 
@@ -36,18 +35,16 @@ class Dense(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         return (self.units,)
 
-    def init_weights(self, shape: Shape, rng: np.random.Generator) -> Weights:
+    def weights(self, shape: Shape) -> dict[str, Weight]:
         inputs, units = prod(shape), self.units
-        W = self.init.draw((inputs, units), Fans(inputs, units, inputs), rng)
+        W = Weight((inputs, units), self.init, Fans(inputs, units, inputs))
         if self.bias == "none":
             return {"W": W}
-        return {"W": W, "b": self.bias_init.draw((units,), Fans(inputs, units, units), rng)}
+        fans = Fans(inputs, units, units)
+        return {"W": W, "b": Weight((units,), self.bias_init, fans, decays=False)}
 
     def macs(self, shape: Shape) -> int:
         return prod(shape) * self.units
-
-    def weight_count(self, shape: Shape) -> int:
-        return (prod(shape) + (self.bias != "none")) * self.units
 
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         y, back = dense(x, w["W"], w.get("b"), ctx.scratch, ctx.wants_dx)

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from cnnkit.arrays import Array, Shape, Weights
-from cnnkit.base import Backward, Context, Layer
+from cnnkit.base import Backward, Context, Layer, WeightTree
 from cnnkit.base.layer import Layers, chain_shapes, show
 from cnnkit.errors import ShapeError
 from cnnkit.layers.sequential import Sequential
@@ -55,21 +55,15 @@ class Residual(Layer):
             )
         return body
 
-    def init_weights(self, shape: Shape, rng: np.random.Generator) -> Weights:
-        for_body, for_shortcut = rng.spawn(2)
-        weights = self._body.init_weights(shape, for_body)
-        around = self._shortcut.init_weights(shape, for_shortcut) if self._shortcut else {}
-        return {**weights, "shortcut": around} if around else weights
+    def weights(self, shape: Shape) -> WeightTree:
+        around = self._shortcut.weights(shape) if self._shortcut else {}
+        return {"": self._body.weights(shape), "shortcut": around}
 
     def lower(self) -> Residual:
         return Residual(
             body=[layer.lower() for layer in self.body],
             shortcut=[layer.lower() for layer in self.shortcut],
         )
-
-    def weight_count(self, shape: Shape) -> int:
-        around = self._shortcut.weight_count(shape) if self._shortcut else 0
-        return self._body.weight_count(shape) + around
 
     def macs(self, shape: Shape) -> int:
         around = self._shortcut.macs(shape) if self._shortcut else 0

@@ -6,11 +6,10 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import Field
 
 from cnnkit.arrays import Array, Shape, Weights
-from cnnkit.base import Backward, Context, Layer
+from cnnkit.base import Backward, Context, Layer, WeightTree
 from cnnkit.base.layer import Layers, chain_shapes, forward_chain
 from cnnkit.layers.pool import Pool
 from cnnkit.layers.relu import Relu
@@ -57,20 +56,14 @@ class Sequential(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         return chain_shapes(self.layers, shape, "layers")[-1]
 
-    def init_weights(self, shape: Shape, rng: np.random.Generator) -> Weights:
+    def weights(self, shape: Shape) -> WeightTree:
         shapes = chain_shapes(self.layers, shape, "layers")
-        spawned = rng.spawn(len(self.layers))
-        drawn = zip(self.names, self.layers, shapes, spawned, strict=False)
-        weights = {name: layer.init_weights(s, r) for name, layer, s, r in drawn}
-        return {name: w for name, w in weights.items() if w}
+        each = zip(self.names, self.layers, shapes, strict=False)
+        return {name: layer.weights(before) for name, layer, before in each}
 
     def lower(self) -> Sequential:
         lowered = [layer.lower() for layer in self.layers]
         return Sequential(layers=lowered, label=self.label)
-
-    def weight_count(self, shape: Shape) -> int:
-        shapes = chain_shapes(self.layers, shape, "layers")
-        return sum(layer.weight_count(s) for layer, s in zip(self.layers, shapes, strict=False))
 
     def macs(self, shape: Shape) -> int:
         shapes = chain_shapes(self.layers, shape, "layers")

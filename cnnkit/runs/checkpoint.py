@@ -28,7 +28,7 @@ class Checkpoint:
     """All that going on from here takes. Randomness is stateless: no generator is part of it.
 
     Args:
-        weights: `{path: array}`, buffers included.
+        weights: `{path: array}`, those that do not learn included.
         optimizer: `{slot: {path: array}}`.
         epoch: finished epochs.
         step: finished steps, over the whole run.

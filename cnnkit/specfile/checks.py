@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnkit.arrays import Shape, default_shard
 from cnnkit.base import Dataset, Layer, Places, Signature, chain_shapes
+from cnnkit.base.weight import count
 from cnnkit.errors import ShapeError
 from cnnkit.registry import Plugin, Registry
 from cnnkit.source import Finding, KeyPath
@@ -30,7 +31,7 @@ def check_memory(spec: RunSpec, shapes: list[Shape]) -> list[Finding]:
     """
     itemsize = 8 if spec.model.dtype == "float64" else 4
     layers = spec.model.layers
-    counts = [a.weight_count(s) for a, s in zip(layers, shapes, strict=False)]
+    counts = [count(a.weights(s)) for a, s in zip(layers, shapes, strict=False)]
     images = spec.train.batch
     copies = 3 + -(-images // (spec.train.shard or default_shard(images)))
     needs = [

@@ -22,7 +22,6 @@ def _use(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """Call every method, in training and in evaluation, on ordinary inputs and on zeros."""
     probe = Probe(layer, shape, seed)
     layer.macs(shape)
-    layer.weight_count(shape)
     x, dy = probe.x(dtype=np.float32), probe.dy(dtype=np.float32)
     for training in (True, False):
         for value in (x, x * 0):

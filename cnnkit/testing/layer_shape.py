@@ -9,55 +9,58 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.arrays import Array, Shape, Weights, flatten
+from cnnkit.arrays import Array, Shape, flatten
 from cnnkit.base import Layer
-from cnnkit.errors import ShapeError
+from cnnkit.base.weight import declared
+from cnnkit.errors import PluginError, ShapeError
 from cnnkit.testing.check import Fault, Kit, require
 from cnnkit.testing.probe import Probe
-from cnnkit.testing.tools import buffer_names, require_same
+from cnnkit.testing.tools import require_same
 
 kit = Kit("layer")
 
-_ADD_UP = "add up the sizes of all weights; the memory estimate is built on it"
 _RULE = "make output_shape compute what forward does, or raise ShapeError where it cannot"
 
 
 @kit.check
 def weights_are_plain(layer: Layer, shape: Shape, seed: int = 0) -> None:
-    """init_weights returns finite float arrays under names without a slash."""
-    tree = Probe(layer, shape, seed).initial()
-    require(
-        _names_are_plain(tree),
-        "init_weights returns a tree with illegal names",
-        expected='names such as "W" and "b"',
-        got=str(list(tree)),
-        fix='use words without "/", which separates the levels of the tree',
-    )
-    for path, value in flatten(tree).items():
-        ok = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    """weights declares Weights under plain names, and what is drawn for them is finite."""
+    try:
+        declared(layer.weights(shape))
+    except PluginError as error:
+        raise Fault(
+            "weights declares what cannot be drawn",
+            expected='a mapping such as {"slope": Weight((3,), 0.25)}',
+            got=str(error),
+            fix="return a Weight for each array, under a word; a container returns the weights of "
+            "the layers inside, under their names",
+        ) from None
+    for path, value in flatten(Probe(layer, shape, seed).initial()).items():
         require(
-            ok and bool(np.isfinite(value).all()),
-            f"the initial weight {path} is not a finite float array",
-            expected="a float array",
-            got=f"{value.dtype} array" if isinstance(value, np.ndarray) else repr(value),
-            fix="draw it with rng, or wrap it: np.full(shape, 0.25)",
+            bool(np.isfinite(value).all()),
+            f"the initial weight {path} is not finite",
+            expected="finite numbers",
+            got="NaN or infinity",
+            fix="mend its initializer",
         )
 
 
 @kit.check
 def same_rng_same_weights(layer: Layer, shape: Shape, seed: int = 0) -> None:
-    """init_weights draws from its rng alone: equal generators give equal weights."""
-    one, two = (flatten(Probe(layer, shape, seed).initial()) for _ in range(2))
+    """Weights depend on options, shape and rng alone: equal ones give equal weights."""
+    probe = Probe(layer, shape, seed)
+    one, two = probe.declared(), probe.declared()
     require(
-        list(one) == list(two),
-        "the same rng gives other weights",
-        expected=str(list(one)),
-        got=str(list(two)),
-        fix="make the names depend on options and shape alone",
+        one == two,
+        "weights declares something else at every call",
+        expected=str(one),
+        got=str(two),
+        fix="compute it from options and shape alone",
     )
-    for path, value in one.items():
-        fix = "draw from the rng that init_weights is given, never from one of your own"
-        require_same(value, two[path], f"the same rng gives another {path}", fix=fix)
+    again = flatten(probe.initial())
+    for path, value in flatten(probe.initial()).items():
+        fix = "draw from the rng that the initializer is given, never from one of its own"
+        require_same(value, again[path], f"the same rng gives another {path}", fix=fix)
 
 
 @kit.check
@@ -68,32 +71,28 @@ def other_rng_other_weights(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """
     probe = Probe(layer, shape, seed)
     one, two = flatten(probe.initial(5)), flatten(probe.initial(6))
-    for path in one.keys() & two.keys():
-        patterned = path.rpartition("/")[2] in buffer_names(probe.layer)
-        looks_random = not patterned and not _evenly_spaced(one[path])
+    for path, weight in probe.declared().items():
+        looks_random = weight.learns and not _evenly_spaced(one[path])
         require(
             not (looks_random and np.array_equal(one[path], two[path])),
             f"{path} is the same for every rng",
             expected="other values for another seed",
             got="the same values",
-            fix="draw from the rng that init_weights is given; an array that never learns belongs "
-            "in `buffers`; for a pattern that does learn, name this check in expected_failures",
+            fix="draw from the rng that the initializer is given; an array that never learns is "
+            "declared with learns=False; for a pattern that does learn, name this check in "
+            "expected_failures",
         )
 
 
 def _evenly_spaced(array: Array) -> bool:
     gaps = np.diff(np.unique(array))
-    return len(gaps) < 2 or bool(np.ptp(gaps) <= 4 * np.spacing(np.abs(array).max()))
-
-
-def _names_are_plain(tree: Weights) -> bool:
-    plain = all(isinstance(n, str) and n and "/" not in n for n in tree)
-    return plain and all(_names_are_plain(t) for t in tree.values() if isinstance(t, dict))
+    rounding = np.spacing(np.float32(np.abs(array).max()))
+    return len(gaps) < 2 or bool(np.ptp(gaps) <= 4 * rounding)
 
 
 @kit.check
 def lowering_is_final(layer: Layer, shape: Shape, seed: int = 0) -> None:
-    """lower returns a layer of the same output shape, which lowers to its equal."""
+    """lower returns a layer of the same output shape and weights, which lowers to its equal."""
     lowered = layer.lower()
     again = lowered.lower()
     require(
@@ -103,19 +102,22 @@ def lowering_is_final(layer: Layer, shape: Shape, seed: int = 0) -> None:
         got=f"{again!r} from {lowered!r}",
         fix="lower the inner layers too: [layer.lower() for layer in self.layers]",
     )
-    wanted, got = layer.output_shape(shape), lowered.output_shape(shape)
-    require(
-        wanted == got,
-        "lower() changes the output shape",
-        expected=str(wanted),
-        got=str(got),
-        fix="derive from base.Macro, which takes the shape from lower()",
-    )
+    for what, wanted, got in (
+        ("output shape", layer.output_shape(shape), lowered.output_shape(shape)),
+        ("weights", declared(layer.weights(shape)), declared(lowered.weights(shape))),
+    ):
+        require(
+            wanted == got,
+            f"lower() changes the {what}",
+            expected=str(wanted),
+            got=str(got),
+            fix="derive from base.Macro, which takes both from lower()",
+        )
 
 
 @kit.check
 def shape_needs_no_arrays(layer: Layer, shape: Shape, seed: int = 0) -> None:
-    """output_shape answers for huge maps at once: it computes with ints, not with arrays."""
+    """output_shape and weights answer for huge maps at once: with ints, not with arrays."""
     large = (*shape[:1], *(2**10 * n for n in shape[1:])) if len(shape) > 1 else (2**20,)
     if not accepts(layer, large):
         return
@@ -125,61 +127,31 @@ def shape_needs_no_arrays(layer: Layer, shape: Shape, seed: int = 0) -> None:
         before = tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
         layer.output_shape(large)
+        layer.weights(large)
         used = tracemalloc.get_traced_memory()[1] - before
     finally:
         if not was_tracing:
             tracemalloc.stop()
     require(
         used < 2 * prod(large),
-        "output_shape allocates arrays",
+        "output_shape or weights allocates arrays",
         expected=f"a few ints for an input of {large}",
         got=f"{used:,} bytes",
-        fix="write the size rule with ints: specs are judged before anything is allocated",
+        fix="compute sizes from ints, and draw in an initializer: specs are judged before "
+        "anything is allocated",
     )
 
 
 @kit.check
 def counts_are_true(layer: Layer, shape: Shape, seed: int = 0) -> None:
-    """macs is a count, and weight_count is what init_weights draws.
-
-    0 stands for next to nothing: the same few whatever the shape, or at most 4 per channel.
-    """
-    macs, count = layer.macs(shape), layer.weight_count(shape)
+    """macs is a count."""
+    macs = layer.macs(shape)
     require(
-        type(macs) is int and macs >= 0 and type(count) is int,
-        "macs or weight_count is not a count",
-        expected="ints >= 0",
-        got=f"macs {macs!r}, weight_count {count!r}",
-        fix="compute them from ints",
-    )
-    drawn = _drawn(layer, shape, seed)
-    require(
-        count == drawn or (count == 0 and drawn < 10_000),
-        "weight_count is not what init_weights draws",
-        expected=str(drawn),
-        got=str(count),
-        fix=_ADD_UP,
-    )
-    if count == 0 and drawn:
-        _require_little(layer, shape, seed)
-
-
-def _drawn(layer: Layer, shape: Shape, seed: int) -> int:
-    return sum(a.size for a in flatten(Probe(layer, shape, seed).initial()).values())
-
-
-def _require_little(layer: Layer, shape: Shape, seed: int) -> None:
-    """Demand that the weights stay next to nothing where every axis is twice as long."""
-    larger = tuple(2 * n for n in shape)
-    if not accepts(layer, larger):
-        return
-    drawn, more = (_drawn(layer, one, seed) for one in (shape, larger))
-    require(
-        more == drawn or more <= 4 * larger[0],
-        "weight_count is 0, but the weights grow with the shape",
-        expected=f"{drawn} for {shape}, {more} for {larger}",
-        got="0",
-        fix=_ADD_UP,
+        type(macs) is int and macs >= 0,
+        "macs is not a count",
+        expected="an int >= 0",
+        got=repr(macs),
+        fix="compute it from ints",
     )
 
 

@@ -9,7 +9,7 @@ from cnnkit.arrays import Shape, flatten, unflatten
 from cnnkit.base import Layer
 from cnnkit.testing.check import Kit, require
 from cnnkit.testing.probe import Probe
-from cnnkit.testing.tools import buffer_names, require_close, require_same
+from cnnkit.testing.tools import require_close, require_same
 
 kit = Kit("layer")
 
@@ -37,7 +37,7 @@ def weights_round_trip(layer: Layer, shape: Shape, seed: int = 0) -> None:
 
 @kit.check
 def every_weight_has_gradient(layer: Layer, shape: Shape, seed: int = 0) -> None:
-    """backward returns a gradient for every weight that is not a buffer."""
+    """backward returns a gradient for every weight that learns."""
     wanted, got = _trained_and_graded(layer, shape, seed)
     missing = sorted(wanted - got)
     require(
@@ -45,18 +45,18 @@ def every_weight_has_gradient(layer: Layer, shape: Shape, seed: int = 0) -> None
         f"no gradient for {', '.join(missing)}",
         expected=f"gradients for {sorted(wanted)}",
         got=f"gradients for {sorted(got)}",
-        fix="return it from backward under the weight's name, or list the name in `buffers`",
+        fix="return it from backward under the weight's name, or declare it with learns=False",
     )
 
 
 @kit.check
 def no_other_gradients(layer: Layer, shape: Shape, seed: int = 0) -> None:
-    """backward returns no gradient for buffers or for names that are no weights."""
+    """backward returns no gradient for weights that do not learn, or for names that are none."""
     wanted, got = _trained_and_graded(layer, shape, seed)
     surplus = sorted(got - wanted)
     require(
         not surplus,
-        f"a gradient for {', '.join(surplus)}, which is a buffer or no weight at all",
+        f"a gradient for {', '.join(surplus)}, which does not learn or is no weight at all",
         expected=f"gradients for {sorted(wanted)}",
         got=f"gradients for {sorted(got)}",
         fix="leave it out of the tree that backward returns: the optimizer would move it",
@@ -114,8 +114,6 @@ def wants_dx_changes_no_gradient(layer: Layer, shape: Shape, seed: int = 0) -> N
 
 
 def _trained_and_graded(layer: Layer, shape: Shape, seed: int) -> tuple[set[str], set[str]]:
-    probe, buffers = Probe(layer, shape, seed), buffer_names(layer.lower())
-    weights = probe.weights()
-    step = probe.step(probe.x(), probe.dy(), weights, probe.context())
-    wanted = {path for path in flatten(weights) if path.rpartition("/")[2] not in buffers}
-    return wanted, set(step.grads)
+    probe = Probe(layer, shape, seed)
+    step = probe.step(probe.x(), probe.dy(), probe.weights(), probe.context())
+    return {path for path, weight in probe.declared().items() if weight.learns}, set(step.grads)

@@ -20,7 +20,7 @@ kit = Kit("optimizer", options.kit)
 _DESCENT = 50
 """Steps downhill: none of the built-in optimizers passes the bottom on the way."""
 _SHAPES = {"0_conv/W": (4, 3), "0_conv/b": (3,), "1_norm/mean": (5,)}
-_BUFFER = "1_norm/mean"
+_FIXED = "1_norm/mean"
 """The array that gets no gradient."""
 _LR = 0.01
 """The learning rate of every step."""
@@ -74,11 +74,11 @@ def updates_in_place(optimizer: Optimizer, seed: int = 0) -> None:
 
 @kit.check
 def only_graded_weights_move(optimizer: Optimizer, seed: int = 0) -> None:
-    """Weights without a gradient, such as buffers, stay as they are."""
+    """Weights without a gradient, which do not learn, stay as they are."""
     weights, before = _weights(seed), _weights(seed)
     _run(optimizer, weights, optimizer.init_state(weights), range(3), seed)
-    moved = before[_BUFFER], weights[_BUFFER]
-    what = f"{_BUFFER} has no gradient, but moves"
+    moved = before[_FIXED], weights[_FIXED]
+    what = f"{_FIXED} has no gradient, but moves"
     require_same(*moved, what, fix="loop over grads.items(), not over weights")
 
 
@@ -205,10 +205,10 @@ def _weights(seed: int, dtype: npt.DTypeLike = np.float64) -> dict[str, Array]:
 
 
 def _grads(seed: int, dtype: npt.DTypeLike = np.float64) -> dict[str, Array]:
-    """Draw gradients for all but the buffer."""
+    """Draw gradients for all but the one that does not learn."""
     rng = np.random.default_rng([seed, 2])
     drawn = {path: rng.standard_normal(shape).astype(dtype) for path, shape in _SHAPES.items()}
-    return {path: grad for path, grad in drawn.items() if path != _BUFFER}
+    return {path: grad for path, grad in drawn.items() if path != _FIXED}
 
 
 def _run(

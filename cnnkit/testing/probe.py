@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnkit.arrays import Array, Scratch, Shape, Weights, flatten, unflatten
-from cnnkit.base import Backward, Context, Layer
+from cnnkit.base import Backward, Context, Layer, Weight
+from cnnkit.base.weight import declared
+from cnnkit.base.weight import draw as draw_weights
 from cnnkit.testing.check import require
-from cnnkit.testing.tools import CLEAN, buffer_names
+from cnnkit.testing.tools import CLEAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +55,20 @@ class Probe:
         return self.rng(draw).standard_normal((N, *shape)).astype(dtype)
 
     def initial(self, draw: int = 3) -> Weights:
-        """Draw the layer's initial weights."""
-        return self.layer.init_weights(self.shape, self.rng(draw))
+        """Draw the layer's initial weights, float64."""
+        return draw_weights(self.layer.weights(self.shape), self.rng(draw), np.float64)
+
+    def declared(self) -> dict[str, Weight]:
+        """Return the layer's weights by path."""
+        return declared(self.layer.weights(self.shape))
 
     def weights(self, dtype: npt.DTypeLike = np.float64) -> Weights:
-        """Return fresh weights near their initial values; buffers keep theirs."""
-        rng, buffers = self.rng(4), buffer_names(self.layer)
+        """Return fresh weights near their initial values; those that do not learn keep theirs."""
+        rng, initial = self.rng(4), flatten(self.initial())
         flat = {}
-        for path, value in flatten(self.initial()).items():
-            fixed = path.rpartition("/")[2] in buffers
-            moved = value if fixed else value + 0.05 * rng.standard_normal(value.shape)
+        for path, weight in self.declared().items():
+            value = initial[path]
+            moved = value + 0.05 * rng.standard_normal(value.shape) if weight.learns else value
             flat[path] = np.array(moved, dtype, order="C")
         return unflatten(flat)
 

@@ -175,11 +175,6 @@ def layers_in(layer: Layer) -> list[Layer]:
     return [inner for inner in nested(layer) if isinstance(inner, Layer)]
 
 
-def buffer_names(layer: Layer) -> frozenset[str]:
-    """Return the names of weights without gradient, the layers inside included."""
-    return frozenset().union(*(inner.buffers for inner in layers_in(layer)))
-
-
 def couples_batch(layer: Layer) -> bool:
     """Return whether samples of a batch meet anywhere in the layer."""
     return any(inner.couples_batch for inner in layers_in(layer))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from math import prod
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from cnnkit import hookimpl
 from cnnkit.arrays import Array, Shape, Weights
-from cnnkit.base import Backward, Context, Layer, image_shape
+from cnnkit.base import Backward, Context, Fans, Initializer, Layer, Weight, image_shape
 from cnnkit.kernels.conv import ConvGeometry, conv, same_padding
 
 
@@ -28,7 +29,6 @@ class Gabor(Layer):
     """
 
     type: Literal["gabor"] = "gabor"
-    buffers: ClassVar[frozenset[str]] = frozenset({"W"})
 
     orientations: Annotated[int, Field(ge=1, le=180)] = 4
     """Number of directions, evenly spaced over half a turn; the first sees upright stripes."""
@@ -52,15 +52,12 @@ class Gabor(Layer):
         _, H, W = image_shape(shape)
         return self.filters, H, W
 
-    def init_weights(self, shape: Shape, rng: np.random.Generator) -> Weights:
-        C = shape[0]
-        return {"W": np.repeat(self.bank()[:, None] / C, C, axis=1)}
-
-    def weight_count(self, shape: Shape) -> int:
-        return self.filters * shape[0] * self.kernel**2
+    def weights(self, shape: Shape) -> dict[str, Weight]:
+        form = (self.filters, shape[0], self.kernel, self.kernel)
+        return {"W": Weight(form, Bank(gabor=self), learns=False)}
 
     def macs(self, shape: Shape) -> int:
-        return self.weight_count(shape) * shape[1] * shape[2]
+        return self.filters * self.kernel**2 * prod(shape)
 
     def bank(self) -> Array:
         """Return the filters, (filters, kernel, kernel), each of mean 0 and norm 1."""
@@ -90,6 +87,16 @@ class Gabor(Layer):
         _, H, W = shape
         rows, columns = (same_padding(side, self.kernel, 1, 1) for side in (H, W))
         return ConvGeometry((self.kernel, self.kernel), (1, 1), (1, 1), (rows, columns), 1)
+
+
+class Bank(Initializer):
+    """A Gabor layer's filters, shared out over the input channels; not for specs."""
+
+    type: Literal["gabor_bank"] = "gabor_bank"
+    gabor: Gabor
+
+    def draw(self, shape: Shape, fans: Fans, rng: np.random.Generator) -> Array:
+        return np.repeat(self.gabor.bank()[:, None] / shape[1], shape[1], axis=1)
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from cnnkit import hookimpl
 from cnnkit.arrays import Array, Shape, Weights
-from cnnkit.base import Backward, Context, Layer
+from cnnkit.base import Backward, Context, Layer, Weight
 
 
 class PRelu(Layer):
@@ -24,11 +24,8 @@ class PRelu(Layer):
     init: Annotated[float, Field(ge=0, le=1)] = 0.25
     """Slope of the negative side that every channel starts from; 0 is ReLU."""
 
-    def init_weights(self, shape: Shape, rng: np.random.Generator) -> Weights:
-        return {"slope": np.full(shape[0], self.init)}
-
-    def weight_count(self, shape: Shape) -> int:
-        return shape[0]
+    def weights(self, shape: Shape) -> dict[str, Weight]:
+        return {"slope": Weight(shape[:1], self.init)}
 
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         slope = w["slope"].reshape(-1, *[1] * (x.ndim - 2))  # (C, 1, ...), to go along x

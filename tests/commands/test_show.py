@@ -75,14 +75,6 @@ def test_containers_come_before_what_is_inside_and_include_it():
     ]
 
 
-def test_layers_that_do_not_say_how_many_weights_they_have_are_asked_for_them():
-    class Shy(Dense):
-        def weight_count(self, shape):
-            return 0
-
-    assert next(layer_rows([Shy(units=3)], (4,), 4)).weights == 15
-
-
 @pytest.mark.parametrize(
     ("count", "text"),
     [

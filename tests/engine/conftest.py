@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pytest
 
-from cnnkit.base import Layer, Split
+from cnnkit.base import Layer, Split, Weight
 from cnnkit.model import Model
 from cnnkit.specfile.runspec import RunSpec
 
@@ -23,14 +23,13 @@ class Couple(Layer):
         return x - x.mean(axis=0), lambda dy: (dy - dy.mean(axis=0), {})
 
 
-class Buffered(Layer):
-    """Scales by a weight, and holds a buffer that no gradient moves."""
+class HalfFixed(Layer):
+    """Scales by a weight, and holds another that does not learn."""
 
-    type: Literal["buffered"] = "buffered"
-    buffers: ClassVar[frozenset[str]] = frozenset({"count"})
+    type: Literal["half_fixed"] = "half_fixed"
 
-    def init_weights(self, shape, rng):
-        return {"count": np.full(3, 7.0), "W": np.array([2.0])}
+    def weights(self, shape):
+        return {"count": Weight((3,), 7.0, learns=False), "W": Weight((1,), 2.0)}
 
     def forward(self, x, w, ctx):
         return x * w["W"], lambda dy: (dy * w["W"], {"W": np.array([(dy * x).sum()])})
@@ -42,8 +41,8 @@ def couple() -> type[Layer]:
 
 
 @pytest.fixture
-def buffered() -> type[Layer]:
-    return Buffered
+def half_fixed() -> type[Layer]:
+    return HalfFixed
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cnnkit.arrays import flatten
+from cnnkit.base.weight import draw
 from cnnkit.engine.plan import children, couples, make_plan
 from cnnkit.layers import Dense, Relu, Residual, Sequential, Sigmoid, Softmax
 from cnnkit.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
@@ -58,11 +59,11 @@ def test_a_head_goes_into_the_loss_and_weights_keep_their_names(layers, kept):
     assert plan.head == Softmax()
     assert plan.loss.type == "softmax_cross_entropy"
     assert [name for part in plan.segments for name, _ in part.steps] == kept
-    weights = network.init_weights((4,), np.random.default_rng(0))
+    weights = draw(network.weights((4,)), np.random.default_rng(0), np.float64)
     steps = [step for part in plan.segments for step in part.steps]
     found = {}
     for name, layer in steps:  # what is left finds all weights under the old names
-        found[name] = layer.init_weights((4,), np.random.default_rng(0))
+        found[name] = draw(layer.weights((4,)), np.random.default_rng(0), np.float64)
     assert flatten(found).keys() == flatten(weights).keys()
 
 

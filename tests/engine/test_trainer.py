@@ -89,22 +89,20 @@ def test_the_rate_of_a_step_is_the_schedules_at_its_end(make_spec, make_model, n
     assert [record.lr for record in records] == pytest.approx([0.6, 0.6, 0.06])
 
 
-def test_buffers_stay_and_only_learning_weights_have_a_state(
-    make_spec, make_model, noise, buffered
-):
+def test_only_weights_that_learn_move_and_have_a_state(make_spec, make_model, noise, half_fixed):
     optimizer = {"type": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.5}
-    spec = make_spec([buffered(), Softmax(units=5)], optimizer=optimizer, **SIZES)
+    spec = make_spec([half_fixed(), Softmax(units=5)], optimizer=optimizer, **SIZES)
     model = make_model(spec, (2, 4, 4))
     with Threads(1) as pool:
         trainer = trainer_of(spec, model, pool)
         list(trainer.run(noise(10), None))
-    assert model.weights["0_buffered"]["count"].tolist() == [7, 7, 7]
-    assert model.weights["0_buffered"]["W"] != 2
-    learning = {"0_buffered/W", "1_softmax/0_dense/W", "1_softmax/0_dense/b"}
+    assert model.weights["0_half_fixed"]["count"].tolist() == [7, 7, 7]
+    assert model.weights["0_half_fixed"]["W"] != 2
+    learning = {"0_half_fixed/W", "1_softmax/0_dense/W", "1_softmax/0_dense/b"}
     assert {slot: set(arrays) for slot, arrays in trainer.optimizer_state.items()} == {
         "velocity": learning
     }
-    assert set(flatten(model.weights)) == {*learning, "0_buffered/count"}
+    assert set(flatten(model.weights)) == {*learning, "0_half_fixed/count"}
 
 
 def test_evaluation_by_hand(make_spec, make_model, noise):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cnnkit.base import Context, Initializer
+from cnnkit.base.weight import count, draw
 from cnnkit.layers import Dense, Flatten, Pool, Relu, Sequential, Sigmoid, Softmax
 
 
@@ -16,9 +17,9 @@ def test_with_units_it_stands_for_dense_and_itself(cls):
     assert isinstance(lowered, Sequential)
     assert lowered.label == layer.type
     assert lowered.layers == [Dense(units=4, init="normal", bias_init="uniform"), cls()]
-    weights = layer.init_weights((2, 3), np.random.default_rng(0))
+    weights = draw(layer.weights((2, 3)), np.random.default_rng(0), np.float64)
     assert {k: w.shape for k, w in weights["0_dense"].items()} == {"W": (6, 4), "b": (4,)}
-    assert layer.weight_count((2, 3)) == 28
+    assert count(layer.weights((2, 3))) == 28
     assert layer.macs((2, 3)) == 24
     x = np.random.default_rng(1).standard_normal((5, 2, 3))
     z = x.reshape(5, 6) @ weights["0_dense"]["W"] + weights["0_dense"]["b"]
@@ -32,8 +33,8 @@ def test_with_units_it_stands_for_dense_and_itself(cls):
 def test_without_units_it_has_no_weights(cls):
     layer = cls()
     assert layer.lower() is layer
-    assert layer.init_weights((3,), np.random.default_rng(0)) == {}
-    assert (layer.macs((3,)), layer.weight_count((3,))) == (0, 0)
+    assert layer.weights((3,)) == {}
+    assert layer.macs((3,)) == 0
     assert layer.output_shape((2, 3)) == (2, 3)
 
 
@@ -49,7 +50,8 @@ def test_what_the_dense_layers_initializers_are_told():
             notes.append((shape, fans.fan_in, fans.fan_out, fans.area))
             return np.zeros(shape)
 
-    Softmax(units=4, init=Noted(), bias_init=Noted()).init_weights((2, 3), np.random.default_rng(0))
+    layer = Softmax(units=4, init=Noted(), bias_init=Noted())
+    draw(layer.weights((2, 3)), np.random.default_rng(0), np.float64)
     assert notes == [((6, 4), 6, 4, 6), ((4,), 6, 4, 4)]
 
 
@@ -85,10 +87,11 @@ def test_dense_by_hand():
 
 
 @pytest.mark.parametrize("bias", ["tied", "none"])
-def test_dense_counts_what_it_draws(bias):
+def test_dense_weights(bias):
     layer = Dense(units=4, bias=bias)
-    weights = layer.init_weights((2, 3), np.random.default_rng(0))
-    assert layer.weight_count((2, 3)) == sum(w.size for w in weights.values())
+    found = {name: (w.shape, w.learns, w.decays) for name, w in layer.weights((2, 3)).items()}
+    wanted = {"W": ((6, 4), True, True), "b": ((4,), True, False)}
+    assert found == (wanted if bias == "tied" else {"W": wanted["W"]})
     assert layer.macs((2, 3)) == 24
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cnnkit.arrays import flatten
-from cnnkit.base import Context, Layer
+from cnnkit.base import Context, Layer, Weight
+from cnnkit.base.weight import count, declared, draw
 from cnnkit.layers import Conv, Dense, Dropout, Relu, Residual, Sequential, Softmax
 
 SEEN: list[tuple[str, bool, bool, tuple[int, ...]]] = []
@@ -30,16 +31,20 @@ class Times(Layer):
     type: Literal["times"] = "times"
     start: float = 2.0
 
-    def init_weights(self, shape, rng):
-        return {"W": np.array(self.start)}
+    def weights(self, shape):
+        return {"W": Weight((), self.start)}
 
     def forward(self, x, w, ctx):
         return x * w["W"], lambda dy: (dy * w["W"], {"W": (dy * x).sum()})
 
 
+def drawn(layer, shape):
+    return draw(layer.weights(shape), np.random.default_rng(0), np.float64)
+
+
 def run(layer, x, dy=1.0):
     """Return y, dx and the gradients by path, as plain numbers."""
-    weights = layer.init_weights((1,), np.random.default_rng(0))
+    weights = drawn(layer, (1,))
     y, back = layer.forward(np.array([[x]]), weights, Context(training=True))
     dx, grads = back(np.array([[dy]]))
     return y.item(), dx.item(), {path: float(g) for path, g in flatten(grads).items()}
@@ -86,9 +91,10 @@ def test_names_of_weights():
              "3_residual/0_dense/W", "3_residual/0_dense/b", "3_residual/shortcut/0_dense/W",
              "4_softmax/0_dense/W", "4_softmax/0_dense/b"]  # fmt: skip
     for same in (chain, chain.lower()):
-        weights = same.init_weights((4,), np.random.default_rng(0))
+        weights = drawn(same, (4,))
         assert list(flatten(weights)) == names
-        assert same.weight_count((4,)) == sum(w.size for w in flatten(weights).values())
+        assert count(same.weights((4,))) == sum(w.size for w in flatten(weights).values())
+        assert list(declared(same.weights((4,)))) == names
         assert same.macs((4,)) == 12 + 9 + 9 + 9 + 6
         y, back = same.forward(np.ones((2, 4)), weights, Context(training=True))
         assert sorted(flatten(back(y)[1])) == sorted(names)
@@ -99,14 +105,14 @@ def test_lowering_reaches_every_child_and_changes_no_weight():
     lowered = chain.lower()
     block = lowered.layers[0]
     assert [layer.type for layer in block.body + block.shortcut] == ["sequential"] * 2
-    one, two = (flatten(c.init_weights((4,), np.random.default_rng(3))) for c in (chain, lowered))
+    one, two = (flatten(drawn(c, (4,))) for c in (chain, lowered))
     assert list(one) == list(two)
     assert all(np.array_equal(one[path], two[path]) for path in one)
 
 
 def test_body_and_shortcut_draw_apart():
     block = Residual(body=[Dense(units=4)], shortcut=[Dense(units=4)])
-    weights = flatten(block.init_weights((4,), np.random.default_rng(0)))
+    weights = flatten(drawn(block, (4,)))
     assert not np.array_equal(weights["0_dense/W"], weights["shortcut/0_dense/W"])
 
 
@@ -119,7 +125,7 @@ def test_what_children_are_told_of_their_place():
             Note(),
         ]
     )
-    weights = chain.init_weights((1,), np.random.default_rng(0))
+    weights = drawn(chain, (1,))
     ctx = Context(training=True, wants_dx=False, key=(1, 2, 3, 4), path="5_block")
     chain.forward(np.ones((1, 1)), weights, ctx)
     key = (1, 2, 3, 4)

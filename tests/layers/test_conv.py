@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from cnnkit.base import Context, Initializer
+from cnnkit.base.weight import draw
 from cnnkit.layers import Conv
 
 
@@ -29,11 +30,13 @@ NOTES: list[tuple[tuple[int, ...], int, int, int]] = []
 @pytest.mark.parametrize("groups", [1, 2])
 def test_weights_by_bias_and_groups(bias, form, groups):
     layer = Conv(filters=8, kernel=[3, 2], stride=[2, 1], groups=groups, bias=bias)
-    weights = layer.init_weights((4, 7, 6), np.random.default_rng(0))
+    weights = layer.weights((4, 7, 6))
     shapes = {name: w.shape for name, w in weights.items()}
     kernels = {"W": (8, 4 // groups, 3, 2)}
     assert shapes == (kernels if form is None else {**kernels, "b": form})
-    assert layer.weight_count((4, 7, 6)) == sum(w.size for w in weights.values())
+    assert {name: (w.learns, w.decays) for name, w in weights.items()} == {
+        name: (True, name == "W") for name in shapes
+    }
     # one multiply-accumulate per kernel cell, channel in the group, filter and output position
     assert layer.macs((4, 7, 6)) == 3 * 2 * (4 // groups) * 8 * 3 * 5
 
@@ -43,7 +46,7 @@ def test_what_an_initializer_is_told():
     NOTES.clear()
     layer = Conv(filters=8, kernel=[3, 2], padding=[[1, 0], [2, 2]], groups=2,
                  bias="untied", init=Noted(), bias_init=Noted())  # fmt: skip
-    layer.init_weights((4, 7, 6), np.random.default_rng(0))
+    draw(layer.weights((4, 7, 6)), np.random.default_rng(0), np.float64)
     assert NOTES == [
         ((8, 2, 3, 2), 2 * 6, 4 * 6, 6),
         ((8, 6, 9), 2 * 6, 4 * 6, (7 + 1) * (6 + 4)),
@@ -51,7 +54,8 @@ def test_what_an_initializer_is_told():
 
 
 def test_he_kernels_keep_the_variance_of_a_relus_output():
-    weights = Conv(filters=64, kernel=5).init_weights((16, 9, 9), np.random.default_rng(0))
+    declared = Conv(filters=64, kernel=5).weights((16, 9, 9))
+    weights = draw(declared, np.random.default_rng(0), np.float64)
     assert weights["W"].std() == pytest.approx((2 / 400) ** 0.5, rel=0.02)
     assert not weights["b"].any()
 

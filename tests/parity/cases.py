@@ -15,6 +15,7 @@ import tomli
 
 from cnnkit.arrays import flatten
 from cnnkit.base import Context, Layer, Split
+from cnnkit.base.weight import draw as draw_weights
 from cnnkit.layers import Conv, Dense, Pool, Relu, Residual, Sequential, Sigmoid, Softmax
 from cnnkit.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
 from cnnkit.model import Model
@@ -116,7 +117,7 @@ def layer_problem(name: str) -> tuple[Layer, np.ndarray, Arrays, np.ndarray]:
     """Return the layer, x (3, *shape), its weights and a dy."""
     layer, shape = LAYERS[name]
     x = draw((3, *shape), 1)
-    weights = layer.init_weights(shape, np.random.default_rng(0))
+    weights = draw_weights(layer.weights(shape), np.random.default_rng(0), np.float64)
     weights = {path: draw(w.shape, 2 + i) for i, (path, w) in enumerate(weights.items())}
     return layer, x, weights, draw((3, *layer.output_shape(shape)), 9)
 

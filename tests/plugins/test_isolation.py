@@ -23,7 +23,7 @@ HEAD = """
 from typing import Literal
 import numpy as np
 from cnnkit import hookimpl
-from cnnkit.base import Layer
+from cnnkit.base import Layer, Weight
 """
 HOOK = """
 @hookimpl
@@ -237,7 +237,7 @@ AT_TRAINING = [
     Case(
         "wrong gradient of a weight",
         bad(
-            "    def init_weights(self, shape, rng):\n        return {'a': np.ones(shape[0])}\n"
+            "    def weights(self, shape):\n        return {'a': Weight(shape[:1], 1)}\n"
             "    def forward(self, x, w, ctx):\n"
             "        return x, lambda dy: (dy, {'a': dy.sum(axis=0)})\n"
         ),
@@ -249,6 +249,28 @@ AT_TRAINING = [
         forward("return x, lambda dy: (dy, {'slope': dy})"),
         training=f"{NAMED} returned a gradient for slope; expected one of its weights: it has "
         f"none. {LAYERS_FAULT}",
+    ),
+    Case(
+        "no gradient of a weight",
+        bad(
+            "    def weights(self, shape):\n"
+            "        return {'a': Weight(shape[:1], 1), 'c': Weight((), 0)}\n"
+            "    def forward(self, x, w, ctx):\n"
+            "        return x, lambda dy: (dy, {'a': dy.sum(axis=(0, 2, 3))})\n"
+        ),
+        training=f"{NAMED} returned no gradient for c; expected one for every weight that learns, "
+        f"or learns=False where it is declared. {LAYERS_FAULT}",
+    ),
+    Case(
+        "gradient of a weight that does not learn",
+        bad(
+            "    def weights(self, shape):\n"
+            "        return {'a': Weight(shape[:1], 1, learns=False)}\n"
+            "    def forward(self, x, w, ctx):\n"
+            "        return x, lambda dy: (dy, {'a': dy.sum(axis=(0, 2, 3))})\n"
+        ),
+        training=f"{NAMED} returned a gradient for a, which is declared not to learn; expected "
+        f"none for it, or learns=True. {LAYERS_FAULT}",
     ),
     Case(
         "mutates its input",

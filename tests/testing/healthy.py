@@ -7,7 +7,16 @@ from typing import ClassVar, Literal
 import numpy as np
 from planted import Gain
 
-from cnnkit.base import Layer, Metric, Schedule, Transform
+from cnnkit.base import Initializer, Layer, Metric, Schedule, Transform, Weight
+
+
+class Even(Initializer):
+    """Evenly spread from 0.1 to 0.4."""
+
+    type: Literal["even"] = "even"
+
+    def draw(self, shape, fans, rng):
+        return np.linspace(0.1, 0.4, *shape, dtype=np.float32)
 
 
 class Spread(Gain):
@@ -15,17 +24,21 @@ class Spread(Gain):
 
     type: Literal["spread"] = "spread"
 
-    def init_weights(self, shape, rng):
-        return {"g": np.linspace(0.1, 0.4, shape[0], dtype=np.float32), "b": np.zeros(shape[0])}
+    def weights(self, shape):
+        return {**super().weights(shape), "g": Weight(shape[:1], Even())}
 
 
-class Uncounted(Gain):
-    """Two weights per channel, next to nothing: weight_count may say 0."""
+class Scalar(Layer):
+    """Multiplies by one number that learns, and adds one that does not."""
 
-    type: Literal["uncounted"] = "uncounted"
+    type: Literal["scalar"] = "scalar"
 
-    def weight_count(self, shape):
-        return 0
+    def weights(self, shape):
+        return {"W": Weight((), 2), "mean": Weight((), np.float32(0.5), learns=False)}
+
+    def forward(self, x, w, ctx):
+        W = w["W"]
+        return x * W + w["mean"], lambda dy: (dy * W, {"W": np.asarray((dy * x).sum())})
 
 
 class DropPath(Layer):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import Field
 
-from cnnkit.base import Component, Layer
+from cnnkit.base import Component, Layer, Weight
+from cnnkit.initializers import Normal
 
 SHAPE = (2, 3, 4)
 
@@ -20,11 +20,11 @@ class Gain(Layer):
     start: Annotated[float, Field(gt=0, le=10)] = 1.0
     """Mean of the initial gains."""
 
-    def init_weights(self, shape, rng):
-        return {"g": self.start + 0.1 * rng.standard_normal(shape[0]), "b": np.zeros(shape[0])}
-
-    def weight_count(self, shape):
-        return 2 * shape[0]
+    def weights(self, shape):
+        return {
+            "g": Weight(shape[:1], Normal(mean=self.start, std=0.1)),
+            "b": Weight(shape[:1], 0.0, decays=False),
+        }
 
     def forward(self, x, w, ctx):
         g, b = along(w["g"], x), along(w["b"], x)

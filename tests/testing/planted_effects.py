@@ -49,13 +49,13 @@ class ReadsFile(Gain):
 
 @planted("no_side_effects")
 class Spawns(Gain):
-    """A process is started in init_weights."""
+    """A process is started in weights."""
 
     type: Literal["spawns"] = "spawns"
 
-    def init_weights(self, shape, rng):
+    def weights(self, shape):
         subprocess.run([sys.executable, "-S", "-c", ""], check=True)
-        return super().init_weights(shape, rng)
+        return super().weights(shape)
 
 
 @planted("no_side_effects")
@@ -82,13 +82,13 @@ class GlobalNoise(Gain):
 
 @planted("global_randomness_untouched")
 class Reseeds(Gain):
-    """random.seed in init_weights."""
+    """random.seed in weights."""
 
     type: Literal["reseeds"] = "reseeds"
 
-    def init_weights(self, shape, rng):
-        random.seed(int(rng.integers(99)))
-        return super().init_weights(shape, rng)
+    def weights(self, shape):
+        random.seed(shape[0])
+        return super().weights(shape)
 
 
 @planted("no_warnings")

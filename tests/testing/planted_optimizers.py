@@ -34,7 +34,7 @@ class Rebinds(Sgd):
 
 @planted_in("optimizers", "only_graded_weights_move", lr=0.1)
 class DecaysAll(Sgd):
-    """Weight decay on buffers too."""
+    """Weight decay on weights that do not learn, too."""
 
     type: Literal["decays_all"] = "decays_all"
 

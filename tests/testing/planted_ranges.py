@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from planted import Gain, along, planted
 
-from cnnkit.base import Layer
+from cnnkit.base import Layer, Weight
 
 
 @planted("input_gradient")
@@ -26,11 +26,8 @@ class BoundNeverLearns(Gain):
 
     type: Literal["bound_never_learns"] = "bound_never_learns"
 
-    def init_weights(self, shape, rng):
-        return {"g": np.full(shape[0], 6.0)}
-
-    def weight_count(self, shape):
-        return shape[0]
+    def weights(self, shape):
+        return {"g": Weight(shape[:1], 6.0)}
 
     def forward(self, x, w, ctx):
         bound = along(w["g"], x)

@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Literal
 
+import numpy as np
 from planted import Gain, planted
 
-from cnnkit.base import Layer, Macro
+from cnnkit.base import Macro, Weight
 from cnnkit.layers import Sequential, Softmax
 
 
-@planted("counts_are_true")
-class ForgotTheShift(Gain):
-    """weight_count leaves out b."""
+@planted("lowering_is_final")
+class ForgotTheShift(Macro):
+    """weights leaves out the b of the layers that it lowers to."""
 
     type: Literal["forgot_the_shift"] = "forgot_the_shift"
 
-    def weight_count(self, shape):
-        return shape[0]
+    def lower(self):
+        return Gain()
+
+    def weights(self, shape):
+        return {"g": Gain().weights(shape)["g"]}
 
 
-@planted("counts_are_true")
-class SquareWithoutCount(Layer):
-    """A square matrix over all values, and no weight_count."""
+@planted("shape_needs_no_arrays")
+class DrawsAhead(Gain):
+    """A mask of the whole map, made where it should only be declared."""
 
-    type: Literal["square_without_count"] = "square_without_count"
+    type: Literal["draws_ahead"] = "draws_ahead"
 
-    def init_weights(self, shape, rng):
-        return {"W": rng.standard_normal((prod(shape), prod(shape)))}
-
-    def forward(self, x, w, ctx):
-        flat = x.reshape(len(x), -1)
-
-        def backward(dy):
-            by_row = dy.reshape(len(dy), -1)
-            return (by_row @ w["W"].T).reshape(x.shape), {"W": flat.T @ by_row}
-
-        return (flat @ w["W"]).reshape(x.shape), backward
+    def weights(self, shape):
+        mask = np.ones(shape, np.float32)
+        return {**super().weights(shape), "mask": Weight(mask.shape, 1.0, learns=False)}
 
 
 @planted("counts_are_true")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Iterator
+from itertools import count
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from planted import Gain, planted
+
+from cnnkit.base import Initializer, Weight
 
 
 @planted("weights_are_plain")
@@ -14,18 +18,62 @@ class Slashed(Gain):
 
     type: Literal["slashed"] = "slashed"
 
-    def init_weights(self, shape, rng):
-        return {"g/x": np.zeros(shape[0])}
+    def weights(self, shape):
+        return {"g/x": Weight(shape[:1], 0.0)}
 
 
 @planted("weights_are_plain")
-class Whole(Gain):
-    """Initial weights of integers."""
+class Arrays(Gain):
+    """Arrays where they should be declared."""
 
-    type: Literal["whole"] = "whole"
+    type: Literal["arrays"] = "arrays"
 
-    def init_weights(self, shape, rng):
-        return {"g": np.full(shape[0], 1), "b": np.zeros(shape[0])}
+    def weights(self, shape):
+        return {"g": np.ones(shape[0]), "b": np.zeros(shape[0])}
+
+
+@planted("weights_are_plain")
+class Listed(Gain):
+    """A shape that is a list."""
+
+    type: Literal["listed"] = "listed"
+
+    def weights(self, shape):
+        return {**super().weights(shape), "g": Weight([shape[0]], 1.0)}
+
+
+@planted("weights_are_plain")
+class ByName(Gain):
+    """The name of an initializer where it should be itself."""
+
+    type: Literal["by_name"] = "by_name"
+
+    def weights(self, shape):
+        return {**super().weights(shape), "g": Weight(shape[:1], "normal")}
+
+
+class Drawing(Initializer):
+    """An initializer that does as a function says."""
+
+    type: Literal["drawing"] = "drawing"
+    function: Any
+
+    def draw(self, shape, fans, rng):
+        return self.function(shape)
+
+
+@planted("weights_are_plain")
+class Infinite(Gain):
+    """The logarithm of zeros."""
+
+    type: Literal["infinite"] = "infinite"
+
+    def weights(self, shape):
+        log = Drawing(function=lambda shape: np.log(np.zeros(shape)))
+        return {**super().weights(shape), "g": Weight(shape[:1], log)}
+
+
+UNSEEDED = np.random.default_rng().standard_normal
 
 
 @planted("same_rng_same_weights")
@@ -34,8 +82,23 @@ class OwnRng(Gain):
 
     type: Literal["own_rng"] = "own_rng"
 
-    def init_weights(self, shape, rng):
-        return super().init_weights(shape, np.random.default_rng())
+    def weights(self, shape):
+        return {**super().weights(shape), "g": Weight(shape[:1], Drawing(function=UNSEEDED))}
+
+
+@planted("same_rng_same_weights")
+class Counting(Gain):
+    """The array's start depends on how often it was declared."""
+
+    type: Literal["counting"] = "counting"
+    calls: ClassVar[Iterator[int]] = count()
+
+    def weights(self, shape):
+        return {**super().weights(shape), "g": Weight(shape[:1], next(self.calls))}
+
+
+def seeded(shape):
+    return np.random.default_rng(0).standard_normal(shape)
 
 
 @planted("other_rng_other_weights", shape=(5,))
@@ -44,8 +107,9 @@ class FixedSeed(Gain):
 
     type: Literal["fixed_seed"] = "fixed_seed"
 
-    def init_weights(self, shape, rng):
-        return super().init_weights(shape, np.random.default_rng(0))
+    def weights(self, shape):
+        fixed = Drawing(function=seeded)
+        return {**super().weights(shape), "g": Weight(shape[:1], fixed)}
 
 
 @planted("weights_round_trip")
@@ -76,11 +140,13 @@ class MissingGradient(Gain):
 
 
 @planted("no_other_gradients")
-class MovesBuffer(Gain):
-    """A gradient for a buffer."""
+class MovesFixed(Gain):
+    """A gradient for a weight that is declared not to learn."""
 
-    type: Literal["moves_buffer"] = "moves_buffer"
-    buffers: ClassVar[frozenset[str]] = frozenset({"b"})
+    type: Literal["moves_fixed"] = "moves_fixed"
+
+    def weights(self, shape):
+        return {**super().weights(shape), "b": Weight(shape[:1], 0.0, learns=False)}
 
 
 @planted("gradients_shaped_like_weights")

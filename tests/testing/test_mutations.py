@@ -12,8 +12,8 @@ from healthy import (
     Literals,
     NumPyFactor,
     Recalls,
+    Scalar,
     Spread,
-    Uncounted,
 )
 from planted import PLANTED, PLANTED_IN, Gain
 from planted_data import Cube, Planted
@@ -88,8 +88,8 @@ def test_every_check_is_shown_to_fail(promises):
         (Thin, (1, 2, 5)),
         (Spread(), (40,)),
         (Literals(), (3, 2)),
-        (Uncounted(), (2, 3, 3)),
-        (Uncounted(), (5,)),
+        (Scalar(), (2, 3, 3)),
+        (Scalar(), (5,)),
         (DropPath(), (2, 3, 3)),
         (BatchCentre(), (2, 3)),
     ],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cnnkit.arrays import flatten
 from cnnkit.base import Context
+from cnnkit.base.weight import draw
 from cnnkit.layers import Conv, Dense, Flatten, Pool, Relu, Residual, Sequential, Sigmoid, Softmax
 
 from cnnkit_bench.network import export, walk
@@ -19,7 +20,7 @@ SHAPE = (4, 7, 6)
 def check(*layers):
     network = Sequential(layers=list(layers)).lower()
     rng = np.random.default_rng(3)
-    weights = network.init_weights(SHAPE, rng)
+    weights = draw(network.weights(SHAPE), rng, np.float64)
     x = rng.normal(size=SHAPE)
     y, back = network.forward(x[None], weights, Context(training=True))
     dy = rng.normal(size=y.shape)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 import cnnkit
 from cnnkit.arrays import flatten
 from cnnkit.base import Context
+from cnnkit.base.weight import draw
 from cnnkit.errors import ShapeError
 from cnnkit.testing import parametrize_layer_checks
 
@@ -58,13 +59,15 @@ def test_each_orientation_sees_its_own_stripes(k):
     down, across = np.mgrid[:25, :25]
     u = across * cos(pi * k / 4) + down * sin(pi * k / 4)
     stripes = np.cos(2 * pi * u / layer.wavelength)[None, None]
-    y, _ = layer.forward(stripes, layer.init_weights((1, 25, 25), None), Context())
+    y, _ = layer.forward(
+        stripes, draw(layer.weights((1, 25, 25)), np.random.default_rng(), np.float64), Context()
+    )
     assert np.abs(y[0, :, 5:-5, 5:-5]).max(axis=(1, 2)).argmax() == k
 
 
 def test_a_flat_image_gives_nothing_inside():
     layer = Gabor()
-    weights = layer.init_weights((3, 15, 15), None)
+    weights = draw(layer.weights((3, 15, 15)), np.random.default_rng(), np.float64)
     y, _ = layer.forward(np.full((1, 3, 15, 15), 0.7), weights, Context())
     np.testing.assert_allclose(y[:, :, 3:-3, 3:-3], 0, atol=1e-12)
 

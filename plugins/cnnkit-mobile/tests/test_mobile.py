@@ -11,6 +11,7 @@ from cnnkit_mobile import InvertedResidual, SeparableConv
 import cnnkit
 from cnnkit.arrays import flatten
 from cnnkit.base import Context
+from cnnkit.base.weight import draw
 from cnnkit.errors import ShapeError
 from cnnkit.testing import parametrize_layer_checks
 
@@ -49,7 +50,7 @@ def slow_pointwise(x, W, b):
 def drawn(layer, shape):
     """Return an input and weights whose biases are not zero, flat and as a tree."""
     rng = np.random.default_rng(0)
-    tree = layer.init_weights(shape, rng)
+    tree = draw(layer.weights(shape), rng, np.float64)
     for array in flatten(tree).values():
         array += 0.1 * rng.standard_normal(array.shape)
     return rng.standard_normal((2, *shape)), tree, flatten(tree)
