@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from cnnkit.base import Component
-from cnnkit.base.component import SPEC_PATH
+from cnnkit.base.component import SPEC_PATH, walk
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.registry import Entry, Plugin, Registry
 
@@ -103,19 +103,6 @@ def suppliers(value: Any, registry: Registry) -> dict[str, str]:
     As in a resolved spec, only built-in types go by their bare names: `{"layers/relu": "cnnkit
     0.1.0", "layers/cnnkit-prelu:prelu": "cnnkit-prelu 0.1.0"}`.
     """
-    found: dict[str, str] = {}
-    _collect(value, registry, found)
+    entries = [(component, registry.entry_of(type(component))) for _, component in walk(value)]
+    found = {f"{e.family}/{type_of(c, registry)}": e.owner for c, e in entries if e}
     return dict(sorted(found.items()))
-
-
-def _collect(value: Any, registry: Registry, found: dict[str, str]) -> None:
-    if isinstance(value, Component):
-        entry = registry.entry_of(type(value))
-        if entry is not None:
-            found[f"{entry.family}/{type_of(value, registry)}"] = entry.owner
-    if isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            _collect(getattr(value, name), registry, found)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _collect(item, registry, found)

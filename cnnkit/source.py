@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-KeyPath = tuple[str | int, ...]
+from cnnkit.base.place import KeyPath
+
+BIDI = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+"""Characters that reverse text, so that it reads as what it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong at `path`, before anybody looked up where that is in the text."""
+    """One thing that is wrong at `path`, before anybody looked up where that is in the text.
+
+    Args:
+        override: the `--set` that cannot be laid over the spec, so that nothing else is to blame.
+    """
 
     path: KeyPath
     message: str
@@ -67,6 +75,15 @@ class Finding:
     help: str = ""
     trail: str = ""
     at: Literal["key", "value"] = "value"
+    override: Override | None = None
+
+
+class FindingError(Exception):
+    """Carries a finding out of the function that cannot go on."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,12 @@ SPECS = {*LOOKUP, "source", "diagnosis", "specfile"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "arrays": set(),
-    "source": set(),
     "stdout": set(),
     "files": {"arrays", "errors"},
     "workers": {"arrays"},
     "kernels": {"arrays", "errors"},
     "base": WORDS,
+    "source": WORDS,
     "hookspecs": WORDS,
     **{family: {*WORDS, "hookspecs"} for family in FAMILIES},
     "observers": {*WORDS, "hookspecs", "files"},
@@ -59,10 +59,6 @@ EXCEPTIONS: dict[str, set[str]] = {
     "losses": {"cnnkit.layers.softmax", "cnnkit.layers.sigmoid"},  # to fuse with them
     "model": {"cnnkit.layers.sequential"},  # the container that a model is
     "engine": {"cnnkit.layers.sequential"},
-    "diagnosis": {  # until it is told what a spec may hold
-        "cnnkit.specfile.runspec",
-        "cnnkit.specfile.checks",
-    },
     "commands": {
         "cnnkit.layers.sequential",
         *(f"cnnkit.datasets.{name}" for name in ("image_folder", "npz", "files")),  # predict

@@ -5,12 +5,16 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
+
+from cnnkit.base.place import KeyPath
 
 
 class Component(BaseModel):
@@ -174,9 +178,16 @@ def resolver(family: str) -> Callable[[Any, ValidationInfo], Any]:
     return resolve
 
 
-def child(family: str) -> BeforeValidator:
+@dataclass(frozen=True, slots=True)
+class Child(BeforeValidator):
+    """The mark of an option that holds a component, by which everybody finds it."""
+
+    family: str = ""
+
+
+def child(family: str) -> Child:
     """Mark a field that holds a component: `Annotated[SerializeAsAny[Layer], child("layers")]`."""
-    return BeforeValidator(resolver(family))
+    return Child(resolver(family), family=family)
 
 
 class Section(BaseModel):
@@ -192,3 +203,98 @@ class Section(BaseModel):
         arbitrary_types_allowed=True,
         defer_build=True,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What an option holds: a component of a family, or a section; or a list of them."""
+
+    family: str
+    section: type[BaseModel] | None = None
+    many: bool = False
+    required: bool = False
+
+
+@cache
+def slots(cls: type[BaseModel]) -> dict[str, Slot]:
+    """Return the options of a class that hold components or sections, read off the annotations."""
+    if not cls.__pydantic_fields_complete__:  # it names a class that was defined after it
+        cls.model_rebuild(raise_errors=False)
+    found = {
+        name: (field, _slot(field.annotation, field.metadata))
+        for name, field in cls.model_fields.items()
+    }
+    return {n: replace(s, required=f.is_required()) for n, (f, s) in found.items() if s}
+
+
+def _slot(annotation: Any, marks: Iterable[Any] = ()) -> Slot | None:
+    for mark in marks:
+        if isinstance(mark, Child):
+            return Slot(mark.family)
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _slot(inner[0], inner[1:])
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if issubclass(annotation, Component):
+            return Slot(annotation.family)
+        return Slot("", annotation)
+    found = next(filter(None, map(_slot, inner)), None)
+    return replace(found, many=True) if found and origin in (list, tuple) else found
+
+
+def unnamed_chain(cls: type[BaseModel]) -> str:
+    """Return the option whose layers are a container's layers without saying: its only chain of
+    layers, or the only one that may not be left out; "" where there is none."""
+    chains = [name for name, slot in slots(cls).items() if slot.many and slot.family == "layers"]
+    needed = [name for name in chains if slots(cls)[name].required]
+    return next((found[0] for found in (chains, needed) if len(found) == 1), "")
+
+
+def walk(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Component]]:
+    """Yield each component in a component, a section or a list of these, with its key path.
+
+    Parents come before their children.
+    """
+    if isinstance(value, Component):
+        yield path, value
+    if isinstance(value, BaseModel):
+        for name in slots(type(value)):
+            yield from walk(getattr(value, name), (*path, name))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from walk(item, (*path, index))
+
+
+def slot_at(root: type[BaseModel], tree: Any, path: KeyPath, lookup: Lookup) -> Slot | None:
+    """Return what may stand at `path` of a tree of plain values, which may be invalid; None for
+    anything but components and sections.
+
+    Args:
+        root: the class that the whole tree is validated by.
+    """
+    if not path:
+        return Slot("", root)
+    if isinstance(path[-1], int):
+        held = slot_at(root, tree, path[:-1], lookup)
+        return replace(held, many=False) if held and held.many else None
+    cls = class_at(root, tree, path[:-1], lookup)
+    return slots(cls).get(path[-1]) if cls else None
+
+
+def class_at(
+    root: type[BaseModel], tree: Any, path: KeyPath, lookup: Lookup
+) -> type[BaseModel] | None:
+    """Return the class of the component or section at `path`, None where that cannot be known."""
+    held = slot_at(root, tree, path, lookup)
+    if held is None or held.many:
+        return None
+    if held.section:
+        return held.section
+    try:
+        for step in path:
+            tree = tree[step]
+        if isinstance(tree, Component):
+            return type(tree)
+        return lookup.find(held.family, tree if isinstance(tree, str) else tree["type"])
+    except (PydanticCustomError, LookupError, TypeError):
+        return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+KeyPath = tuple[str | int, ...]
+"""The way to an option in a spec: `("model", "layers", 3, "kernel")`."""
 _STEP = re.compile(r"(\d+)_(.+)")
 
 

@@ -19,6 +19,7 @@ from rich.text import Text
 from cnnkit.arrays import Shape, default_shard
 from cnnkit.base import Layer, Places, Signature, chain_shapes
 from cnnkit.base import show as show_shape
+from cnnkit.base.component import slots, unnamed_chain
 from cnnkit.base.place import place_of
 from cnnkit.base.weight import count
 from cnnkit.commands._console import News, emit, emit_json, table
@@ -86,15 +87,12 @@ def layer_rows(
 
 
 def _chains(layer: Layer) -> Iterator[tuple[str, list[Layer]]]:
-    """Yield the chains among a container's options; all but the first are called by name."""
-    chains = [(name, _chain(getattr(layer, name))) for name in type(layer).model_fields]
-    for index, (name, chain) in enumerate((n, c) for n, c in chains if c):
-        yield (f"{name}." if index else ""), chain
-
-
-def _chain(value: Any) -> list[Layer]:
-    items = value if isinstance(value, list | tuple) else [value]
-    return list(items) if all(isinstance(item, Layer) for item in items) else []
+    """Yield the chains, and the single layers, among a container's options, and their names."""
+    for name, slot in slots(type(layer)).items():
+        value = getattr(layer, name)
+        if slot.family == "layers" and value:
+            said = "" if name == unnamed_chain(type(layer)) else f"{name}."
+            yield said, value if slot.many else [value]
 
 
 _FIGURES = ("forward, us", "backward, us", "share", "GFLOP/s", "GFLOP/s back")

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
 from cnnkit.base import Pair
-from cnnkit.diagnosis.names import class_at, missing_type, options_at, unknown_option, unknown_type
+from cnnkit.base.place import KeyPath
+from cnnkit.diagnosis.names import missing_type, unknown_option, unknown_type
 from cnnkit.diagnosis.problems import did_you_mean
-from cnnkit.diagnosis.source import at, is_layer, place, real_path, table_of, toml_value
-from cnnkit.registry import Registry
-from cnnkit.source import Finding, KeyPath
+from cnnkit.diagnosis.source import Draft, toml_value
+from cnnkit.source import Finding
 
 _FACTS = {
     "unknown_type": ("name", "family"),
@@ -32,47 +32,47 @@ _FACTS = {
 """What comes with an error of each kind, unless a validator borrowed the kind's name."""
 
 
-def sort(error: Mapping[str, Any], tree: Any, registry: Registry) -> Mapping[str, Any]:
+def classify(error: Mapping[str, Any], draft: Draft) -> Mapping[str, Any]:
     """Return an error under the kind that says best what it is.
 
     "wrong_default" where the spec leaves out what does not fit; "own_words" where only the
     message can tell.
     """
-    kind, path = error["type"], real_path(tree, error["loc"])
-    if kind != "missing" and _left_out(error["loc"], path, tree, registry):
+    kind, path = error["type"], draft.real_path(error["loc"])
+    if kind != "missing" and _left_out(error["loc"], path, draft):
         return {**error, "type": "wrong_default"}
     facts = error.get("ctx", {})
     is_borrowed = any(name not in facts for name in _FACTS.get(kind, ()))
     if kind == "missing":
         is_borrowed = path == error["loc"]
     elif kind == "extra_forbidden":
-        holder = at(tree, path[:-1])
-        known = options_at(tree, path[:-1], registry) if isinstance(holder, dict) else path[-1:]
+        holder = draft.at(path[:-1])
+        known = draft.options_at(path[:-1]) if isinstance(holder, dict) else path[-1:]
         is_borrowed = path != error["loc"] or path[-1] in known
     elif kind == "missing_type":
-        table = at(tree, path)
+        table = draft.at(path)
         is_borrowed = not isinstance(table, dict) or isinstance(table.get("type"), str)
     return {**error, "type": "own_words"} if is_borrowed else error
 
 
-def wrong_default(error: Mapping[str, Any], tree: Any, registry: Registry) -> Finding:
+def wrong_default(error: Mapping[str, Any], draft: Draft) -> Finding:
     """Return a finding about a component whose own default does not fit: the fault of its owner."""
-    path = real_path(tree, error["loc"])
-    cls, option = class_at(tree, path, registry), error["loc"][len(path)]
-    entry = registry.entry_of(cls) if cls else None
+    path = draft.real_path(error["loc"])
+    cls, option = draft.class_at(path), error["loc"][len(path)]
+    entry = draft.registry.entry_of(cls) if cls else None
     owner = f"{entry.type} of {entry.owner}" if entry else "cnnkit"
     message = (
-        f'{place(tree, path)}the default of "{option}", which {owner} sets, does not fit: '
+        f'{draft.place(path)}the default of "{option}", which {owner} sets, does not fit: '
         f"{error['msg']}, got {toml_value(error['input'])}"
     )
     return Finding(path, message, help=f"give {option} a value; only {owner} can mend its default")
 
 
-def _left_out(loc: tuple[str | int, ...], path: KeyPath, tree: Any, registry: Registry) -> bool:
+def _left_out(loc: KeyPath, path: KeyPath, draft: Draft) -> bool:
     """Tell if an error's location goes on, where the spec ends, with an option of the class."""
-    if len(path) == len(loc) or not isinstance(at(tree, path), dict | str):
+    if len(path) == len(loc) or not isinstance(draft.at(path), dict | str):
         return False
-    cls = class_at(tree, path, registry)
+    cls = draft.class_at(path)
     return cls is not None and str(loc[len(path)]) in cls.model_fields
 
 
@@ -112,56 +112,58 @@ _HELP = {
 }
 
 
-def explain(error: Mapping[str, Any], tree: Any, registry: Registry) -> Finding:
+def explain(error: Mapping[str, Any], draft: Draft) -> Finding:
     """Turn one entry of `ValidationError.errors()` into a finding."""
-    path = real_path(tree, error["loc"])
+    path = draft.real_path(error["loc"])
     match error["type"]:
         case "extra_forbidden":
-            return unknown_option(tree, path, registry)
+            return unknown_option(draft, path)
         case "unknown_type":
-            return unknown_type(tree, path, error["ctx"], registry)
+            return unknown_type(draft, path, error["ctx"])
         case "missing_type":
-            return missing_type(tree, path)
+            return missing_type(draft, path)
         case "wrong_default":
-            return wrong_default(error, tree, registry)
+            return wrong_default(error, draft)
         case "type_clash":
-            inner = (*path, "type") if isinstance(at(tree, path), dict) else path
-            return Finding(inner, place(tree, path) + error["ctx"]["text"])
+            inner = (*path, "type") if isinstance(draft.at(path), dict) else path
+            return Finding(inner, draft.place(path) + error["ctx"]["text"])
     expected = _expected(error, path)
-    expected = _parts(tree, path, registry) if expected == _PAIR else expected
+    expected = _parts(draft, path) if expected == _PAIR else expected
     return (
-        _about_value(error, path, expected, tree) if expected else _in_own_words(error, path, tree)
+        _about_value(error, path, expected, draft)
+        if expected
+        else _in_own_words(error, path, draft)
     )
 
 
-def _about_value(error: Mapping[str, Any], path: KeyPath, expected: str, tree: Any) -> Finding:
-    got, kind = at(tree, path), error["type"]
+def _about_value(error: Mapping[str, Any], path: KeyPath, expected: str, draft: Draft) -> Finding:
+    got, kind = draft.at(path), error["type"]
     word, likely = suggested_word(error, got), guess(error, got)
     note = f'did you mean "{word}"?' if word else ""
     is_plain = kind.startswith(("int_", "float_", "bool_")) or expected == _PAIR
     is_plain = is_plain or isinstance(got, bool)  # "none" and "tied" where false and true stand
     if is_plain and likely is not None:
         note = f"write {toml_value(likely)}"
-    message = f"{_subject(tree, path)} must {expected}, got {toml_value(got)}"
-    return Finding(path, message, note, _help(kind, path))
+    message = f"{_subject(draft, path)} must {expected}, got {toml_value(got)}"
+    return Finding(path, message, note, _help(kind, path, draft))
 
 
-def _help(kind: str, path: KeyPath) -> str:
+def _help(kind: str, path: KeyPath, draft: Draft) -> str:
     if path == ("model", "input"):
         return "write it as [C, H, W]: channels, height, width"
     if _EXPECTED.get(kind) == "be a table" and len(path) == 1:
         return f"write [{path[0]}] on a line of its own, and the options below it"
-    return _HELP.get(kind, "") if is_layer(path) or kind == "list_type" else ""
+    return _HELP.get(kind, "") if draft.is_layer(path) or kind == "list_type" else ""
 
 
-def _in_own_words(error: Mapping[str, Any], path: KeyPath, tree: Any) -> Finding:
+def _in_own_words(error: Mapping[str, Any], path: KeyPath, draft: Draft) -> Finding:
     """Explain an error that a component's own validator raised."""
-    text, got = re.sub(r"\A(Value error|Assertion failed), ", "", error["msg"]), at(tree, path)
+    text, got = re.sub(r"\A(Value error|Assertion failed), ", "", error["msg"]), draft.at(path)
     if isinstance(got, dict):  # options that do not fit together: point at the one named first
         first = re.match(r"\w*", text)
         inner = (*path, first.group()) if first and first.group() in got else path
-        return Finding(inner, place(tree, path) + text)
-    return Finding(path, f"{_subject(tree, path)}: {text}", f"got {toml_value(got)}")
+        return Finding(inner, draft.place(path) + text)
+    return Finding(path, f"{_subject(draft, path)}: {text}", f"got {toml_value(got)}")
 
 
 def _expected(error: Mapping[str, Any], path: KeyPath) -> str:
@@ -181,10 +183,10 @@ def _expected(error: Mapping[str, Any], path: KeyPath) -> str:
     return _EXPECTED[kind].format_map({name: _shown(value) for name, value in facts.items()})
 
 
-def _parts(tree: Any, path: KeyPath, registry: Registry) -> str:
+def _parts(draft: Draft, path: KeyPath) -> str:
     """Return what an option with a fixed number of elements must be: not all are sides."""
-    table = table_of(tree, path)
-    cls, name = class_at(tree, table, registry), path[len(table) : len(table) + 1]
+    table = draft.table_of(path)
+    cls, name = draft.class_at(table), path[len(table) : len(table) + 1]
     field = cls.model_fields.get(str(name[0])) if cls and name else None
     kind = field.annotation if field else None
     is_other = get_origin(kind) is tuple and kind != get_args(Pair)[0]
@@ -196,13 +198,13 @@ def _shown(value: Any) -> Any:
     return f"{value:g}" if isinstance(value, float) else value
 
 
-def _subject(tree: Any, path: KeyPath) -> str:
+def _subject(draft: Draft, path: KeyPath) -> str:
     """Return "layer 1 (conv): kernel", or "layer 2" where the layer itself is wrong."""
-    if is_layer(path):
-        return place(tree, path).removesuffix(": ")
-    table = table_of(tree, path)
+    if draft.is_layer(path):
+        return draft.place(path).removesuffix(": ")
+    table = draft.table_of(path)
     names = [str(step) for step in path[len(table) :] if isinstance(step, str)]
-    return place(tree, table) + (names[-1] if names else "the spec")
+    return draft.place(table) + (names[-1] if names else "the spec")
 
 
 _WORD = re.compile(r"""["']([\w-]+)["']""")

@@ -9,11 +9,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from cnnkit.base.component import Component, attribute_docstrings
+from cnnkit.base.place import KeyPath
 from cnnkit.diagnosis.problems import did_you_mean
-from cnnkit.diagnosis.source import at, is_layer, place, toml_value, type_at
+from cnnkit.diagnosis.source import Draft, toml_value
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.registry import Registry, canonical
-from cnnkit.source import Finding, KeyPath
+from cnnkit.source import Finding
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", re.ASCII)
 ELSEWHERE = {
@@ -73,89 +74,67 @@ def _about(source: str, bare: str, family: str, registry: Registry) -> str:
     return f"{plugin.owner} offers {', '.join(offered) or f'no {family}'}"
 
 
-_FAMILY_OF = {
-    "data": "datasets",
-    "fallback": "datasets",
-    "loss": "losses",
-    "optimizer": "optimizers",
-    "schedule": "schedules",
-    "init": "initializers",
-    "bias_init": "initializers",
-}
-"""The families of options that are not called after theirs."""
-
-
-def takes_component(path: KeyPath) -> bool:
-    """Tell if a component may stand at `path`, whose name alone is a shorthand for its table."""
-    if isinstance(path[-1], int):
-        return is_layer(path) or path[-2] in FAMILIES
-    return path[-1].rpartition("_")[2] in _FAMILY_OF  # init, and a plugin's gate_init
-
-
-def unknown_option(tree: Any, path: KeyPath, registry: Registry) -> Finding:
+def unknown_option(draft: Draft, path: KeyPath) -> Finding:
     """Return a finding about the option at `path`, which nothing there takes."""
     table, name = path[:-1], str(path[-1])
-    known = options_at(tree, table, registry)
+    known = draft.options_at(table)
     meant = did_you_mean(name, known)
-    section = None if meant else _section_of(tree, name, registry)
+    section = None if meant else _section_of(draft, name)
     note = f'did you mean "{meant}"?' if meant else f"belongs to [{section}]" if section else ""
-    if not meant and belongs_to_the_top(tree, path):
+    if not meant and belongs_to_the_top(draft, path):
         note = "belongs at the top, above the first [section]"
-    if name == "activation" and is_layer(table) and isinstance(at(tree, path), str):
-        note = f"write {toml_value(at(tree, path))} after it, as a layer of its own"
-    owner = type_at(tree, table) or (f"[{table[0]}]" if table else "a spec")
+    if name == "activation" and draft.is_layer(table) and isinstance(draft.at(path), str):
+        note = f"write {toml_value(draft.at(path))} after it, as a layer of its own"
+    owner = draft.type_at(table) or (f"[{table[0]}]" if table else "a spec")
     help_ = f"{owner} takes {', '.join(known) or 'no options'}"
     word = "option" if table else "section or option"
-    return Finding(path, f"{place(tree, table)}unknown {word} {toml_value(name)}", note, help_,
+    return Finding(path, f"{draft.place(table)}unknown {word} {toml_value(name)}", note, help_,
                    at="key")  # fmt: skip
 
 
-def belongs_to_the_top(tree: Any, path: KeyPath) -> bool:
+def belongs_to_the_top(draft: Draft, path: KeyPath) -> bool:
     """Tell if an option of the whole spec fell into a section, such as the last of the file.
 
     A layer with a name is no such case.
     """
-    from cnnkit.specfile.runspec import RunSpec
-
-    is_top = path[-1] in RunSpec.model_fields and len(path) > 1
-    return is_top and not isinstance(at(tree, path), dict) and (
+    is_top = path[-1] in draft.root.model_fields and len(path) > 1
+    return is_top and not isinstance(draft.at(path), dict) and (
         len(path) == 2 or path[-1] != "name"
     )  # fmt: skip
 
 
-def unknown_type(tree: Any, path: KeyPath, facts: Mapping[str, Any], registry: Registry) -> Finding:
+def unknown_type(draft: Draft, path: KeyPath, facts: Mapping[str, Any]) -> Finding:
     """Return a finding about the component at `path`, whose type nobody offers."""
     name, family = facts["name"], facts["family"]
-    inner = (*path, "type") if isinstance(at(tree, path), dict) else path
-    note, help_ = help_for_unknown_type(name, family, registry)
+    inner = (*path, "type") if isinstance(draft.at(path), dict) else path
+    note, help_ = help_for_unknown_type(name, family, draft.registry)
     one = FAMILIES[family].__name__.lower()
-    return Finding(inner, f"{place(tree, path)}unknown {one} type {toml_value(name)}", note, help_)
+    return Finding(inner, f"{draft.place(path)}unknown {one} type {toml_value(name)}", note, help_)
 
 
-def missing_type(tree: Any, path: KeyPath) -> Finding:
+def missing_type(draft: Draft, path: KeyPath) -> Finding:
     """Return a finding about the table at `path`, which does not say what it is."""
-    table = at(tree, path)
+    table = draft.at(path)
     if "type" in table:
         got = toml_value(table["type"])
-        return Finding((*path, "type"), f"{place(tree, path)}type must be a string, got {got}")
-    step = next(str(step) for step in reversed(path) if isinstance(step, str))
-    family = "layers" if is_layer(path) else _FAMILY_OF.get(step, step)
-    verb = "cnnkit layers" + f" --family {family}" * (family in FAMILIES and family != "layers")
+        return Finding((*path, "type"), f"{draft.place(path)}type must be a string, got {got}")
+    family = draft.family_at(path)
+    verb = "cnnkit layers" + f" --family {family}" * (family != "layers")
     help_ = f'add type = "..."; `{verb}` lists the types'
-    return Finding(path, f"{place(tree, path)}the type is missing", help=help_, at="key")
+    return Finding(path, f"{draft.place(path)}the type is missing", help=help_, at="key")
 
 
-def missing_options(tree: Any, path: KeyPath, names: Sequence[str], registry: Registry) -> Finding:
+def missing_options(draft: Draft, path: KeyPath, names: Sequence[str]) -> Finding:
     """Return one finding about all the options that the table at `path` lacks."""
     if not path:
         return _missing_sections(names)
     quoted = _listed([f'"{name}"' for name in names])
     words = f"the option {quoted} is" if len(names) == 1 else f"the options {quoted} are"
-    cls = class_at(tree, path, registry)
+    cls = draft.class_at(path)
     doc = _docs(cls).get(names[0], "") if cls and len(names) == 1 else ""
     explained = f" ({' '.join(doc.split()).rstrip('.')})" if doc else ""
     help_ = f"add {', '.join(f'{name} = ...' for name in names)}{explained}"
-    return Finding(path, f"{place(tree, path)}{words} missing", help=help_, at="key")
+    return Finding(path, f"{draft.place(path)}{words} missing", help=help_, at="key")
 
 
 def _missing_sections(names: Sequence[str]) -> Finding:
@@ -165,31 +144,10 @@ def _missing_sections(names: Sequence[str]) -> Finding:
     return Finding((), f"the spec has no {_listed(words)}", help=help_, at="key")
 
 
-def class_at(tree: Any, path: KeyPath, registry: Registry) -> type[BaseModel] | None:
-    """Return the class of the component or section whose table is at `path`."""
-    from cnnkit.specfile.runspec import RunSpec
-
-    if not path:
-        return RunSpec
-    field = RunSpec.model_fields.get(str(path[0])) if len(path) == 1 else None
-    section = field.annotation if field is not None else None
-    if isinstance(section, type) and not issubclass(section, Component):
-        return section if issubclass(section, BaseModel) else None
-    name = type_at(tree, path)
-    entries = (claim for family in FAMILIES for claim in registry.claims(family, name))
-    return next((entry.cls for entry in entries), None)
-
-
-def options_at(tree: Any, path: KeyPath, registry: Registry) -> list[str]:
-    """Return the option names of the component or section whose table is at `path`."""
-    cls = class_at(tree, path, registry)
-    return [name for name in cls.model_fields if path == () or name != "type"] if cls else []
-
-
-def _section_of(tree: Any, name: str, registry: Registry) -> str | None:
+def _section_of(draft: Draft, name: str) -> str | None:
     """Return the section that an option belongs to, if it is not where it was written."""
-    sections = (key for key, value in tree.items() if isinstance(value, dict))
-    return next((s for s in sections if name in options_at(tree, (s,), registry)), None)
+    sections = (key for key, value in draft.tree.items() if isinstance(value, dict))
+    return next((s for s in sections if name in draft.options_at((s,))), None)
 
 
 def _docs(cls: type[BaseModel]) -> dict[str, str]:

@@ -11,10 +11,9 @@ from typing import Any
 from unicodedata import category, combining, east_asian_width
 
 from cnnkit.diagnosis.source import locate
-from cnnkit.diagnosis.toml import describe_toml_error
+from cnnkit.errors import SpecError
 from cnnkit.source import Finding, Override, Problem, Source
 
-__all__ = ["describe_toml_error", "place", "render"]
 _MEANT = {
     "accuracy": "acc",
     "batch": "batchsize minibatch",
@@ -87,45 +86,24 @@ def _likeness(a: str, b: str) -> float:
     return SequenceMatcher(None, a, b).ratio() + 0.3 * (slip or d[1:] == c[1:])
 
 
-class FindingError(Exception):
-    """A finding about a `--set` argument that cannot be laid over the spec."""
-
-    def __init__(self, finding: Finding, override: Override) -> None:
-        super().__init__(finding.message)
-        self.finding = finding
-        self.override = override
-
-
 def report(findings: list[Finding], source: Source) -> list[Problem]:
     """Return the findings with file, line, column and source line, or with their `--set`."""
     located = locate(source.text) if source.file else {}
     lines = source.text.split("\n")
     problems = []
     for finding in findings:
-        override = source.override_of(finding.path, finding.path in located)
+        override = finding.override or source.override_of(finding.path, finding.path in located)
         override = override or source.retyped_by(finding.path)
         if override is None and (made := source.retyped_by(finding.path[:-1])):
             cause = f"the type comes from --set {made.argument}"
             finding = replace(finding, help="; ".join(filter(None, [finding.help, cause])))
-        where = in_argument(finding, override) if override else _in_file(finding, located, lines)
-        problems.append(problem(finding, source.file, where))
+        where = _in_argument(finding, override) if override else _in_file(finding, located, lines)
+        words = {name: getattr(finding, name) for name in ("path", "note", "help", "trail")}
+        problems.append(Problem(finding.message, source.file, **words, **where))
     return problems
 
 
-def problem(finding: Finding, file: str, where: dict[str, Any]) -> Problem:
-    """Return a finding as a problem at a known place."""
-    return Problem(
-        finding.message,
-        file=file,
-        path=finding.path,
-        note=finding.note,
-        help=finding.help,
-        trail=finding.trail,
-        **where,
-    )
-
-
-def in_argument(finding: Finding, override: Override) -> dict[str, Any]:
+def _in_argument(finding: Finding, override: Override) -> dict[str, Any]:
     """Return where in a `--set` argument the caret goes: to a part of the key, or the value."""
     key, _, value = override.argument.partition("=")
     depth = len(finding.path)
@@ -165,15 +143,19 @@ _CUT = "..."
 
 def render(problems: Sequence[Problem], limit: int = 20) -> str:
     """Return the problems as text in the order of the files, `limit` of them at most."""
-    ordered = sorted(problems, key=place)
+    ordered = sorted(problems, key=_order)
     shown = [_render(problem) for problem in ordered[:limit]]
     if rest := len(ordered) - len(shown):
         shown.append(f"... and {rest} more problem{'s' if rest > 1 else ''}")
     return "\n\n".join(shown)
 
 
-def place(problem: Problem) -> tuple[bool, str, int, int]:
-    """Return what problems are sorted by."""
+def refusal(problems: Sequence[Problem]) -> SpecError:
+    """Return an error that shows the problems."""
+    return SpecError(render(problems), sorted(problems, key=_order))
+
+
+def _order(problem: Problem) -> tuple[bool, str, int, int]:
     in_argument = problem.argument is not None  # arguments come after the files
     return in_argument, problem.argument or problem.file, problem.line or 0, problem.column or 0
 

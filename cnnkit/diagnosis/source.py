@@ -9,82 +9,105 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
+from cnnkit.base.component import Component, class_at, slot_at, unnamed_chain
+from cnnkit.base.place import KeyPath
 from cnnkit.diagnosis.toml import Node, Scanner
-from cnnkit.source import KeyPath
-
-_CHAINS = ("layers", "body", "shortcut", "branches")
-_PLAIN_CHAINS = ("layers", "body")
-"""Chains that go without saying: a container has no other, or it is the first one."""
+from cnnkit.registry import Registry
 
 
-def real_path(tree: Any, loc: tuple[str | int, ...]) -> KeyPath:
-    """Cut pydantic's location to the part that exists in the tree."""
-    path: KeyPath = ()
-    for step in loc:
-        inside = isinstance(tree, dict) and step in tree
-        if not inside and not (isinstance(tree, list) and isinstance(step, int)):
-            break
-        if isinstance(tree, list) and not (isinstance(step, int) and step < len(tree)):
-            break
-        tree, path = tree[step], (*path, step)
-    return path
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A spec's tree of plain values, right or wrong, and what may stand where in it.
 
-
-def table_of(tree: Any, path: KeyPath) -> KeyPath:
-    """Return the path of the innermost table or layer that `path` leads through, itself left out.
-
-    >>> table_of({"model": {"layers": [{"kernel": [3, -3]}]}}, ("model", "layers", 0, "kernel", 1))
-    ('model', 'layers', 0)
+    Args:
+        root: the class that the tree is to be validated by.
     """
-    for length in range(len(path) - 1, 0, -1):
-        if isinstance(at(tree, path[:length]), dict) or is_layer(path[:length]):
-            return path[:length]
-    return ()
+
+    root: type[BaseModel]
+    tree: Any
+    registry: Registry
+
+    def at(self, path: KeyPath) -> Any:
+        """Return what is at `path`."""
+        value = self.tree
+        for step in path:
+            value = value[step]
+        return value
+
+    def real_path(self, loc: KeyPath) -> KeyPath:
+        """Cut pydantic's location to the part that exists in the tree."""
+        value: Any = self.tree
+        path: KeyPath = ()
+        for step in loc:
+            is_item = isinstance(value, list) and isinstance(step, int) and step < len(value)
+            if not is_item and not (isinstance(value, dict) and step in value):
+                break
+            value, path = value[step], (*path, step)
+        return path
+
+    def class_at(self, path: KeyPath) -> type[BaseModel] | None:
+        """Return the class of the component or section at `path`, None where it is unknown."""
+        return class_at(self.root, self.tree, path, self.registry)
+
+    def family_at(self, path: KeyPath) -> str:
+        """Return the family of which a component is expected at `path`, or ""."""
+        slot = slot_at(self.root, self.tree, path, self.registry)
+        return slot.family if slot and not slot.many else ""
+
+    def is_layer(self, path: KeyPath) -> bool:
+        """Tell if a layer is expected at `path`."""
+        return self.family_at(path) == "layers"
+
+    def options_at(self, path: KeyPath) -> list[str]:
+        """Return the option names of the component or section whose table is at `path`."""
+        cls = self.class_at(path)
+        return [name for name in cls.model_fields if path == () or name != "type"] if cls else []
+
+    def type_at(self, path: KeyPath) -> str:
+        """Return the type that the component at `path` has or is, "" where there is none."""
+        value = self.at(path)
+        kind = value.get("type", "") if isinstance(value, dict) else value
+        return kind if isinstance(kind, str) else ""
+
+    def table_of(self, path: KeyPath) -> KeyPath:
+        """Return the path of the innermost table or layer around what is at `path`."""
+        for length in range(len(path) - 1, 0, -1):
+            if isinstance(self.at(path[:length]), dict) or self.is_layer(path[:length]):
+                return path[:length]
+        return ()
+
+    def place(self, path: KeyPath) -> str:
+        """Return "layer 3 (residual) > layer 1 (conv): ", "[optimizer] schedule: ", or ""."""
+        words = ""
+        for depth, step in enumerate(path, 1):
+            if isinstance(step, int):
+                words = self._element(words, path[:depth])
+            elif isinstance(path[depth] if depth < len(path) else "", int):
+                continue  # its elements are called by its name
+            elif depth == 1:
+                words = f"[{step}]" if isinstance(self.at(path[:1]), dict | str) else ""
+            else:
+                words = f"{words} {step}"
+        return f"{words.strip()}: " if words else ""
+
+    def _element(self, words: str, path: KeyPath) -> str:
+        """Return `words` with what they call the element of a list at the end of `path`."""
+        *_, option, index = path
+        kind, holder = self.type_at(path), self.class_at(path[:-2])
+        number = f"{int(index) + 1} ({shortened(kind)})" if kind else f"{int(index) + 1}"
+        if not self.is_layer(path):
+            return f"{words} {str(option).rstrip('s')} {number}"
+        if not (holder and issubclass(holder, Component)):
+            return f"layer {number}"  # of the whole network
+        chain = "" if option == unnamed_chain(holder) else f"{option} "
+        return f"{words} > {chain}layer {number}"
 
 
-def is_layer(path: KeyPath) -> bool:
-    """Tell if a path ends at an element of a chain of layers."""
-    return len(path) > 1 and isinstance(path[-1], int) and path[-2] in _CHAINS
-
-
-def place(tree: Any, path: KeyPath) -> str:
-    """Return "layer 3 (residual) > layer 1 (conv): ", "[optimizer] schedule: ", or "".
-
-    >>> place({"model": {"layers": ["relu" * 99]}}, ("model", "layers", 0))
-    'layer 1 (relurelurelurelurelurelurelurelurelur...): '
-    """
-    words = ""
-    for depth, step in enumerate(path):
-        here, before = path[: depth + 1], path[depth - 1] if depth else ""
-        leads_on = depth + 1 < len(path) and isinstance(path[depth + 1], int)
-        if isinstance(step, int):
-            kind = type_at(tree, here)
-            kind = kind if len(kind) <= 40 else f"{kind[:37]}..."
-            name = "layer" if before in _PLAIN_CHAINS else str(before).rstrip("s")
-            name = f"{before} layer" if before in _CHAINS[len(_PLAIN_CHAINS) :] else name
-            named = f"{name} {step + 1} ({kind})" if kind else f"{name} {step + 1}"
-            words = f"{words} > {named}" if words and before in _CHAINS else f"{words} {named}"
-        elif leads_on or (depth == 0 and len(path) > 1 and step == "model"):
-            continue
-        elif depth == 0:
-            words = f"[{step}]" if isinstance(at(tree, here), dict | str) else ""
-        else:
-            words = f"{words} {step}"
-    return f"{words.strip()}: " if words else ""
-
-
-def type_at(tree: Any, path: KeyPath) -> str:
-    """Return the type that the component at `path` has or is, "" where there is none."""
-    value = at(tree, path)
-    kind = value.get("type", "") if isinstance(value, dict) else value
-    return kind if isinstance(kind, str) else ""
-
-
-def at(tree: Any, path: KeyPath) -> Any:
-    """Return what is at `path`."""
-    for step in path:
-        tree = tree[step]
-    return tree
+def shortened(text: str) -> str:
+    """Return a text of 40 characters at most."""
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def toml_value(value: Any) -> str:
@@ -103,7 +126,7 @@ def toml_value(value: Any) -> str:
         text = (
             json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else str(value)
         )
-    return text if len(text) <= 40 else text[:37] + "..."
+    return shortened(text)
 
 
 @dataclass(frozen=True, slots=True)

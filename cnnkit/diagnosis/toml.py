@@ -214,7 +214,6 @@ _UNSEEN = re.compile(
     r"[\x85\xa0\xad\u1680\u2000-\u200f\u2028\u2029\u202f\u205f-\u2064\u3000\ufeff]"
 )
 """What looks like a blank or like nothing, and is neither: it may stand in strings and comments."""
-BIDI = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 _HUGE = re.compile(r"\d[\d_]{4299,}+")
 _DEEP = re.compile(r"(?:[\[{][^\[\]{}]*+){300,}+|(?:[\w-]++\.){900,}+")
 _HEADER = re.compile(r"\[\[?[\w.\" -]+\]\]?[ \t]*(?:#.*)?$", re.MULTILINE)
@@ -227,16 +226,9 @@ _GLUED, _GLUED_BEFORE = re.compile(r"[\w.+:-]"), re.compile(r"[\w.+:-]+\Z")
 
 
 def describe_toml_error(file: str, text: str, error: Exception) -> Problem:
-    """Return what is wrong with a text that tomli refused, or that is no UTF-8."""
+    """Return what is wrong with a text that tomli refused, that is no UTF-8, or reverses text."""
     doc = text.replace("\r\n", "\n")  # as tomli counts
     return _problem(file, doc, _explain(doc, error))
-
-
-def describe_bidi(file: str, text: str) -> Problem | None:
-    """Return where a text, which tomli takes, is shown in another order than it has."""
-    doc = text.replace("\r\n", "\n")
-    match = BIDI.search(doc)
-    return _problem(file, doc, _hidden(match)) if match else None
 
 
 def _problem(file: str, doc: str, finding: _Finding) -> Problem:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from cnnkit.base import Layer, Loss
+from cnnkit.base.component import walk
 from cnnkit.layers.sequential import Sequential
 
 Steps = tuple[tuple[str, Layer], ...]
@@ -59,14 +60,7 @@ def _without_tail(network: Sequential) -> Steps:
 
 def couples(layer: Layer) -> bool:
     """Tell if samples of a batch meet anywhere inside `layer`."""
-    return layer.couples_batch or any(couples(inner) for inner in children(layer))
-
-
-def children(layer: Layer) -> list[Layer]:
-    """Return the layers among a container's options."""
-    options = [getattr(layer, name) for name in type(layer).model_fields]
-    lists = [value if isinstance(value, list | tuple) else [value] for value in options]
-    return [inner for values in lists for inner in values if isinstance(inner, Layer)]
+    return any(isinstance(i, Layer) and i.couples_batch for _, i in walk(layer))
 
 
 def _segments(steps: Steps) -> tuple[Segment, ...]:

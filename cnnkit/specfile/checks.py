@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from cnnkit.arrays import Shape, default_shard
 from cnnkit.base import Dataset, Layer, Places, Signature, chain_shapes
+from cnnkit.base.place import KeyPath
 from cnnkit.base.weight import count
 from cnnkit.errors import ShapeError
 from cnnkit.registry import Plugin, Registry
-from cnnkit.source import Finding, KeyPath
+from cnnkit.source import Finding
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -175,6 +176,35 @@ def check_network(
     if judge_loss and signature is not None:
         findings += _judge_loss(spec, layers[-1], shapes[-1], signature.classes)
     return findings
+
+
+_APART = ("validation", "fallback")
+"""Options of a dataset on which neither the shape of its images nor its classes depend."""
+
+
+def check_mended(spec: RunSpec, dropped: set[KeyPath], places: Places) -> list[Finding]:
+    """Judge what can be trusted of a spec that was mended: shapes, loss, memory.
+
+    Args:
+        dropped: what was left out of it or replaced, since nobody can guess what was meant.
+    """
+    data_is_known = all(p[0] != "data" or p[1:2] in [(name,) for name in _APART] for p in dropped)
+    in_model = [path for path in dropped if path[0] == "model" and path[1:] != ("dtype",)]
+    return [
+        *(check_classes(spec.data, places) if data_is_known else []),
+        *check_network(
+            spec,
+            spec.data,
+            known_signature(spec.data, places) if data_is_known else None,
+            trusted=min((_layer_index(path) for path in in_model), default=None),
+            judge_loss=not any(path[0] == "loss" for path in dropped),
+        ),
+    ]
+
+
+def _layer_index(path: KeyPath) -> int:
+    """Return the index of the outermost layer that `path` leads through; 0 for all of them."""
+    return path[2] if len(path) > 2 and isinstance(path[2], int) else 0
 
 
 def known_signature(dataset: Dataset, places: Places) -> Signature | None:

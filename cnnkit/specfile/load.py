@@ -6,22 +6,25 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tomli
 from pydantic import ValidationError
 
 from cnnkit.base import Dataset, Places, Signature
-from cnnkit.diagnosis.names import takes_component
-from cnnkit.diagnosis.problems import FindingError, in_argument, place, problem, render, report
-from cnnkit.diagnosis.repair import collect
-from cnnkit.diagnosis.source import toml_value
-from cnnkit.diagnosis.toml import BIDI, describe_bidi, describe_toml_error
+from cnnkit.base.component import slot_at
+from cnnkit.base.place import KeyPath
 from cnnkit.errors import SpecError
 from cnnkit.plugins import load_plugins
 from cnnkit.registry import Registry
-from cnnkit.source import Finding, KeyPath, Override, Problem, Source
-from cnnkit.specfile.checks import check_classes, check_network, check_requirements, known_signature
+from cnnkit.source import BIDI, Finding, FindingError, Override, Source
+from cnnkit.specfile.checks import (
+    check_classes,
+    check_mended,
+    check_network,
+    check_requirements,
+    known_signature,
+)
 from cnnkit.specfile.resolved import check_storable
 from cnnkit.specfile.runspec import RunSpec
 
@@ -39,27 +42,29 @@ def parse_override(argument: str) -> Override:
     if reverses := BIDI.search(argument):
         code = f"U+{ord(reverses.group()):04X}"
         message = f"a character ({code}) that reverses text, so that it reads as what it is not"
-        raise FindingError(Finding((), message, help="take it out"), Override(argument, (), None))
+        raise _refusal(argument, message, "take it out", "value")
+    shown = repr(argument if len(argument) <= 60 else f"{argument[:57]}...")
     parts = [part.strip() for part in key.split(".")]
     if not equals or not all(parts):
         wrong = "a name is missing in its key" if equals and key.strip() else "expected KEY=VALUE"
         help_ = "write --set train.epochs=5, or --set model.layers.0.filters=8 for the first layer"
-        raise _unreadable(argument, wrong, help_)
+        raise _refusal(argument, f"cannot read {shown}: {wrong}", help_)
     if len(parts) > _DEEPEST:
         wrong = f"its key has {len(parts)} parts, more than {_DEEPEST}"
-        raise _unreadable(argument, wrong, "no option lies that deep")
+        raise _refusal(argument, f"cannot read {shown}: {wrong}", "no option lies that deep")
     path = tuple(int(p) if re.fullmatch(r"\d{1,9}", p) else p for p in parts)
     read = _read_value(text.strip())
     if read.keys() != {"value"}:
-        wrong = "expected one value, got more lines"
-        raise _unreadable(argument, wrong, "give every KEY=VALUE a --set of its own")
+        wrong = f"cannot read {shown}: expected one value, got more lines"
+        raise _refusal(argument, wrong, "give every KEY=VALUE a --set of its own")
     return Override(argument, path, read["value"])
 
 
-def _unreadable(argument: str, wrong: str, help_: str) -> FindingError:
-    shown = repr(argument if len(argument) <= 60 else f"{argument[:57]}...")
-    finding = Finding((), f"cannot read {shown}: {wrong}", help=help_, at="key")
-    return FindingError(finding, Override(argument, (), None))
+def _refusal(
+    argument: str, message: str, help_: str, at: Literal["key", "value"] = "key"
+) -> FindingError:
+    override = Override(argument, (), None)
+    return FindingError(Finding((), message, help=help_, at=at, override=override))
 
 
 def _read_value(text: str) -> dict[str, Any]:
@@ -70,8 +75,8 @@ def _read_value(text: str) -> dict[str, Any]:
 
 
 def apply_overrides(
-    tree: dict[str, Any], arguments: Sequence[str]
-) -> tuple[tuple[Override, ...], list[FindingError]]:
+    tree: dict[str, Any], arguments: Sequence[str], registry: Registry
+) -> tuple[tuple[Override, ...], list[Finding]]:
     """Lay `arguments` over `tree` in place, in order; later ones win.
 
     Returns:
@@ -80,53 +85,53 @@ def apply_overrides(
     overrides, refused = [], []
     for argument in arguments:
         try:
-            overrides.append(_apply(tree, parse_override(argument)))
+            overrides.append(_apply(tree, parse_override(argument), registry))
         except FindingError as error:
-            refused.append(error)
+            refused.append(error.finding)
     return tuple(overrides), refused
 
 
-def _apply(tree: dict[str, Any], override: Override) -> Override:
+def _apply(tree: dict[str, Any], override: Override, registry: Registry) -> Override:
     """Lay an override over the tree; return it with the path that the tree has."""
     node: Any = tree
     path: KeyPath = ()
-    for depth, step in enumerate(override.path):
-        if isinstance(node, list):
-            _check_index(node, step, override, depth)
-        elif not isinstance(node, dict):
+    for depth, step in enumerate(override.path, 1):
+        is_item = isinstance(node, list)
+        if not isinstance(node, dict) and not (
+            is_item and isinstance(step, int) and step < len(node)
+        ):
             raise _no_way(override, depth, node)
-        path = (*path, step if isinstance(node, list) else str(step))
-        if depth + 1 < len(override.path):
-            node = _descend(node, path)
+        path = (*path, step if is_item else str(step))
+        if depth < len(override.path):
+            node = _descend(node, tree, path, registry)
     node[path[-1]] = override.value
     return replace(override, path=path)
 
 
-def _descend(node: Any, path: KeyPath) -> Any:
-    """Return what is at the end of `path`, which `node` holds; a table if there was nothing."""
+def _descend(node: Any, tree: dict[str, Any], path: KeyPath, registry: Registry) -> Any:
+    """Return what is at `path`, the end of which `node` holds; a table if there was nothing."""
     step = path[-1]
     if isinstance(node, dict):
         node.setdefault(step, {})
-    if isinstance(node[step], str) and takes_component(path):
+    slot = slot_at(RunSpec, tree, path, registry)
+    if isinstance(node[step], str) and slot and slot.family and not slot.many:
         node[step] = {"type": node[step]}  # "relu" becomes a table to set options in
     return node[step]
 
 
-def _check_index(node: list[Any], step: str | int, override: Override, depth: int) -> None:
-    if not isinstance(step, int) or step >= len(node):
-        raise _no_way(override, depth, node)
-
-
 def _no_way(override: Override, depth: int, node: Any) -> FindingError:
-    name, step = ".".join(map(str, override.path[:depth])) or "the spec", override.path[depth]
-    target = ".".join(map(str, override.path))
+    """Return why an override does not get beyond the first parts of its key."""
+    from cnnkit.diagnosis.source import toml_value
+
+    *outer, step = override.path[:depth]
+    name, target = ".".join(map(str, outer)) or "the spec", ".".join(map(str, override.path))
     if isinstance(node, list):
         reason, note = f"{name} is an array and has no {step!r}", f"expected 0 to {len(node) - 1}"
         note = f"{note}, the first one being 0" if node else "the array is empty"
     else:
         reason, note = f"{name} is {toml_value(node)}, which holds no options", ""
-    finding = Finding(override.path[: depth + 1], f"cannot set {target}: {reason}", note, at="key")
-    return FindingError(finding, override)
+    message, path = f"cannot set {target}: {reason}", override.path[:depth]
+    return FindingError(Finding(path, message, note, at="key", override=override))
 
 
 _MAX_BYTES = 2**20
@@ -152,23 +157,22 @@ def load_spec(
     """
     source = _read(Path(path))
     tree = _parse(source)
-    overrides, refused = apply_overrides(tree, set)
-    source = Source(source.file, source.raw, overrides)
     registry = registry or load_plugins()
+    overrides, findings = apply_overrides(tree, set, registry)
+    source = replace(source, overrides=overrides)
     places = places or Places(spec_dir=source.folder)
-    findings = check_requirements(tree, registry)
+    findings += check_requirements(tree, registry)
     try:
         spec = RunSpec.model_validate(tree, context={"registry": registry})
     except ValidationError as error:
         _refuse_bad_installation(error, registry)
-        findings += collect(tree, error, registry, places)
-        raise _failure([*_arguments(refused, source), *report(findings, source)]) from None
+        raise _failure(findings + _diagnose(error, tree, registry, places), source) from None
     spec._source, spec._registry = source, registry
     findings += check_storable(spec, tree, registry)
     findings += check_classes(spec.data, places)
     findings += check_network(spec, spec.data, known_signature(spec.data, places))
-    if findings or refused:
-        raise _failure([*_arguments(refused, source), *report(findings, source)])
+    if findings:
+        raise _failure(findings, source)
     return spec
 
 
@@ -181,11 +185,23 @@ def recheck(spec: RunSpec, dataset: Dataset, signature: Signature | None) -> Non
     """
     findings = check_network(spec, dataset, signature)
     if findings:
-        raise _failure(report(findings, spec.source))
+        raise _failure(findings, spec.source)
 
 
-def _failure(problems: Sequence[Problem]) -> SpecError:
-    return SpecError(render(problems), sorted(problems, key=place))
+def _diagnose(
+    error: ValidationError, tree: dict[str, Any], registry: Registry, places: Places
+) -> list[Finding]:
+    from cnnkit.diagnosis.repair import collect
+    from cnnkit.diagnosis.source import Draft
+
+    draft = Draft(RunSpec, tree, registry)
+    return collect(draft, error, lambda spec, dropped: check_mended(spec, dropped, places))
+
+
+def _failure(findings: list[Finding], source: Source) -> SpecError:
+    from cnnkit.diagnosis.problems import refusal, report
+
+    return refusal(report(findings, source))
 
 
 def _refuse_bad_installation(error: ValidationError, registry: Registry) -> None:
@@ -216,16 +232,11 @@ def _read(path: Path) -> Source:
 def _parse(source: Source) -> dict[str, Any]:
     try:
         tree = tomli.loads(source.raw.decode("utf-8"))
-    except (tomli.TOMLDecodeError, ValueError, RecursionError) as error:
-        raise _failure([describe_toml_error(source.file, source.text, error)]) from None
-    if reversed_text := describe_bidi(source.file, source.text):
-        raise _failure([reversed_text])
-    return tree
+        if BIDI.search(source.text):
+            raise ValueError("text that is shown in another order than it has")
+        return tree
+    except (ValueError, RecursionError) as error:
+        from cnnkit.diagnosis.problems import refusal
+        from cnnkit.diagnosis.toml import describe_toml_error
 
-
-def _arguments(refused: Sequence[FindingError], source: Source) -> list[Problem]:
-    """Return what is wrong with the arguments that could not be laid over the tree."""
-    return [
-        problem(error.finding, source.file, in_argument(error.finding, error.override))
-        for error in refused
-    ]
+        raise refusal([describe_toml_error(source.file, source.text, error)]) from None

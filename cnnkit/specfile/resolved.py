@@ -11,10 +11,10 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from cnnkit.base import Component
-from cnnkit.diagnosis.source import place, real_path
+from cnnkit.base.component import walk
 from cnnkit.provenance import plain
-from cnnkit.registry import Entry, Registry
-from cnnkit.source import Finding, KeyPath
+from cnnkit.registry import Registry
+from cnnkit.source import Finding
 from cnnkit.specfile.runspec import RunSpec
 
 
@@ -29,12 +29,18 @@ def resolved_toml(spec: RunSpec) -> str:
 def check_storable(spec: BaseModel, tree: Any, registry: Registry) -> list[Finding]:
     """Return a finding for each option of a plugin's component that would be lost."""
     findings = []
-    for path, component, entry in _third_party(spec, (), registry):
+    for path, component in walk(spec):
+        entry = registry.entry_of(type(component))
+        if entry is None or entry.built_in:
+            continue
         for option, reason in _lost(component, registry):
+            from cnnkit.diagnosis.source import Draft
+
+            draft = Draft(RunSpec, tree, registry)
             findings.append(
                 Finding(
                     (*path, option),
-                    f'{place(tree, real_path(tree, path))}the option "{option}" of {entry.type} of '
+                    f'{draft.place(draft.real_path(path))}the option "{option}" of {entry.type} of '
                     f"{entry.owner} cannot be kept in a run: {reason}",
                     help="options are strings, numbers, true, false, arrays and tables of these; "
                     "only the plugin's author can mend it",
@@ -42,22 +48,6 @@ def check_storable(spec: BaseModel, tree: Any, registry: Registry) -> list[Findi
                 )
             )
     return findings
-
-
-def _third_party(
-    value: Any, path: KeyPath, registry: Registry
-) -> Iterator[tuple[KeyPath, Component, Entry]]:
-    """Yield every component that a plugin supplies, with its place and its owner."""
-    if isinstance(value, Component):
-        entry = registry.entry_of(type(value))
-        if entry is not None and not entry.built_in:
-            yield path, value, entry
-    if isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from _third_party(getattr(value, name), (*path, name), registry)
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _third_party(item, (*path, index), registry)
 
 
 def _lost(component: Component, registry: Registry) -> Iterator[tuple[str, str]]:

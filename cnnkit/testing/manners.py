@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from cnnkit.base import Component
+from cnnkit.base.component import walk
 from cnnkit.testing.check import Fault, Kit, require
-from cnnkit.testing.tools import global_seed, global_state, nested
+from cnnkit.testing.tools import global_seed, global_state
 
 Use = Callable[..., None]
 """Calls every method of a component once: `use(component, *case)`."""
@@ -176,7 +177,7 @@ def require_no_state(component: Component, use: Callable[[], None]) -> None:
 def _state(component: Component) -> dict[str, object]:
     """Name everything that hangs on the component, on those inside it and on their classes."""
     state: dict[str, object] = {}
-    for number, part in enumerate(nested(component)):
+    for number, (_, part) in enumerate(walk(component)):
         private = part.__pydantic_private__ or {}
         for name, value in {**vars(part), **private}.items():
             # A cached_property sees the options only, so it may be kept.

@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from cnnkit.arrays import Array, Scratch, Shape
 from cnnkit.base import Component, Layer
+from cnnkit.base.component import walk
 from cnnkit.testing.check import require
 
 CLOSE = 1e-9
@@ -159,20 +159,9 @@ def global_state() -> tuple[str, object]:
     return f"{rest} {np.asarray(words).tobytes().hex()}", random.getstate()
 
 
-def nested(value: Any) -> Iterator[Component]:
-    """Yield every component in `value`, itself first, children after their parents."""
-    if isinstance(value, Component):
-        yield value
-        for name in type(value).model_fields:
-            yield from nested(getattr(value, name))
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from nested(item)
-
-
 def layers_in(layer: Layer) -> list[Layer]:
     """Return the layer and all layers inside it."""
-    return [inner for inner in nested(layer) if isinstance(inner, Layer)]
+    return [inner for _, inner in walk(layer) if isinstance(inner, Layer)]
 
 
 def couples_batch(layer: Layer) -> bool:
@@ -190,7 +179,7 @@ class Known:
     """A registry of the built-in types and those that a given component is made of."""
 
     def __init__(self, component: Component) -> None:
-        self._classes = {(c.family, c.type): type(c) for c in nested(component)}
+        self._classes = {(c.family, c.type): type(c) for _, c in walk(component)}
 
     def find(self, family: str, name: str) -> type[Component]:
         """Return the class behind `name`, or raise PydanticCustomError("unknown_type")."""

@@ -11,7 +11,8 @@ import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnkit.diagnosis.problems import describe_toml_error, did_you_mean, render
+from cnnkit.diagnosis.problems import did_you_mean, render
+from cnnkit.diagnosis.toml import describe_toml_error
 from cnnkit.source import Problem
 
 SMALL = Problem(

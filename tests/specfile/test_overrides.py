@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from cnnkit.plugins import load_plugins
 from cnnkit.specfile.load import apply_overrides
+
+REGISTRY = load_plugins()
 
 
 @pytest.mark.parametrize(
@@ -13,24 +16,22 @@ from cnnkit.specfile.load import apply_overrides
 )
 def test_more_than_one_value(argument):
     tree = {"train": {"epochs": 3}}
-    done, (refused,) = apply_overrides(tree, [argument])
+    done, (refused,) = apply_overrides(tree, [argument], REGISTRY)
     assert (done, tree) == ((), {"train": {"epochs": 3}})
-    assert refused.finding.message == (
-        f"cannot read {argument!r}: expected one value, got more lines"
-    )
-    assert refused.finding.help == "give every KEY=VALUE a --set of its own"
+    assert refused.message == (f"cannot read {argument!r}: expected one value, got more lines")
+    assert refused.help == "give every KEY=VALUE a --set of its own"
 
 
 def test_one_value_of_several_lines():
     tree = {"data": {}}
-    done, refused = apply_overrides(tree, ["data.only=[\n1,\n2\n]"])
+    done, refused = apply_overrides(tree, ["data.only=[\n1,\n2\n]"], REGISTRY)
     assert (refused, tree) == ([], {"data": {"only": [1, 2]}})
     assert done[0].path == ("data", "only")
 
 
 def test_a_key_of_900_parts():
-    _, (refused,) = apply_overrides({}, ["a." * 900 + "b=1"])
-    assert refused.finding.message.endswith("its key has 901 parts, more than 64")
+    _, (refused,) = apply_overrides({}, ["a." * 900 + "b=1"], REGISTRY)
+    assert refused.message.endswith("its key has 901 parts, more than 64")
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,6 @@ def test_a_key_of_900_parts():
 )
 def test_a_shorthand_becomes_a_table(argument, tree):
     found = {"optimizer": "adam", "model": {"layers": ["relu"]}, "metrics": ["accuracy"]}
-    _, refused = apply_overrides(found, [argument])
+    _, refused = apply_overrides(found, [argument], REGISTRY)
     assert refused == []
     assert tree is None or found | tree == found
