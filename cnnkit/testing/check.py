@@ -62,6 +62,12 @@ def require(ok: bool, what: str, *, expected: str, got: str, fix: str) -> None:
         raise Fault(what, expected=expected, got=got, fix=fix)
 
 
+def require_equal(wanted: object, got: object, what: str, *, fix: str) -> None:
+    """Demand that `got` equals `wanted`, and show both."""
+    __tracebackhide__ = True
+    require(wanted == got, what, expected=str(wanted), got=str(got), fix=fix)
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One named demand; call it with a component and the rest of its case.
@@ -107,22 +113,28 @@ class Check:
 class Kit:
     """The checks of one family, in order: causes come before what they would also break.
 
-    `Kit("layer", options.kit)` begins with the checks of another kit.
+    Args:
+        family: what its components are called, such as "layer".
+        parts: kits whose checks come first.
+        case: makes the one argument of each check out of a component and the rest of its case;
+            by default a check takes these as they are.
     """
 
-    def __init__(self, family: str, *parts: Kit) -> None:
+    def __init__(self, family: str, *parts: Kit, case: Callable[..., Any] | None = None) -> None:
         self.family = family
         self.checks: list[Check] = [check for part in parts for check in part.checks]
+        self._case = case
 
-    def check(self, run: Callable[..., None], *, needed: bool = False) -> Check:
+    def check(self, body: Callable[..., None], *, needed: bool = False) -> Check:
         """Register a function as the next check; its docstring says what is demanded."""
-        one = Check(run.__name__, inspect.getdoc(run) or "", run, needed)
+        run = _of_case(self._case, body) if self._case else body
+        one = Check(body.__name__, inspect.getdoc(body) or "", run, needed)
         self.checks.append(one)
         return one
 
-    def needed(self, run: Callable[..., None]) -> Check:
+    def needed(self, body: Callable[..., None]) -> Check:
         """Register a check without which those after it mean nothing: they are skipped."""
-        return self.check(run, needed=True)
+        return self.check(body, needed=True)
 
     def run(self, component: Component, *case: Any) -> None:
         """Run every check.
@@ -186,6 +198,14 @@ class Kit:
                 see = f"see cnnkit.testing.{self.family}_checks()"
                 hint = f"did you mean {near[0]!r}?" if near else see
                 raise ValueError(f"no {self.family} check is called {name!r}; {hint}")
+
+
+def _of_case(case: Callable[..., Any], body: Callable[..., None]) -> Callable[..., None]:
+    @wraps(case, updated=())
+    def run(*args: Any) -> None:
+        body(case(*args))
+
+    return run
 
 
 def _skip_after(needed: Check, case: str) -> Callable[[Check], Check]:

@@ -9,10 +9,8 @@ import numpy as np
 from cnnkit.base import Data, Dataset, Places, Split
 from cnnkit.testing import options
 from cnnkit.testing.check import Kit, require
-from cnnkit.testing.manners import add_manners
+from cnnkit.testing.manners import manners
 from cnnkit.testing.tools import require_same
-
-kit = Kit("dataset", options.kit)
 
 
 def _use(dataset: Dataset, places: Places) -> None:
@@ -20,7 +18,7 @@ def _use(dataset: Dataset, places: Places) -> None:
     dataset.load(places)
 
 
-add_manners(kit, _use, reads_files=True)
+kit = Kit("dataset", options.kit, manners(_use, reads_files=True))
 
 
 @kit.check
@@ -87,29 +85,19 @@ def signature_is_true(dataset: Dataset, places: Places) -> None:
     """signature gives the shape and class count that load gives, or None."""
     signature, data = dataset.signature(places), dataset.load(places)
     found = data.train.images.shape[1:], len(data.classes)
-    require(
-        signature is None or (signature.shape, signature.classes) == found,
-        "signature is not what load gives",
-        expected=str(found),
-        got=str(signature),
-        fix="correct it, or return None where it cannot be known without loading",
-    )
+    is_true = signature is None or (signature.shape, signature.classes) == found
+    what = "signature is not what load gives"
+    fix = "correct it, or return None where it cannot be known without loading"
+    require(is_true, what, expected=str(found), got=str(signature), fix=fix)
 
 
 @kit.check
 def signature_loads_nothing(dataset: Dataset, places: Places) -> None:
     """signature answers without load: specs are judged before data is read or downloaded."""
-    cls, calls = type(dataset), []
-    load = cls.load
-
-    def noted(self: Dataset, places: Places) -> Data:
-        calls.append("load")
-        return load(self, places)
-
-    with patch.object(cls, "load", noted):
+    with patch.object(type(dataset), "load", autospec=True, side_effect=type(dataset).load) as load:
         dataset.signature(places)
     require(
-        not calls,
+        not load.called,
         "signature calls load",
         expected="an answer from options, file names or headers, or None",
         got="the whole dataset loaded",
@@ -127,6 +115,10 @@ def loads_repeat(dataset: Dataset, places: Places) -> None:
         require_same(a.labels, b.labels, f"the {what} labels differ between two loads", fix=fix)
 
 
+def _splits(data: Data) -> tuple[tuple[str, Split], tuple[str, Split]]:
+    return ("training", data.train), ("test", data.test)
+
+
 def check_dataset(dataset: Dataset, places: Places | None = None) -> None:
     """Run every check on a dataset that can be had at `places`; small ones are fast.
 
@@ -135,7 +127,3 @@ def check_dataset(dataset: Dataset, places: Places | None = None) -> None:
     """
     __tracebackhide__ = True
     kit.run(dataset, places or Places())
-
-
-def _splits(data: Data) -> tuple[tuple[str, Split], tuple[str, Split]]:
-    return ("training", data.train), ("test", data.test)

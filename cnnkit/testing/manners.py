@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import cache, cached_property
+from operator import is_
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from cnnkit.base.component import walk
 from cnnkit.testing.check import Fault, Kit, require
 from cnnkit.testing.tools import global_seed, global_state
 
+Note = Callable[[str, tuple[Any, ...]], None]
 Use = Callable[..., None]
 """Calls every method of a component once: `use(component, *case)`."""
 _OUTSIDE = ("socket.", "subprocess.", "shutil.", "tempfile.", "urllib.", "http.", "ftplib.", "os.")
@@ -30,17 +31,20 @@ _CHANGED = {"os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.truncate": 0, "os.
             "os.link": 1, "os.symlink": 1}  # fmt: skip
 """Events that change a file or folder, and which of their arguments is its path."""
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+_NOT_OWN = ("__", "_abc", "model_")
+"""How attributes of a class begin that are Python's or pydantic's."""
 _here = threading.local()
 
 
-def add_manners(kit: Kit, use: Use, *, reads_files: bool = False) -> None:
-    """Register the checks of manners, for a family whose methods `use` calls."""
+def manners(use: Use, *, reads_files: bool = False) -> Kit:
+    """Return the checks of manners, for a family whose methods `use` calls."""
+    kit = Kit("manners")
 
     @kit.check
     def silent(component: Component, *case: Any) -> None:
         """Nothing is printed: stdout belongs to the command, and --json is parsed."""
         out = io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        with redirect_stdout(out), redirect_stderr(out):
             use(component, *case)
         require(
             not out.getvalue(),
@@ -50,20 +54,20 @@ def add_manners(kit: Kit, use: Use, *, reads_files: bool = False) -> None:
             fix="drop the print; raise an error where something is wrong",
         )
 
-    if not reads_files:
+    def no_side_effects(component: Component, *case: Any) -> None:
+        """No file, network connection or process is opened: a spec is data, and runs replay."""
+        with watched() as seen:
+            use(component, *case)
+        require(
+            not seen,
+            f"the {component.type} component reaches outside its arrays",
+            expected="no file, network or process",
+            got="; ".join(seen[:3]),
+            fix="put what it reads into its options or its weights; load data in a dataset",
+        )
 
-        @kit.check
-        def no_side_effects(component: Component, *case: Any) -> None:
-            """No file, network connection or process is opened: a spec is data, and runs replay."""
-            with watched() as seen:
-                use(component, *case)
-            require(
-                not seen,
-                f"the {component.type} component reaches outside its arrays",
-                expected="no file, network or process",
-                got="; ".join(seen[:3]),
-                fix="put what it reads into its options or its weights; load data in a dataset",
-            )
+    if not reads_files:
+        kit.check(no_side_effects)
 
     @kit.check
     def global_randomness_untouched(component: Component, *case: Any) -> None:
@@ -98,7 +102,20 @@ def add_manners(kit: Kit, use: Use, *, reads_files: bool = False) -> None:
     @kit.check
     def keeps_no_state(component: Component, *case: Any) -> None:
         """Using it leaves no trace on it or its class: two threads may use it at once."""
-        require_no_state(component, lambda: use(component, *case))
+        use(component, *case)
+        before = _state(component)
+        use(component, *case)  # leaves everything as the first use left it
+        after = _state(component)
+        changed = [name for name, held in after.items() if not _identical(before.get(name), held)]
+        require(
+            not changed,
+            f"state is kept in {', '.join(changed)}",
+            expected="an unchanged component",
+            got=f"another value of {changed[0]}" if changed else "",
+            fix="keep what backward needs in local variables: its closure dies with it",
+        )
+
+    return kit
 
 
 @contextmanager
@@ -107,8 +124,9 @@ def watched() -> Iterator[list[str]]:
     seen: list[str] = []
 
     def note(event: str, args: tuple[Any, ...]) -> None:
-        if _counts(event, args):
-            seen.append(f"{event}({', '.join(repr(arg) for arg in args[:2])})")
+        opens = event == "open" and not str(args[0]).endswith(_CODE)
+        if opens or (event.startswith(_OUTSIDE) and event not in _IMPORTING):
+            seen.append(f"{event}({', '.join(map(repr, args[:2]))})")
 
     with _noting(note):
         yield seen
@@ -133,81 +151,43 @@ def changed_files() -> Iterator[list[Path]]:
 
 
 @contextmanager
-def _noting(note: Callable[[str, tuple[Any, ...]], None]) -> Iterator[None]:
-    _install()
+def _noting(note: Note) -> Iterator[None]:
+    """Call `note` for everything that Python reports of this thread."""
+    _listen()
     _here.note = note
     try:
         yield
     finally:
-        _here.note = None
+        del _here.note
 
 
 @cache  # an audit hook can never be removed, so one is enough
-def _install() -> None:
-    sys.addaudithook(_hook)
+def _listen() -> None:
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if note := getattr(_here, "note", None):
+            note(event, args)
+
+    sys.addaudithook(hook)
 
 
-def _hook(event: str, args: tuple[Any, ...]) -> None:
-    note: Callable[[str, tuple[Any, ...]], None] | None = getattr(_here, "note", None)
-    if note is not None:
-        note(event, args)
-
-
-def _counts(event: str, args: tuple[Any, ...]) -> bool:
-    if event == "open":
-        return not str(args[0]).endswith(_CODE)
-    return event.startswith(_OUTSIDE) and event not in _IMPORTING
-
-
-def require_no_state(component: Component, use: Callable[[], None]) -> None:
-    """Demand that a second use leaves everything on the component as the first one left it."""
-    use()
-    before = _state(component)
-    use()
-    changed = [name for name, value in _state(component).items() if before.get(name) != value]
-    require(
-        not changed,
-        f"state is kept in {', '.join(changed)}",
-        expected="an unchanged component",
-        got=f"another value of {changed[0]}" if changed else "",
-        fix="keep what backward needs in local variables: its closure dies with it",
-    )
-
-
-def _state(component: Component) -> dict[str, object]:
-    """Name everything that hangs on the component, on those inside it and on their classes."""
-    state: dict[str, object] = {}
+def _state(component: Component) -> dict[str, list[Any]]:
+    """Name everything that hangs on the component, on those inside it and on their classes; with
+    the members of containers, as a list holds on to them: a freed object's id is given again."""
+    state: dict[str, Any] = {}
     for number, (_, part) in enumerate(walk(component)):
-        private = part.__pydantic_private__ or {}
-        for name, value in {**vars(part), **private}.items():
+        for name, value in {**vars(part), **(part.__pydantic_private__ or {})}.items():
             # A cached_property sees the options only, so it may be kept.
             if not isinstance(getattr(type(part), name, None), cached_property):
-                state[f"{part.type}.{name} ({number})"] = _Fingerprint(value)
+                state[f"{part.type}.{name} ({number})"] = value
         for cls in type(part).__mro__:
             if issubclass(cls, Component) and cls is not Component:
-                state |= {f"{cls.__name__}.{n}": _Fingerprint(v) for n, v in _plain(cls).items()}
-    return state
+                own = {n: v for n, v in vars(cls).items() if not n.startswith(_NOT_OWN)}
+                state |= {f"{cls.__name__}.{name}": value for name, value in own.items()}
+    return {
+        name: [value, *(value if isinstance(value, list | tuple | set | dict) else ())]
+        for name, value in state.items()
+    }
 
 
-def _plain(cls: type) -> dict[str, Any]:
-    """Return the class attributes that are not Python's or pydantic's own."""
-    own = ("__", "_abc", "model_")
-    return {name: value for name, value in vars(cls).items() if not name.startswith(own)}
-
-
-class _Fingerprint:
-    """Compares a value and the members of a container by identity; holding on to them, since a
-    freed object's id may be given to the next one."""
-
-    def __init__(self, value: Any) -> None:
-        members = list(value) if isinstance(value, list | tuple | set | dict) else []
-        self._held = [value, *members]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Fingerprint) and self._ids() == other._ids()
-
-    def __hash__(self) -> int:
-        return hash(self._ids())
-
-    def _ids(self) -> tuple[int, ...]:
-        return tuple(map(id, self._held))
+def _identical(one: list[Any] | None, two: list[Any]) -> bool:
+    return one is not None and len(one) == len(two) and all(map(is_, one, two))

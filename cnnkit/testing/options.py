@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -70,20 +69,21 @@ def unknown_option_refused(component: Component, *_: Any) -> None:
 @kit.check
 def wrong_option_type_refused(component: Component, *_: Any) -> None:
     """An option takes its own type only: "3" and true are not 3."""
-    for name, kinds in option_types(component):
-        named = literals(component, name)  # pydantic takes true for Literal[1], as true == 1
-        for value, kind in _WRONG:
-            if not kinds & {kind, Any, object} and value not in named:
+    for name, field in type(component).model_fields.items():
+        leaves = _leaves(field.annotation)
+        for value, kind in _WRONG:  # pydantic takes true for Literal[1], as true == 1
+            if not any(leaf in (kind, Any, object, value) for leaf in leaves):
                 require_refused(component, name, value, _KEEP_STRICT)
 
 
 @kit.check
 def absurd_numbers_refused(component: Component, *_: Any) -> None:
     """NaN, infinity and 10**30 are refused: TOML can say them, no option can mean them."""
-    for name, kinds in option_types(component):
-        numbers = _ABSURD if int in kinds else _ABSURD[:2]
-        for value in numbers if kinds & {int, float} else ():
-            fix = "bound it: Annotated[int, Field(ge=1, le=2**31)], and keep allow_inf_nan=False"
+    fix = "bound it: Annotated[int, Field(ge=1, le=2**31)], and keep allow_inf_nan=False"
+    for name, field in type(component).model_fields.items():
+        leaves = _leaves(field.annotation)
+        numbers = _ABSURD if int in leaves else _ABSURD[:2] if float in leaves else ()
+        for value in numbers:
             require_refused(component, name, value, fix)
 
 
@@ -107,10 +107,8 @@ def options_are_frozen(component: Component, *_: Any) -> None:
 @kit.check
 def options_round_trip(component: Component, *_: Any) -> None:
     """Dumped options validate to an equal component."""
-    options = component.model_dump()
-    require_made_from(
-        component, options, "its own model_dump()", "validators must accept what they return"
-    )
+    fix = "validators must accept what they return"
+    require_made_from(component, component.model_dump(), "its own model_dump()", fix)
 
 
 @kit.check
@@ -128,9 +126,8 @@ def require_refused(component: Component, option: str, value: Any, fix: str) -> 
         type(component).model_validate(options, context={"registry": Known(component)})
     except ValidationError:
         return
-    raise Fault(
-        f"option {option} = {value!r} is accepted", expected="an error", got="none", fix=fix
-    )
+    what = f"option {option} = {value!r} is accepted"
+    raise Fault(what, expected="an error", got="none", fix=fix)
 
 
 def require_made_from(component: Component, options: dict[str, Any], source: str, fix: str) -> None:
@@ -140,37 +137,11 @@ def require_made_from(component: Component, options: dict[str, Any], source: str
         again: object = type(component).model_validate(options, context=context)
     except ValidationError as error:
         again = error
-    require(
-        again == component,
-        f"cannot be made from {source}",
-        expected=repr(component),
-        got=str(again),
-        fix=fix,
-    )
+    what, is_same = f"cannot be made from {source}", again == component
+    require(is_same, what, expected=repr(component), got=str(again), fix=fix)
 
 
-def option_types(component: Component) -> Iterator[tuple[str, set[Any]]]:
-    """Yield every option with the plain types its annotation is made of."""
-    for name, field in type(component).model_fields.items():
-        yield name, set(_atoms(field.annotation))
-
-
-def literals(component: Component, option: str) -> list[Any]:
-    """Return the values that a `Literal` in the option's annotation names."""
-    return list(_literals(type(component).model_fields[option].annotation))
-
-
-def _literals(annotation: Any) -> Iterator[Any]:
-    for argument in get_args(annotation):
-        if get_origin(annotation) is Literal:
-            yield argument
-        else:
-            yield from _literals(argument)
-
-
-def _atoms(annotation: Any) -> Iterator[Any]:
+def _leaves(annotation: Any) -> list[Any]:
+    """Return what an annotation is made of: plain types, and the values that a Literal names."""
     arguments = get_args(annotation)
-    for argument in arguments:
-        yield from _atoms(argument)
-    if not arguments and isinstance(annotation, type):
-        yield annotation
+    return [leaf for argument in arguments for leaf in _leaves(argument)] or [annotation]

@@ -82,9 +82,16 @@ class Probe:
         """Return the context of a shard."""
         return Context(training, wants_dx, scratch, (self.seed, 0, 0, shard), "0_layer")
 
-    def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
-        """Run forward, and demand what every other check builds on: an array and a function."""
-        result = self.layer.forward(x, w, ctx)
+    def forward(
+        self, x: Array | None = None, w: Weights | None = None, ctx: Context | None = None
+    ) -> tuple[Array, Backward]:
+        """Run forward, and demand what every other check builds on: an array and a function.
+
+        What is left out is drawn, for training.
+        """
+        x = self.x() if x is None else x
+        w = self.weights(x.dtype) if w is None else w
+        result = self.layer.forward(x, w, ctx or self.context())
         ok = isinstance(result, tuple) and len(result) == 2
         require(
             ok and isinstance(result[0], np.ndarray) and callable(result[1]),
@@ -108,10 +115,17 @@ class Probe:
         )
         return result[0], flatten(result[1])
 
-    def step(self, x: Array, dy: Array, w: Weights, ctx: Context) -> Step:
-        """Run forward and backward once."""
+    def step(
+        self,
+        x: Array | None = None,
+        dy: Array | None = None,
+        w: Weights | None = None,
+        ctx: Context | None = None,
+    ) -> Step:
+        """Run forward and backward once; what is left out is drawn, for training."""
+        x = self.x() if x is None else x
         y, back = self.forward(x, w, ctx)
-        return Step(y, *self.backward(back, dy))
+        return Step(y, *self.backward(back, self.dy(len(x), dtype=x.dtype) if dy is None else dy))
 
     def is_random(self) -> bool:
         """Return whether any of some shards of equal data differs from the first in training."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -35,7 +36,12 @@ def require_same(before: Array, after: Array, what: str, *, fix: str) -> None:
 
 
 def require_close(
-    wanted: Mapping[str, Array], got: Mapping[str, Array], what: str, *, expected: str, fix: str
+    wanted: Mapping[str, Array],
+    got: Mapping[str, Array],
+    what: str,
+    *,
+    expected: str = "the same values",
+    fix: str,
 ) -> None:
     """Demand the same names, shapes and values up to rounding; `what` may hold "{name}"."""
     for name in {**wanted, **got}:
@@ -72,6 +78,14 @@ def difference(a: Array, b: Array) -> str:
 def _unequal(a: Array, b: Array) -> Array:
     unequal: Array = (a != b) & ~(np.isnan(a) & np.isnan(b))
     return unequal
+
+
+def require_finite(
+    arrays: Mapping[str, Array], what: str, *, expected: str = "finite numbers", fix: str
+) -> None:
+    """Demand that no array holds NaN or infinity."""
+    lost = list(not_finite(arrays))
+    require(not lost, what, expected=expected, got="; ".join(lost), fix=fix)
 
 
 def not_finite(arrays: Mapping[str, Array]) -> Iterator[str]:
@@ -138,6 +152,18 @@ def _worst(dtype: npt.DTypeLike) -> float | int:
     if kind in "iu":
         return int(np.iinfo(np.dtype(dtype)).max)
     return 1 if kind == "b" else float("nan")
+
+
+@contextmanager
+def tracing() -> Iterator[Callable[[], int]]:
+    """Trace Python's memory; the function says how many bytes are allocated."""
+    was_tracing = tracemalloc.is_tracing()
+    tracemalloc.start()
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[0]
+    finally:
+        if not was_tracing:
+            tracemalloc.stop()
 
 
 @contextmanager

@@ -8,61 +8,72 @@ import numpy.typing as npt
 from cnnkit.arrays import Arena, Array, Scratch, Shape
 from cnnkit.base import Transform
 from cnnkit.testing import options
-from cnnkit.testing.check import Kit, require
-from cnnkit.testing.manners import add_manners
+from cnnkit.testing.check import Kit, require, require_equal
+from cnnkit.testing.manners import manners
 from cnnkit.testing.tools import CLEAN, HostileScratch, difference, require_close, require_same
 
-kit = Kit("transform", options.kit)
-
-_ROUNDING = 2 / 255
-"""Share of the values' range that rounding to whole numbers, twice, may cost."""
 BATCH = 5
 """Images per shard."""
+_ROUNDING = 2 / 255
+"""Share of the values' range that rounding to whole numbers, twice, may cost."""
+
+
+class Images:
+    """A transform, with images to apply it to."""
+
+    def __init__(self, transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
+        self.transform = transform
+        self.shape = shape
+        self.seed = seed
+
+    def draw(self, dtype: npt.DTypeLike = np.float32) -> Array:
+        """Draw a shard of images with values 0..255."""
+        rng = np.random.default_rng([self.seed, 1])
+        return rng.integers(0, 256, (BATCH, *self.shape)).astype(dtype)
+
+    def apply(self, x: Array, scratch: Scratch = CLEAN, draw: int = 0) -> Array:
+        """Apply the transform, with generator number `draw` where it is random."""
+        rng = np.random.default_rng([self.seed + draw, 2]) if self.transform.random else None
+        return self.transform.apply(x, rng, scratch)
 
 
 def _use(transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
+    images = Images(transform, shape, seed)
     for dtype in (np.uint8, np.float32):
-        x = images(shape, seed, dtype)
-        applied(transform, x, seed)
-        applied(transform, x * 0, seed)
+        images.apply(images.draw(dtype))
+        images.apply(images.draw(dtype) * 0)
 
 
-add_manners(kit, _use)
+kit = Kit("transform", options.kit, manners(_use), case=Images)
 
 
 @kit.check
-def transform_shape_is_real(transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
+def transform_shape_is_real(images: Images) -> None:
     """apply gives (N, *output_shape) for uint8 and float images, one or several."""
+    fix = "make output_shape compute what apply does; keep axis 0 for images"
     for dtype in (np.uint8, np.float32):
         for N in (1, BATCH):
-            got = applied(transform, images(shape, seed, dtype)[:N], seed).shape
-            wanted = (N, *transform.output_shape(shape))
-            require(
-                got == wanted,
-                f"output_shape is wrong for {N} {np.dtype(dtype).name} images of {shape}",
-                expected=str(wanted),
-                got=str(got),
-                fix="make output_shape compute what apply does; keep axis 0 for images",
-            )
+            got = images.apply(images.draw(dtype)[:N]).shape
+            wanted = (N, *images.transform.output_shape(images.shape))
+            kind = f"{N} {np.dtype(dtype).name} images of {images.shape}"
+            require_equal(wanted, got, f"output_shape is wrong for {kind}", fix=fix)
 
 
 @kit.check
-def transform_input_unmodified(
-    transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0
-) -> None:
+def transform_input_unmodified(images: Images) -> None:
     """The images are left as they were: the next epoch needs them."""
     for dtype in (np.uint8, np.float32):
-        x, before = images(shape, seed, dtype), images(shape, seed, dtype)
-        applied(transform, x, seed)
+        x = images.draw(dtype)
+        images.apply(x)
         fix = "write into scratch.empty(...) or a new array, never into x"
-        require_same(before, x, "apply changes the images", fix=fix)
+        require_same(images.draw(dtype), x, "apply changes the images", fix=fix)
 
 
 @kit.check
-def transform_dtype(transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
+def transform_dtype(images: Images) -> None:
     """Floats keep their dtype; uint8 stays uint8 or becomes float32."""
     for given, allowed in (("uint8", ("uint8", "float32")), ("float32", ("float32",))):
-        got = applied(transform, images(shape, seed, given), seed).dtype.name
+        got = images.apply(images.draw(given)).dtype.name
         require(
             got in allowed,
             f"{given} images come out as {got}",
@@ -73,11 +84,9 @@ def transform_dtype(transform: Transform, shape: Shape = (1, 8, 8), seed: int = 
 
 
 @kit.check
-def transform_bytes_equal_floats(
-    transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0
-) -> None:
+def transform_bytes_equal_floats(images: Images) -> None:
     """Images of uint8 give what the same values in float32 give, but for rounding."""
-    whole, exact = (applied(transform, images(shape, seed, t), seed) for t in ("uint8", "float32"))
+    whole, exact = (images.apply(images.draw(dtype)) for dtype in ("uint8", "float32"))
     if whole.dtype == np.uint8:
         exact = exact.clip(0, 255)
     far = np.abs(whole - exact) > _ROUNDING * np.ptp(exact)
@@ -92,15 +101,15 @@ def transform_bytes_equal_floats(
 
 
 @kit.check
-def transform_randomness(transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
+def transform_randomness(images: Images) -> None:
     """Randomness comes from the rng alone, and only where `random` says so."""
-    x = images(shape, seed, np.float32)
-    one, two = (applied(transform, x, seed, HostileScratch()) for _ in range(2))
+    x = images.draw()
+    one, two = (images.apply(x, HostileScratch()) for _ in range(2))
     fix = "draw from rng; where `random` is False, rng is None"
-    _same(one, two, "equal generators give different images", fix)
-    others = (applied(transform, x, seed + i) for i in range(1, 9))
+    _require_same_y(one, two, "equal generators give different images", fix)
+    others = (images.apply(x, draw=draw) for draw in range(1, 9))
     require(
-        not transform.random or any(not np.array_equal(one, other) for other in others),
+        not images.transform.random or any(not np.array_equal(one, other) for other in others),
         "`random` is True, but the rng changes nothing",
         expected="other images for another rng",
         got="the same images for 9 generators",
@@ -109,39 +118,42 @@ def transform_randomness(transform: Transform, shape: Shape = (1, 8, 8), seed: i
 
 
 @kit.check
-def transform_scratch(transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
+def transform_scratch(images: Images) -> None:
     """Scratch memory holds anything at first, and is used again for the next shard."""
-    x, arena = images(shape, seed, np.float32), Arena()
-    wanted = applied(transform, x, seed)
-    hostile = HostileScratch()
-    got = applied(transform, x, seed, hostile)
+    x, arena, hostile = images.draw(), Arena(), HostileScratch()
+    wanted = images.apply(x)
+    got = images.apply(x, hostile)
     hostile.spoil()
     fix = "fill scratch arrays before reading them; return scratch.empty, never scratch.temp"
-    _same(wanted, got, "y depends on what a scratch array held before", fix)
+    _require_same_y(wanted, got, "y depends on what a scratch array held before", fix)
     for _ in range(2):
         arena.reset()
-        _same(wanted, applied(transform, x, seed, arena), "y changes in reused scratch memory", fix)
+        _require_same_y(wanted, images.apply(x, arena), "y changes in reused scratch memory", fix)
 
 
 @kit.check
-def transform_non_contiguous(transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
+def transform_non_contiguous(images: Images) -> None:
     """Images may have any strides."""
-    x = images(shape, seed, np.float32)
+    x = images.draw()
     view = np.repeat(x, 2, axis=-1)[..., ::2]
-    fix = "use x.shape and indexing, never x.data or x.strides"
     what = "y changes where x is a view that is not contiguous"
-    _same(applied(transform, x, seed), applied(transform, view, seed), what, fix)
+    fix = "use x.shape and indexing, never x.data or x.strides"
+    _require_same_y(images.apply(x), images.apply(view), what, fix)
 
 
 @kit.check
-def transform_of_singles(transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
+def transform_of_singles(images: Images) -> None:
     """A transform that is not random treats every image alone."""
-    if transform.random:
+    if images.transform.random:
         return
-    x = images(shape, seed, np.float32)
-    singles = np.concatenate([applied(transform, x[i : i + 1], seed) for i in range(BATCH)])
+    x = images.draw()
+    singles = np.concatenate([images.apply(x[i : i + 1]) for i in range(BATCH)])
     fix = "keep axis 0 for images; shards are cut anywhere"
-    _same(singles, applied(transform, x, seed), "y of a batch is not that of its images", fix)
+    _require_same_y(singles, images.apply(x), "y of a batch is not that of its images", fix)
+
+
+def _require_same_y(wanted: Array, got: Array, what: str, fix: str) -> None:
+    require_close({"y": wanted}, {"y": got}, what, fix=fix)
 
 
 def check_transform(transform: Transform, shape: Shape = (1, 8, 8), *, seed: int = 0) -> None:
@@ -152,18 +164,3 @@ def check_transform(transform: Transform, shape: Shape = (1, 8, 8), *, seed: int
     """
     __tracebackhide__ = True
     kit.run(transform, shape, seed)
-
-
-def _same(wanted: Array, got: Array, what: str, fix: str) -> None:
-    require_close({"y": wanted}, {"y": got}, what, expected="the same values", fix=fix)
-
-
-def images(shape: Shape, seed: int, dtype: npt.DTypeLike) -> Array:
-    """Draw images with values 0..255."""
-    return np.random.default_rng([seed, 1]).integers(0, 256, (BATCH, *shape)).astype(dtype)
-
-
-def applied(transform: Transform, x: Array, seed: int, scratch: Scratch = CLEAN) -> Array:
-    """Apply the transform, with the generator of `seed` where it is random."""
-    rng = np.random.default_rng([seed, 2]) if transform.random else None
-    return transform.apply(x, rng, scratch)
