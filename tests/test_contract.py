@@ -8,6 +8,7 @@ from cnnkit import initializers as i
 from cnnkit import losses, metrics, observers
 from cnnkit import optimizers as o
 from cnnkit import schedules as s
+from cnnkit.base.component import walk
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.layers import (
     Conv,
@@ -31,7 +32,7 @@ from cnnkit.testing import (
     check_transform,
     parametrize_layer_checks,
 )
-from cnnkit.testing.tools import built_ins, nested
+from cnnkit.testing.tools import built_ins
 from cnnkit.transforms import Scale
 
 SAME = {"kernel": 3, "padding": "same"}
@@ -149,5 +150,5 @@ def test_observers(observer):
 
 @pytest.mark.parametrize("family", sorted(FAMILIES.keys() - {"datasets"}))  # test_contract_datasets
 def test_every_type_has_a_case(family):
-    tried = {component.type for case in CASES[family] for component in nested(case)}
+    tried = {component.type for case in CASES[family] for _, component in walk(case)}
     assert set(built_ins(family)) - tried == set()

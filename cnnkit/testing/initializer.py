@@ -8,10 +8,8 @@ from cnnkit.arrays import Array
 from cnnkit.base import Fans, Initializer
 from cnnkit.testing import options
 from cnnkit.testing.check import Kit, require
-from cnnkit.testing.manners import add_manners
+from cnnkit.testing.manners import manners
 from cnnkit.testing.tools import require_same
-
-kit = Kit("initializer", options.kit)
 
 _SHAPES = ((7,), (4, 5), (3, 2, 3, 3))
 _FANS = (Fans(18, 27, 9), Fans(1, 1, 1), Fans(10**6, 10, 10**6))
@@ -22,7 +20,7 @@ def _use(initializer: Initializer, seed: int = 0) -> None:
         initializer.draw(_SHAPES[1], fans, np.random.default_rng(seed))
 
 
-add_manners(kit, _use)
+kit = Kit("initializer", options.kit, manners(_use))
 
 
 @kit.check

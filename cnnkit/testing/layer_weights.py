@@ -5,88 +5,72 @@ from __future__ import annotations
 import numpy as np
 from safetensors.numpy import load, save
 
-from cnnkit.arrays import Shape, flatten, unflatten
-from cnnkit.base import Layer
-from cnnkit.testing.check import Kit, require
+from cnnkit.arrays import flatten, unflatten
+from cnnkit.testing.check import Kit, require, require_equal
 from cnnkit.testing.probe import Probe
 from cnnkit.testing.tools import require_close, require_same
 
-kit = Kit("layer")
+kit = Kit("layer", case=Probe)
 
 
 @kit.check
-def weights_round_trip(layer: Layer, shape: Shape, seed: int = 0) -> None:
+def weights_round_trip(probe: Probe) -> None:
     """Weights survive flatten, a file and unflatten, and their order does not matter."""
-    probe = Probe(layer, shape, seed)
     flat = flatten(probe.weights())
     loaded = load(save(flat))
-    again = flatten(unflatten({path: loaded[path] for path in reversed(list(flat))}))
-    require(
-        sorted(again) == sorted(flat),
-        "weights do not survive flatten and unflatten",
-        expected=str(sorted(flat)),
-        got=str(sorted(again)),
-        fix='use plain names such as "W" and "b", without "/"',
-    )
-    one, two = (
-        probe.forward(probe.x(), tree, probe.context(False))[0]
-        for tree in (probe.weights(), unflatten(again))
-    )
+    tree = unflatten({path: loaded[path] for path in reversed(list(flat))})
+    what = "weights do not survive flatten and unflatten"
+    fix = 'use plain names such as "W" and "b", without "/"'
+    require_equal(sorted(flat), sorted(flatten(tree)), what, fix=fix)
+    ctx = probe.context(False)
+    one, two = (probe.forward(w=w, ctx=ctx)[0] for w in (probe.weights(), tree))
     require_same(one, two, "loaded weights give another output", fix='ask for weights by w["name"]')
 
 
 @kit.check
-def every_weight_has_gradient(layer: Layer, shape: Shape, seed: int = 0) -> None:
+def every_weight_has_gradient(probe: Probe) -> None:
     """backward returns a gradient for every weight that learns."""
-    wanted, got = _trained_and_graded(layer, shape, seed)
-    missing = sorted(wanted - got)
-    require(
-        not missing,
-        f"no gradient for {', '.join(missing)}",
-        expected=f"gradients for {sorted(wanted)}",
-        got=f"gradients for {sorted(got)}",
-        fix="return it from backward under the weight's name, or declare it with learns=False",
-    )
+    wanted, got = _learning(probe), sorted(probe.step().grads)
+    missing = [path for path in wanted if path not in got]
+    what = f"no gradient for {', '.join(missing)}"
+    fix = "return it from backward under the weight's name, or declare it with learns=False"
+    _require_none(missing, wanted, got, what, fix)
 
 
 @kit.check
-def no_other_gradients(layer: Layer, shape: Shape, seed: int = 0) -> None:
+def no_other_gradients(probe: Probe) -> None:
     """backward returns no gradient for weights that do not learn, or for names that are none."""
-    wanted, got = _trained_and_graded(layer, shape, seed)
-    surplus = sorted(got - wanted)
-    require(
-        not surplus,
-        f"a gradient for {', '.join(surplus)}, which does not learn or is no weight at all",
-        expected=f"gradients for {sorted(wanted)}",
-        got=f"gradients for {sorted(got)}",
-        fix="leave it out of the tree that backward returns: the optimizer would move it",
-    )
+    wanted, got = _learning(probe), sorted(probe.step().grads)
+    surplus = [path for path in got if path not in wanted]
+    what = f"a gradient for {', '.join(surplus)}, which does not learn or is no weight at all"
+    fix = "leave it out of the tree that backward returns: the optimizer would move it"
+    _require_none(surplus, wanted, got, what, fix)
+
+
+def _learning(probe: Probe) -> list[str]:
+    return sorted(path for path, weight in probe.declared().items() if weight.learns)
+
+
+def _require_none(paths: list[str], wanted: list[str], got: list[str], what: str, fix: str) -> None:
+    expected, found = (f"gradients for {names}" for names in (wanted, got))
+    require(not paths, what, expected=expected, got=found, fix=fix)
 
 
 @kit.check
-def gradients_shaped_like_weights(layer: Layer, shape: Shape, seed: int = 0) -> None:
+def gradients_shaped_like_weights(probe: Probe) -> None:
     """Every gradient has its weight's shape: no batch axis, nothing transposed."""
-    probe = Probe(layer, shape, seed)
-    weights = probe.weights()
-    step = probe.step(probe.x(), probe.dy(), weights, probe.context())
-    for path, value in flatten(weights).items():
-        got = step.grads.get(path, value).shape
-        require(
-            got == value.shape,
-            f"the gradient of {path} is not shaped like {path}",
-            expected=str(value.shape),
-            got=str(got),
-            fix="sum over the batch axis and every axis along which the weight is broadcast",
-        )
+    grads = probe.step().grads
+    fix = "sum over the batch axis and every axis along which the weight is broadcast"
+    for path, value in flatten(probe.weights()).items():
+        what = f"the gradient of {path} is not shaped like {path}"
+        require_equal(value.shape, grads.get(path, value).shape, what, fix=fix)
 
 
 @kit.check
-def gradients_own_their_memory(layer: Layer, shape: Shape, seed: int = 0) -> None:
+def gradients_own_their_memory(probe: Probe) -> None:
     """Gradients share no memory with anything else: shards are summed into them in place."""
-    probe = Probe(layer, shape, seed)
     w, x, dy = probe.weights(), probe.x(1), probe.dy(1)
-    one = probe.step(x, dy, w, probe.context())
-    two = probe.step(probe.x(1), probe.dy(1), probe.weights(), probe.context())
+    one, two = probe.step(x, dy, w), probe.step(probe.x(1))
     others = {"x": x, "dy": dy, "y": one.y, **flatten(w)}
     for path, grad in one.grads.items():
         again = {"the same gradient of another step": two.grads[path]}
@@ -101,19 +85,8 @@ def gradients_own_their_memory(layer: Layer, shape: Shape, seed: int = 0) -> Non
 
 
 @kit.check
-def wants_dx_changes_no_gradient(layer: Layer, shape: Shape, seed: int = 0) -> None:
+def wants_dx_changes_no_gradient(probe: Probe) -> None:
     """Where nobody reads dx, the weights' gradients stay the same."""
-    probe = Probe(layer, shape, seed)
-    x, dy, w = probe.x(), probe.dy(), probe.weights()
-    with_dx, without = (
-        probe.step(x, dy, w, probe.context(wants_dx=b)).grads for b in (True, False)
-    )
+    one, two = (probe.step(ctx=probe.context(wants_dx=wants)).grads for wants in (True, False))
     what = "the gradient of {name} depends on ctx.wants_dx"
-    fix = "skip dx alone"
-    require_close(with_dx, without, what, expected="the same gradients", fix=fix)
-
-
-def _trained_and_graded(layer: Layer, shape: Shape, seed: int) -> tuple[set[str], set[str]]:
-    probe = Probe(layer, shape, seed)
-    step = probe.step(probe.x(), probe.dy(), probe.weights(), probe.context())
-    return {path for path, weight in probe.declared().items() if weight.learns}, set(step.grads)
+    require_close(one, two, what, expected="the same gradients", fix="skip dx alone")

@@ -13,10 +13,8 @@ from cnnkit.arrays import Array
 from cnnkit.base import Metric
 from cnnkit.testing import options
 from cnnkit.testing.check import Fault, Kit, require
-from cnnkit.testing.manners import add_manners
+from cnnkit.testing.manners import manners
 from cnnkit.testing.tools import require_same
-
-kit = Kit("metric", options.kit)
 
 _N = 40
 _ROUNDING = 1e-5
@@ -27,7 +25,7 @@ def _use(metric: Metric, classes: int = 3, seed: int = 0) -> None:
         metric.evaluate(y, labels, max(2, classes))
 
 
-add_manners(kit, _use)
+kit = Kit("metric", options.kit, manners(_use))
 
 
 @kit.check

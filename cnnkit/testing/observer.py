@@ -13,9 +13,9 @@ from typing import Any
 from cnnkit.base import Epoch, Observer, RunInfo
 from cnnkit.testing import options
 from cnnkit.testing.check import Kit, require
-from cnnkit.testing.manners import add_manners, changed_files
+from cnnkit.testing.manners import changed_files, manners
 
-kit = Kit("observer", options.kit)
+_first = Kit("observer", options.kit)
 
 _OF_THE_RUN = ("spec.toml", "resolved.toml", "env.json", "metrics.jsonl", "checkpoints",
                "summary.json", "status.json", "log.txt", ".lock")  # fmt: skip
@@ -40,14 +40,14 @@ DONE: dict[str, Any] = {
 }
 
 
-@kit.check
+@_first.check
 def takes_any_record(observer: Observer) -> None:
     """Epochs without validation are taken, and metrics of any kind that JSON can hold."""
     watch(observer, [None, None])
     watch(observer, [ODD, {"loss": 0.25}])
 
 
-@kit.check
+@_first.check
 def takes_any_ending(observer: Observer) -> None:
     """A run that failed or was interrupted is taken, before its first epoch and after it."""
     for status in ("failed", "interrupted"):
@@ -60,7 +60,7 @@ def _use(observer: Observer) -> None:
     watch(observer, [FIGURES, FIGURES])
 
 
-add_manners(kit, _use, reads_files=True)
+kit = Kit("observer", _first, manners(_use, reads_files=True))
 
 
 @kit.check

@@ -12,10 +12,10 @@ from cnnkit.base import Optimizer
 from cnnkit.base.optimizer import State
 from cnnkit.testing import options
 from cnnkit.testing.check import Kit, require
-from cnnkit.testing.manners import add_manners
+from cnnkit.testing.manners import manners
 from cnnkit.testing.tools import Known, not_finite, require_close, require_same
 
-kit = Kit("optimizer", options.kit)
+_first = Kit("optimizer", options.kit)
 
 _DESCENT = 50
 """Steps downhill: none of the built-in optimizers passes the bottom on the way."""
@@ -26,7 +26,7 @@ _LR = 0.01
 """The learning rate of every step."""
 
 
-@kit.check
+@_first.check
 def state_is_shaped_like_weights(optimizer: Optimizer, seed: int = 0) -> None:
     """init_state gives `{slot: {path: array}}`, each array like its weight; updates keep that."""
     for dtype in (np.float32, np.float64):
@@ -51,7 +51,7 @@ def _use(optimizer: Optimizer, seed: int = 0) -> None:
         optimizer.update(weights, _grads(seed, np.float32), state, _LR, step)
 
 
-add_manners(kit, _use)
+kit = Kit("optimizer", _first, manners(_use))
 
 
 @kit.check

@@ -8,9 +8,7 @@ from math import isfinite
 from cnnkit.base import Schedule
 from cnnkit.testing import options
 from cnnkit.testing.check import Kit, require
-from cnnkit.testing.manners import add_manners
-
-kit = Kit("schedule", options.kit)
+from cnnkit.testing.manners import manners
 
 
 def _use(schedule: Schedule) -> None:
@@ -18,7 +16,7 @@ def _use(schedule: Schedule) -> None:
         schedule.multiplier(*moment)
 
 
-add_manners(kit, _use)
+kit = Kit("schedule", options.kit, manners(_use))
 
 
 @kit.check
