@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from cnnkit.base import Places
+from cnnkit.base import DataPaths
 from cnnkit.datasets import Digits, FashionMnist, Idx, ImageFolder, Mnist, Npz
 from cnnkit.testing import check_dataset, options
 from cnnkit.testing.tools import built_ins
@@ -24,7 +24,7 @@ DOWNLOADS = [FashionMnist(), Mnist()]  # of fixed size and hash: loaded by tests
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory):
+def paths(tmp_path_factory):
     """Write six training and four test images of 5x4 pixels in every format."""
     folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
     arrays = {}
@@ -37,7 +37,7 @@ def places(tmp_path_factory):
     keras = {f"{'xy'[n[-6:] == 'labels']}_{n.partition('_')[0]}": a for n, a in arrays.items()}
     np.savez(folder / "data.npz", **keras)
     _write_pictures(folder / "pictures", arrays["train_images"])
-    return Places(spec_dir=folder)
+    return DataPaths(spec_dir=folder)
 
 
 def _write_pictures(folder, images):
@@ -49,8 +49,8 @@ def _write_pictures(folder, images):
 
 
 @pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.type)
-def test_datasets(dataset, places):
-    check_dataset(dataset, places)
+def test_datasets(dataset, paths):
+    check_dataset(dataset, paths)
 
 
 @pytest.mark.parametrize("check", options.kit.checks, ids=lambda check: check.name)

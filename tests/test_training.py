@@ -9,7 +9,7 @@ import pytest
 
 import cnnkit
 from cnnkit.arrays import Arena, FlatLayout, Weights, flatten
-from cnnkit.base import Context, Layer, Places, Split, forward_chain
+from cnnkit.base import Context, DataPaths, Layer, Split, forward_chain
 from cnnkit.base.weight import draw
 from cnnkit.datasets import Digits
 from cnnkit.engine.plan import make_plan
@@ -137,7 +137,7 @@ def make_spec(layers, loss: Any = "cross_entropy", optimizer: Any = SGD, **train
 
 def digits(count):
     """Return the first `count` training digits, float64 in [-0.5, 0.5]."""
-    train = Digits().load(Places()).train
+    train = Digits().load(DataPaths()).train
     return Split(train.images[:count] / 255 - 0.5, train.labels[:count])
 
 

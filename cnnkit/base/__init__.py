@@ -1,7 +1,7 @@
 """The vocabulary: one abstract class per file. Plugin authors import from here."""
 
 from cnnkit.base.component import Component, Pair, child
-from cnnkit.base.dataset import Data, Dataset, Places, Signature, Split
+from cnnkit.base.dataset import Data, DataPaths, Dataset, DatasetInfo, Split
 from cnnkit.base.initializer import Fans, Init, Initializer
 from cnnkit.base.layer import (
     Backward,
@@ -28,7 +28,9 @@ __all__ = [
     "Component",
     "Context",
     "Data",
+    "DataPaths",
     "Dataset",
+    "DatasetInfo",
     "Epoch",
     "Fans",
     "Init",
@@ -42,10 +44,8 @@ __all__ = [
     "Observer",
     "Optimizer",
     "Pair",
-    "Places",
     "RunInfo",
     "Schedule",
-    "Signature",
     "Split",
     "Transform",
     "Weight",

@@ -16,7 +16,7 @@ from cnnkit.base.transform import Transform
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class DatasetInfo:
     """What can be known of a dataset without reading it: image shape (C, H, W), class count."""
 
     shape: Shape
@@ -45,7 +45,7 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class DataPaths:
     """Where a dataset may look for files.
 
     Args:
@@ -83,12 +83,12 @@ class Dataset(Component, ABC):
     fallback: Annotated[SerializeAsAny[Dataset], child("datasets")] | None = None
     """Used, with a loud warning, where this dataset cannot be had."""
 
-    def signature(self, places: Places) -> Signature | None:
+    def info(self, paths: DataPaths) -> DatasetInfo | None:
         """Return shape and class count without loading or downloading; None if unknown yet."""
         return None
 
     @abstractmethod
-    def load(self, places: Places) -> Data:
+    def load(self, paths: DataPaths) -> Data:
         """Return the whole dataset, checked.
 
         Raises:

@@ -8,7 +8,7 @@ from typing import Any
 from cnnkit.base import chain_shapes, show
 from cnnkit.commands._console import News, emit, emit_json
 from cnnkit.commands._plugins import warn_of_broken, warn_of_rivals
-from cnnkit.commands.show import known
+from cnnkit.commands.show import input_info
 from cnnkit.errors import SpecError
 from cnnkit.plugins import load_plugins
 from cnnkit.registry import Registry
@@ -59,7 +59,7 @@ def _judge(
 
 def _describe(spec: RunSpec) -> tuple[str, list[str]]:
     """Return what can be said of a good spec, and warnings of what could not be checked."""
-    (shape, signature), layers = known(spec), spec.model.layers
+    (shape, info), layers = input_info(spec), spec.model.layers
     count = f"{len(layers)} layer{'s' if len(layers) > 1 else ''}"
     unknown = f"{spec.data.type} is known only once it is loaded"
     if shape is None:
@@ -69,6 +69,6 @@ def _describe(spec: RunSpec) -> tuple[str, list[str]]:
         ]
     shapes = chain_shapes(layers, shape, "layers")
     result = f"{count}, {show(shape)} -> {show(shapes[-1])}"
-    if signature is None:
+    if info is None:
         return result, [f"the loss is not checked against the classes, since {unknown}"]
     return result, []

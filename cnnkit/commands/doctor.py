@@ -30,7 +30,7 @@ from cnnkit.stdout import stdout_to
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-    from cnnkit.base import Places
+    from cnnkit.base import DataPaths
     from cnnkit.datasets.mnist import Published
 
 
@@ -74,11 +74,11 @@ def look_at_blas() -> Section:
 
 def look_at_caches() -> Section:
     """Return where downloads are kept, and how much they take."""
-    from cnnkit.base import Places
+    from cnnkit.base import DataPaths
     from cnnkit.commands.show import size
     from cnnkit.datasets.download import cache_folder
 
-    folder = cache_folder(Places())
+    folder = cache_folder(DataPaths())
     taken = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     writable = existing.is_dir() and os.access(existing, os.W_OK)
@@ -93,12 +93,12 @@ def look_at_caches() -> Section:
 
 def look_at_data() -> Section:
     """Return the folder of datasets, and whether Fashion-MNIST can be had without a network."""
-    from cnnkit.base import Places
+    from cnnkit.base import DataPaths
     from cnnkit.datasets.mnist import FashionMnist
     from cnnkit.runs.data import data_folder
 
     folder = data_folder()
-    section = _fashion_mnist(FashionMnist(transforms=[]), Places(data_dir=folder))
+    section = _fashion_mnist(FashionMnist(transforms=[]), DataPaths(data_dir=folder))
     section.facts["CNNKIT_DATA_DIR"] = folder and str(folder)
     section.lines.insert(0, f"CNNKIT_DATA_DIR: {folder or 'not set'}")
     if folder and not folder.is_dir():
@@ -107,11 +107,11 @@ def look_at_data() -> Section:
     return section
 
 
-def _fashion_mnist(dataset: Published, places: Places) -> Section:
+def _fashion_mnist(dataset: Published, paths: DataPaths) -> Section:
     from cnnkit.datasets.files import digest
 
     published = dict(zip(dataset.names, dataset.sha256, strict=True))
-    files = {name: dataset.local(name, sha256, places) for name, sha256 in published.items()}
+    files = {name: dataset.local(name, sha256, paths) for name, sha256 in published.items()}
     found = {name: path for name, path in files.items() if path}
     damaged = [path for name, path in found.items() if digest(path) != published[name]]
     state = "found" if len(found) == len(files) else "incomplete" if found else "not found"

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from cnnkit.base import Data, Dataset, Metric, Places, show
+from cnnkit.base import Data, DataPaths, Dataset, Metric, show
 from cnnkit.commands._console import News, emit, emit_json, facts, table
 from cnnkit.commands._plugins import warn_of_broken
 from cnnkit.commands._stored import load_model, refuse_folder_of_runs, stored_spec
@@ -18,7 +18,7 @@ from cnnkit.errors import RunError
 from cnnkit.model import Model
 from cnnkit.plugins import load_plugins
 from cnnkit.registry import Registry
-from cnnkit.runs.data import find_places, load_data
+from cnnkit.runs.data import data_paths, load_data
 from cnnkit.runs.directory import RunDirectory, StoredRun
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.workers import Threads, one_blas_thread
@@ -46,8 +46,8 @@ def evaluate(
     stored = RunDirectory.open(run)
     spec = stored_spec(stored, registry)
     model = load_model(run, checkpoint, registry)
-    places = find_places(spec, data_dir, news.say, progress=news.screen.is_terminal)
-    data = _load(_dataset(spec, stored), places, model)
+    paths = data_paths(spec, data_dir, news.say, progress=news.screen.is_terminal)
+    data = _load(_dataset(spec, stored), paths, model)
     test = _judge(spec, model, data, registry)
     classes = per_class(test["confusion"], model.classes)
     if json:
@@ -72,8 +72,8 @@ def _dataset(spec: RunSpec, stored: StoredRun) -> Dataset:
     return dataset.model_copy(update={"fallback": None})
 
 
-def _load(dataset: Dataset, places: Places, model: Model) -> Data:
-    data, _ = load_data(dataset, places, allow_fallback=True)
+def _load(dataset: Dataset, paths: DataPaths, model: Model) -> Data:
+    data, _ = load_data(dataset, paths, allow_fallback=True)
     shape = data.test.images.shape[1:]
     for transform in model.transforms:
         shape = transform.output_shape(shape)

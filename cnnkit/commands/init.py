@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from cnnkit.base import Dataset, Places
+from cnnkit.base import DataPaths, Dataset
 from cnnkit.commands._console import News
 from cnnkit.commands._plugins import warn_of_broken
 from cnnkit.commands.schema import SCHEMA_FILE, schema_text
@@ -94,15 +94,15 @@ def _starter(name: str, file: Path, data: str, entry: Entry) -> str:
     required = _required(entry)
     options = "".join(f'{option} = "{option}"   # yours goes here\n' for option in required)
     with blaming(entry):
-        signature = None if required else _dataset(entry).signature(Places())
+        info = None if required else _dataset(entry).info(DataPaths())
     return _SPEC.format(
         schema=SCHEMA_FILE,
         file=file,
         name=name,
         type=json.dumps(data),
         options=options,
-        units=signature.classes if signature else 10,
-        classes="" if signature else "  # one per class",
+        units=info.classes if info else 10,
+        classes="" if info else "  # one per class",
     )
 
 

@@ -17,7 +17,7 @@ from cnnkit.commands._plugins import warn_of_broken, warn_of_rivals
 from cnnkit.commands.evaluate import confusion_rows, figure_rows
 from cnnkit.engine.trainer import Progress, Watcher
 from cnnkit.plugins import load_plugins
-from cnnkit.runs.data import find_places
+from cnnkit.runs.data import data_paths
 from cnnkit.runs.session import Run, Session
 from cnnkit.specfile.load import load_spec
 from cnnkit.specfile.runspec import RunSpec
@@ -120,9 +120,9 @@ def _train(
 ) -> Run:
     with ExitStack() as stack:
         watch = _bar(stack, spec, news)
-        places = find_places(spec, data_dir, news.say, progress=watch is not None)
+        paths = data_paths(spec, data_dir, news.say, progress=watch is not None)
         session = stack.enter_context(
-            Session(spec, places, out=out, allow_fallback=allow_fallback, watch=watch)
+            Session(spec, paths, out=out, allow_fallback=allow_fallback, watch=watch)
         )
         news.say(_opening(session))
         for epoch in session.epochs():

@@ -17,7 +17,7 @@ import numpy as np
 from rich.text import Text
 
 from cnnkit.arrays import Shape, default_shard
-from cnnkit.base import Layer, Places, Signature, chain_shapes
+from cnnkit.base import DataPaths, DatasetInfo, Layer, chain_shapes
 from cnnkit.base import show as show_shape
 from cnnkit.base.component import slots, unnamed_chain
 from cnnkit.base.place import place_of
@@ -27,15 +27,15 @@ from cnnkit.commands._plugins import warn_of_broken, warn_of_rivals
 from cnnkit.errors import SpecError
 from cnnkit.layers.sequential import Sequential
 from cnnkit.plugins import load_plugins
-from cnnkit.specfile.checks import known_signature, network_input
+from cnnkit.specfile.checks import dataset_info, network_input
 from cnnkit.specfile.load import load_spec
 from cnnkit.specfile.runspec import RunSpec
 
 
-def known(spec: RunSpec) -> tuple[Shape | None, Signature | None]:
-    """Return the shape at the first layer and the data's signature; None for what is unknown."""
-    signature = known_signature(spec.data, Places(spec_dir=spec.source.folder))
-    return (network_input(spec.data, signature) if signature else spec.input_shape), signature
+def input_info(spec: RunSpec) -> tuple[Shape | None, DatasetInfo | None]:
+    """Return the shape at the first layer, and what the data says of itself; None if unknown."""
+    info = dataset_info(spec.data, DataPaths(spec_dir=spec.source.folder))
+    return (network_input(spec.data, info) if info else spec.input_shape), info
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +98,13 @@ def _chains(layer: Layer) -> Iterator[tuple[str, list[Layer]]]:
 _FIGURES = ("forward, us", "backward, us", "share", "GFLOP/s", "GFLOP/s back")
 
 
-def timings(spec: RunSpec, shape: tuple[int, ...], signature: Signature | None) -> list[Timing]:
+def timings(spec: RunSpec, shape: tuple[int, ...], info: DatasetInfo | None) -> list[Timing]:
     """Build the network and time its layers on random images of `shape`."""
     from cnnkit.engine.plan import make_plan  # all this, which a plain table spares
     from cnnkit.engine.profile import profile
     from cnnkit.model import Model
 
-    classes = tuple(map(str, range(signature.classes if signature else 2)))
+    classes = tuple(map(str, range(info.classes if info else 2)))
     model = Model.build(spec.model.layers, shape, dtype=spec.model.dtype, classes=classes)
     return profile(model, make_plan(model.network, spec.loss), spec.train.batch)
 
@@ -167,7 +167,7 @@ def show(
     warn_of_broken(registry, news)
     loaded = load_spec(spec, set, registry=registry)
     warn_of_rivals(loaded, news)
-    shape, signature = known(loaded)
+    shape, info = input_info(loaded)
     if shape is None:
         raise SpecError(
             f"{spec}: shapes are unknown, since {loaded.data.type} is known only once it is "
@@ -176,7 +176,7 @@ def show(
     itemsize = np.dtype(loaded.model.dtype).itemsize
     rows = list(layer_rows(loaded.model.layers, shape, itemsize))
     if profile:
-        _profile(loaded, shape, signature, json)
+        _profile(loaded, shape, info, json)
     elif json:
         emit_json(_document(str(spec), shape, rows))
     else:
@@ -185,10 +185,8 @@ def show(
         emit(Text(_remark(loaded, rows)))
 
 
-def _profile(
-    spec: RunSpec, shape: tuple[int, ...], signature: Signature | None, json: bool
-) -> None:
-    rows = timings(spec, shape, signature)
+def _profile(spec: RunSpec, shape: tuple[int, ...], info: DatasetInfo | None, json: bool) -> None:
+    rows = timings(spec, shape, info)
     if json:
         emit_json({"input": shape, "profile": profile_document(rows)})
     else:

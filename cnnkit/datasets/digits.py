@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from cnnkit.base import Data, Dataset, Places, Signature
+from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo
 from cnnkit.datasets.arrays import Source, assemble
 
 _FILE = Path(__file__).with_name("digits.npz")
@@ -25,10 +25,10 @@ class Digits(Dataset):
 
     type: Literal["digits"] = "digits"
 
-    def signature(self, places: Places) -> Signature:
-        return Signature((1, 8, 8), 10)
+    def info(self, paths: DataPaths) -> DatasetInfo:
+        return DatasetInfo((1, 8, 8), 10)
 
-    def load(self, places: Places) -> Data:
+    def load(self, paths: DataPaths) -> Data:
         with np.load(_FILE, allow_pickle=False) as arrays:
             images, labels = arrays["images"], arrays["labels"]
         test = np.zeros(len(labels), bool)

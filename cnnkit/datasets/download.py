@@ -8,7 +8,7 @@ from shutil import copyfile
 from typing import Any
 from urllib.parse import urlsplit
 
-from cnnkit.base import Places
+from cnnkit.base import DataPaths
 from cnnkit.datasets.files import problem
 from cnnkit.errors import DataUnavailable
 
@@ -16,16 +16,16 @@ _CHUNK = 1 << 16
 _TIMEOUT = (10, 30)  # seconds to connect, and to wait for the next bytes
 
 
-def cache_folder(places: Places) -> Path:
+def cache_folder(paths: DataPaths) -> Path:
     """Return the folder of downloads: the one asked for, or the user's cache."""
-    if places.cache_dir is not None:
-        return places.cache_dir
+    if paths.cache_dir is not None:
+        return paths.cache_dir
     import pooch  # type: ignore[import-untyped]  # a tenth of a second that most runs do not need
 
     return Path(pooch.os_cache("cnnkit"))
 
 
-def download(mirrors: tuple[str, ...], target: Path, sha256: str, places: Places) -> Path:
+def download(mirrors: tuple[str, ...], target: Path, sha256: str, paths: DataPaths) -> Path:
     """Return `target` once it holds the file of that hash; the next mirror follows a failure.
 
     Bytes go to a file of their own in the same folder and move to `target` in one step when
@@ -38,9 +38,9 @@ def download(mirrors: tuple[str, ...], target: Path, sha256: str, places: Places
     failures: dict[str, str] = {}
     for mirror in mirrors:
         url = mirror + target.name
-        places.say(f"downloading {url}")
+        paths.say(f"downloading {url}")
         try:
-            return _retrieve(url, target, sha256, places.progress)
+            return _retrieve(url, target, sha256, paths.progress)
         except (OSError, ValueError) as error:  # what requests raises is an OSError
             failures[url] = _reason(error)
     raise _unavailable(target, sha256, failures)

@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 
 from cnnkit.arrays import Array, Shape
-from cnnkit.base import Data, Dataset, Places, Signature
+from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo
 from cnnkit.datasets.arrays import (
     ClassNames,
     Layout,
@@ -145,21 +145,21 @@ class Idx(Dataset):
     layout: Layout = "auto"
     """Where channels sit, "chw" or "hwc"; "auto" looks for the axis that has 1 or 3 of them."""
 
-    def signature(self, places: Places) -> Signature | None:
+    def info(self, paths: DataPaths) -> DatasetInfo | None:
         """Read the header of the images and, where no classes are named, the labels."""
-        images = places.spec_dir / self.train_images
-        labels = places.spec_dir / self.train_labels
+        images = paths.spec_dir / self.train_images
+        labels = paths.spec_dir / self.train_labels
         if not (exists(images) and exists(labels)):
             return None
         shape = nchw_shape(idx_shape(images, "images"), images, self.layout)[1:]
         names = self.classes or class_names(
             to_labels(read_idx(labels, "labels"), labels), labels, None
         )
-        return Signature(shape, len(names))
+        return DatasetInfo(shape, len(names))
 
-    def load(self, places: Places) -> Data:
+    def load(self, paths: DataPaths) -> Data:
         def read(name: str, role: Role) -> Source:
-            path: Path = places.spec_dir / name
+            path: Path = paths.spec_dir / name
             return Source(read_idx(path, role), path)
 
         return assemble(

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from cnnkit.arrays import Array
-from cnnkit.base import Data, Dataset, Pair, Places, Signature
+from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo, Pair
 from cnnkit.datasets.arrays import PathText, Source, assemble
 from cnnkit.datasets.files import content, exists, problem
 from cnnkit.errors import DataError, DataUnavailable
@@ -179,29 +179,29 @@ class ImageFolder(Dataset):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Chooses which pictures are set aside for test; adding pictures moves few of the others."""
 
-    def signature(self, places: Places) -> Signature | None:
+    def info(self, paths: DataPaths) -> DatasetInfo | None:
         """Read the names of the folders and, where no size is given, the first picture."""
-        folder = places.spec_dir / self.path
+        folder = paths.spec_dir / self.path
         if not exists(folder):
             return None
-        train, _ = self._listings(folder, Places())
+        train, _ = self._listings(folder, DataPaths())
         if self.size is not None:
-            return Signature((3 if self.mode == "rgb" else 1, *self.size), len(train))
+            return DatasetInfo((3 if self.mode == "rgb" else 1, *self.size), len(train))
         first = next(iter(train.values()))[0]
-        return Signature(read_picture(first, self.mode, None).shape, len(train))
+        return DatasetInfo(read_picture(first, self.mode, None).shape, len(train))
 
-    def load(self, places: Places) -> Data:
-        folder = places.spec_dir / self.path
-        train, test = self._listings(folder, places)
+    def load(self, paths: DataPaths) -> Data:
+        folder = paths.spec_dir / self.path
+        train, test = self._listings(folder, paths)
         names = list(train)
         halves = (self._read(train, names, folder), self._read(test, names, folder))
         return assemble(self, *halves, names, "chw")
 
-    def _listings(self, folder: Path, places: Places) -> tuple[Listing, Listing]:
+    def _listings(self, folder: Path, paths: DataPaths) -> tuple[Listing, Listing]:
         halves = [folder / half for half in ("train", "test")]
         found = [exists(half) for half in halves]
         if not any(found):
-            return self._parted(classes_in(folder, places.say), folder)
+            return self._parted(classes_in(folder, paths.say), folder)
         if not all(found):
             raise problem(
                 folder,
@@ -209,7 +209,7 @@ class ImageFolder(Dataset):
                 expected="train and test, or one folder per class",
                 got=", ".join(half.name for half in halves if exists(half)),
             )
-        train, test = (classes_in(half, places.say) for half in halves)
+        train, test = (classes_in(half, paths.say) for half in halves)
         strange = sorted(set(test) - set(train))
         if strange:
             raise problem(

@@ -6,7 +6,7 @@ from abc import ABC
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from cnnkit.base import Data, Dataset, Places, Signature
+from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo
 from cnnkit.datasets.arrays import Source, assemble
 from cnnkit.datasets.download import cache_folder, download
 from cnnkit.datasets.files import ANEW, digest, exists, problem
@@ -36,40 +36,38 @@ class Published(Dataset, ABC):
         "t10k-labels-idx1-ubyte.gz",
     )
 
-    def signature(self, places: Places) -> Signature:
-        return Signature((1, 28, 28), len(self.labels))
+    def info(self, paths: DataPaths) -> DatasetInfo:
+        return DatasetInfo((1, 28, 28), len(self.labels))
 
-    def load(self, places: Places) -> Data:
-        if places.data_dir is not None and not exists(places.data_dir):
-            places.say(f"there is no data folder {places.data_dir}")
+    def load(self, paths: DataPaths) -> Data:
+        if paths.data_dir is not None and not exists(paths.data_dir):
+            paths.say(f"there is no data folder {paths.data_dir}")
         found = zip(self.names, self.sha256, strict=True)
-        paths = [self._find(name, sha256, places) for name, sha256 in found]
-        images, labels, test_images, test_labels = map(self._read, paths, self.sha256)
+        files = [self._find(name, sha256, paths) for name, sha256 in found]
+        images, labels, test_images, test_labels = map(self._read, files, self.sha256)
         return assemble(self, (images, labels), (test_images, test_labels), list(self.labels))
 
-    def _find(self, name: str, sha256: str, places: Places) -> Path:
-        cached = cache_folder(places) / self.folders[0] / name
+    def _find(self, name: str, sha256: str, paths: DataPaths) -> Path:
+        cached = cache_folder(paths) / self.folders[0] / name
         try:
-            return self.local(name, sha256, places) or download(
-                self.mirrors, cached, sha256, places
-            )
+            return self.local(name, sha256, paths) or download(self.mirrors, cached, sha256, paths)
         except DataUnavailable as error:
-            if places.data_dir is None:
+            if paths.data_dir is None:
                 raise
-            looked = f"{', '.join(self.names)} in {' and '.join(map(str, self._folders(places)))}"
+            looked = f"{', '.join(self.names)} in {' and '.join(map(str, self._folders(paths)))}"
             raise DataUnavailable(f"{error}\n   = note: looked for {looked}") from error
 
-    def _folders(self, places: Places) -> list[Path]:
+    def _folders(self, paths: DataPaths) -> list[Path]:
         """Return the folders in which the user may have the files."""
-        data_dir = places.data_dir
+        data_dir = paths.data_dir
         return [data_dir / name for name in self.folders] + [data_dir] if data_dir else []
 
-    def local(self, name: str, sha256: str, places: Places) -> Path | None:
+    def local(self, name: str, sha256: str, paths: DataPaths) -> Path | None:
         """Return where a file lies already, or None where it has to be downloaded."""
-        for folder in self._folders(places):
+        for folder in self._folders(paths):
             if exists(folder / name):
                 return folder / name
-        cached = cache_folder(places) / self.folders[0] / name
+        cached = cache_folder(paths) / self.folders[0] / name
         return cached if exists(cached) and digest(cached) == sha256 else None
 
     def _read(self, path: Path, sha256: str) -> Source:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from cnnkit.arrays import Array, Shape
-from cnnkit.base import Data, Dataset, Places, Signature
+from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo
 from cnnkit.datasets.arrays import (
     ClassNames,
     Layout,
@@ -150,21 +150,21 @@ class Npz(Dataset):
     layout: Layout = "auto"
     """Where channels sit, "chw" or "hwc"; "auto" looks for the axis that has 1 or 3 of them."""
 
-    def signature(self, places: Places) -> Signature | None:
+    def info(self, paths: DataPaths) -> DatasetInfo | None:
         """Read the header of the images and, where no classes are named, the labels."""
-        path = places.spec_dir / self.path
+        path = paths.spec_dir / self.path
         if not exists(path):
             return None
         images = npz_shape(path, self.train_images)
         shape = nchw_shape(images, f"{path} ({self.train_images})", self.layout)[1:]
         if self.classes:
-            return Signature(shape, len(self.classes))
+            return DatasetInfo(shape, len(self.classes))
         labels = _read(path, self.train_labels)
         names = class_names(to_labels(labels.array, labels.where), labels.where, None)
-        return Signature(shape, len(names))
+        return DatasetInfo(shape, len(names))
 
-    def load(self, places: Places) -> Data:
-        path = places.spec_dir / self.path
+    def load(self, paths: DataPaths) -> Data:
+        path = paths.spec_dir / self.path
         return assemble(
             self,
             (_read(path, self.train_images), _read(path, self.train_labels)),

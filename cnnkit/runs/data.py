@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnkit.arrays import Array
-from cnnkit.base import Data, Dataset, Places, Split
+from cnnkit.base import Data, DataPaths, Dataset, Split
 from cnnkit.base.layer import generator
 from cnnkit.errors import DataError, DataUnavailable
 from cnnkit.specfile.runspec import RunSpec
@@ -40,10 +40,10 @@ def stratified_split(labels: Array, share: float, seed: int) -> tuple[Array, Arr
     return np.flatnonzero(~aside), np.flatnonzero(aside)
 
 
-def load_data(dataset: Dataset, places: Places, allow_fallback: bool) -> tuple[Data, Dataset]:
+def load_data(dataset: Dataset, paths: DataPaths, allow_fallback: bool) -> tuple[Data, Dataset]:
     """Return the loaded data and the dataset that supplied it: `dataset` or its fallback.
 
-    Only data that cannot be had is replaced, with a loud warning through `places.say`. Data that
+    Only data that cannot be had is replaced, with a loud warning through `paths.say`. Data that
     is there and damaged is an error always: training on something else would hide it.
 
     Raises:
@@ -51,7 +51,7 @@ def load_data(dataset: Dataset, places: Places, allow_fallback: bool) -> tuple[D
         DataError: where the data found is not what it says it is.
     """
     try:
-        return choose_classes(dataset.load(places), dataset.only), dataset
+        return choose_classes(dataset.load(paths), dataset.only), dataset
     except DataUnavailable as error:
         if dataset.fallback is None:
             raise
@@ -63,8 +63,8 @@ def load_data(dataset: Dataset, places: Places, allow_fallback: bool) -> tuple[D
         cause, *details = str(error).splitlines()
         remedy = [line for line in details if line.startswith("   = help:")]
         loud = f"WARNING: {dataset.type} cannot be had, so this run uses {dataset.fallback.type} "
-        places.say("\n".join([f"{loud}instead: {cause}", *remedy]))
-    return load_data(dataset.fallback, places, allow_fallback)
+        paths.say("\n".join([f"{loud}instead: {cause}", *remedy]))
+    return load_data(dataset.fallback, paths, allow_fallback)
 
 
 def choose_classes(data: Data, only: Sequence[int] | None) -> Data:
@@ -96,12 +96,12 @@ def _renumber(split: Split, only: Sequence[int]) -> Split:
     return Split(split.images[rows], labels)
 
 
-def find_places(
+def data_paths(
     spec: RunSpec,
     data_dir: Path | None = None,
     say: Callable[[str], None] | None = None,
     progress: bool = False,
-) -> Places:
+) -> DataPaths:
     """Return where the spec's dataset may look: `data_dir`, else CNNKIT_DATA_DIR, and the cache.
 
     Raises:
@@ -113,8 +113,8 @@ def find_places(
             "   = expected: a folder of downloaded datasets, which holds fashion-mnist, say"
         )
     folder = data_dir or data_folder()
-    places = Places(spec_dir=spec.source.folder, data_dir=folder, progress=progress)
-    return replace(places, say=say) if say else places
+    paths = DataPaths(spec_dir=spec.source.folder, data_dir=folder, progress=progress)
+    return replace(paths, say=say) if say else paths
 
 
 def data_folder() -> Path | None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from cnnkit.base import Data, Dataset, Epoch, Observer, Places, RunInfo, Signature, Split
+from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo, Epoch, Observer, RunInfo, Split
 from cnnkit.engine.trainer import Trainer, Watcher
 from cnnkit.model import Model
-from cnnkit.runs.data import find_places, load_data, stratified_split
+from cnnkit.runs.data import data_paths, load_data, stratified_split
 from cnnkit.runs.directory import RunDirectory
 from cnnkit.runs.recorder import Recorder
 from cnnkit.specfile.checks import network_input
@@ -118,7 +118,7 @@ class Session:
     def __init__(
         self,
         spec: RunSpec,
-        places: Places,
+        paths: DataPaths,
         *,
         out: Path | None = None,
         allow_fallback: bool = True,
@@ -132,7 +132,7 @@ class Session:
             RunError: where the run directory cannot be made.
         """
         self.spec = spec
-        self.data, self.dataset = load_data(spec.data, places, allow_fallback)
+        self.data, self.dataset = load_data(spec.data, paths, allow_fallback)
         self.train, self.validation = _split(self.data, self.dataset, spec.seed)
         self.model = _build(spec, self.dataset, self.data)
         with ExitStack() as stack:  # what was opened is closed again where the rest fails
@@ -140,7 +140,7 @@ class Session:
             self._trainer = trainer_of(spec, self.model, pool, watch)  # its trial step may refuse
             self.directory = stack.enter_context(RunDirectory.create(spec.name, out))
             self._recorder = Recorder(self.directory, spec, self._trainer)
-            self._observers = self._observe(places)
+            self._observers = self._observe(paths)
             self._open = stack.pop_all()
 
     def epochs(self) -> Iterator[Epoch]:
@@ -163,7 +163,7 @@ class Session:
         self._observers.end(summary)
         return Run(self.directory.path, self.model, tuple(self._recorder.epochs), summary)
 
-    def _observe(self, places: Places) -> Observers:
+    def _observe(self, paths: DataPaths) -> Observers:
         """Tell the spec's observers that the run begins."""
         run = RunInfo(
             name=self.spec.name,
@@ -173,7 +173,7 @@ class Session:
             samples=len(self.train),
             epochs=self.spec.train.epochs,
         )
-        observers = Observers(self.spec, run, places.say, self.directory.log)
+        observers = Observers(self.spec, run, paths.say, self.directory.log)
         observers.start()
         return observers
 
@@ -210,9 +210,9 @@ def train(
     """
     if not isinstance(spec, RunSpec):
         raise TypeError(f"train takes a spec: write train(load_spec({str(spec)!r}))")
-    places = find_places(spec, Path(data_dir) if data_dir else None, warnings.warn)
+    paths = data_paths(spec, Path(data_dir) if data_dir else None, warnings.warn)
     target = Path(out) if out else None
-    with Session(spec, places, out=target, allow_fallback=allow_fallback) as session:
+    with Session(spec, paths, out=target, allow_fallback=allow_fallback) as session:
         for _ in session.epochs():
             continue
         return session.finish()
@@ -229,11 +229,11 @@ def _split(data: Data, dataset: Dataset, seed: int) -> tuple[Split, Split | None
 
 def _build(spec: RunSpec, dataset: Dataset, data: Data) -> Model:
     """Check the spec against the data at hand and draw the weights."""
-    signature = Signature(data.train.images.shape[1:], len(data.classes))
-    recheck(spec, dataset, signature)
+    info = DatasetInfo(data.train.images.shape[1:], len(data.classes))
+    recheck(spec, dataset, info)
     return Model.build(
         spec.model.layers,
-        network_input(dataset, signature),
+        network_input(dataset, info),
         seed=spec.seed,
         dtype=spec.model.dtype,
         transforms=dataset.transforms,

@@ -7,7 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from cnnkit.arrays import Shape, default_shard
-from cnnkit.base import Dataset, Layer, Places, Signature, chain_shapes
+from cnnkit.base import DataPaths, Dataset, DatasetInfo, Layer, chain_shapes
 from cnnkit.base.place import KeyPath
 from cnnkit.base.weight import count
 from cnnkit.errors import ShapeError
@@ -147,7 +147,7 @@ def _finding(index: int, message: str, note: str, help_: str) -> Finding:
 def check_network(
     spec: RunSpec,
     dataset: Dataset,
-    signature: Signature | None,
+    info: DatasetInfo | None,
     trusted: int | None = None,
     judge_loss: bool = True,
 ) -> list[Finding]:
@@ -155,11 +155,11 @@ def check_network(
 
     Args:
         dataset: the spec's, or the fallback that stands in for it.
-        signature: its shape and class count, None where unknown.
+        info: its shape and class count, None where unknown.
         trusted: of a mended spec, how many layers are as they were meant; None means all.
         judge_loss: False where a mended spec has a loss that was not meant.
     """
-    shape = network_input(dataset, signature) if signature else spec.input_shape
+    shape = network_input(dataset, info) if info else spec.input_shape
     if shape is None:
         return []
     if spec.input_shape not in (None, shape):
@@ -173,8 +173,8 @@ def check_network(
     if trusted is not None:
         return []
     findings = check_memory(spec, shapes)
-    if judge_loss and signature is not None:
-        findings += _judge_loss(spec, layers[-1], shapes[-1], signature.classes)
+    if judge_loss and info is not None:
+        findings += _judge_loss(spec, layers[-1], shapes[-1], info.classes)
     return findings
 
 
@@ -182,7 +182,7 @@ _APART = ("validation", "fallback")
 """Options of a dataset on which neither the shape of its images nor its classes depend."""
 
 
-def check_mended(spec: RunSpec, dropped: set[KeyPath], places: Places) -> list[Finding]:
+def check_mended(spec: RunSpec, dropped: set[KeyPath], paths: DataPaths) -> list[Finding]:
     """Judge what can be trusted of a spec that was mended: shapes, loss, memory.
 
     Args:
@@ -191,11 +191,11 @@ def check_mended(spec: RunSpec, dropped: set[KeyPath], places: Places) -> list[F
     data_is_known = all(p[0] != "data" or p[1:2] in [(name,) for name in _APART] for p in dropped)
     in_model = [path for path in dropped if path[0] == "model" and path[1:] != ("dtype",)]
     return [
-        *(check_classes(spec.data, places) if data_is_known else []),
+        *(check_classes(spec.data, paths) if data_is_known else []),
         *check_network(
             spec,
             spec.data,
-            known_signature(spec.data, places) if data_is_known else None,
+            dataset_info(spec.data, paths) if data_is_known else None,
             trusted=min((_layer_index(path) for path in in_model), default=None),
             judge_loss=not any(path[0] == "loss" for path in dropped),
         ),
@@ -207,32 +207,32 @@ def _layer_index(path: KeyPath) -> int:
     return path[2] if len(path) > 2 and isinstance(path[2], int) else 0
 
 
-def known_signature(dataset: Dataset, places: Places) -> Signature | None:
+def dataset_info(dataset: Dataset, paths: DataPaths) -> DatasetInfo | None:
     """Return what the dataset says of itself without being loaded, its `only` applied."""
-    signature = dataset.signature(places)
-    if signature is None or dataset.only is None:
-        return signature
-    return Signature(signature.shape, len(dataset.only))
+    info = dataset.info(paths)
+    if info is None or dataset.only is None:
+        return info
+    return DatasetInfo(info.shape, len(dataset.only))
 
 
-def check_classes(dataset: Dataset, places: Places) -> list[Finding]:
+def check_classes(dataset: Dataset, paths: DataPaths) -> list[Finding]:
     """Return what is wrong with the labels in `only`; empty where that cannot be known yet."""
-    signature, only = dataset.signature(places), dataset.only or []
+    info, only = dataset.info(paths), dataset.only or []
     findings = []
     for index, label in enumerate(only):
         path: KeyPath = ("data", "only", index)
         if label in only[:index]:
             message = f"[data]: only names class {label} twice"
             findings.append(Finding(path, message, help="its place in the list is its new label"))
-        elif signature is not None and label >= signature.classes:
+        elif info is not None and label >= info.classes:
             message = f"[data]: only names class {label}, which {dataset.type} does not have"
-            findings.append(Finding(path, message, f"expected 0 to {signature.classes - 1}"))
+            findings.append(Finding(path, message, f"expected 0 to {info.classes - 1}"))
     return findings
 
 
-def network_input(dataset: Dataset, signature: Signature) -> Shape:
+def network_input(dataset: Dataset, info: DatasetInfo) -> Shape:
     """Return the shape of one image as the first layer sees it, transforms applied."""
-    shape = signature.shape
+    shape = info.shape
     for transform in dataset.transforms:
         shape = transform.output_shape(shape)
     return shape

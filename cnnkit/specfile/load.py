@@ -11,7 +11,7 @@ from typing import Any, Literal
 import tomli
 from pydantic import ValidationError
 
-from cnnkit.base import Dataset, Places, Signature
+from cnnkit.base import DataPaths, Dataset, DatasetInfo
 from cnnkit.base.component import slot_at
 from cnnkit.base.place import KeyPath
 from cnnkit.errors import SpecError
@@ -23,7 +23,7 @@ from cnnkit.specfile.checks import (
     check_mended,
     check_network,
     check_requirements,
-    known_signature,
+    dataset_info,
 )
 from cnnkit.specfile.resolved import check_storable
 from cnnkit.specfile.runspec import RunSpec
@@ -142,7 +142,7 @@ def load_spec(
     set: Sequence[str] = (),  # the CLI's word
     *,
     registry: Registry | None = None,
-    places: Places | None = None,
+    paths: DataPaths | None = None,
 ) -> RunSpec:
     """Read, validate and check a spec.
 
@@ -150,7 +150,7 @@ def load_spec(
         path: a TOML file, at most 1 MiB.
         set: values laid over the file, such as ["train.epochs=5", "optimizer.lr=0.1"].
         registry: the types that may be named; by default all installed ones.
-        places: where datasets look for files, to learn shapes; by default the spec's folder.
+        paths: where datasets look for files, to learn shapes; by default the spec's folder.
 
     Raises:
         SpecError: with every problem found: file, line, column, what was expected, how to mend.
@@ -160,42 +160,42 @@ def load_spec(
     registry = registry or load_plugins()
     overrides, findings = apply_overrides(tree, set, registry)
     source = replace(source, overrides=overrides)
-    places = places or Places(spec_dir=source.folder)
+    paths = paths or DataPaths(spec_dir=source.folder)
     findings += check_requirements(tree, registry)
     try:
         spec = RunSpec.model_validate(tree, context={"registry": registry})
     except ValidationError as error:
         _refuse_bad_installation(error, registry)
-        raise _failure(findings + _diagnose(error, tree, registry, places), source) from None
+        raise _failure(findings + _diagnose(error, tree, registry, paths), source) from None
     spec._source, spec._registry = source, registry
     findings += check_storable(spec, tree, registry)
-    findings += check_classes(spec.data, places)
-    findings += check_network(spec, spec.data, known_signature(spec.data, places))
+    findings += check_classes(spec.data, paths)
+    findings += check_network(spec, spec.data, dataset_info(spec.data, paths))
     if findings:
         raise _failure(findings, source)
     return spec
 
 
-def recheck(spec: RunSpec, dataset: Dataset, signature: Signature | None) -> None:
+def recheck(spec: RunSpec, dataset: Dataset, info: DatasetInfo | None) -> None:
     """Check shapes, loss and memory of a valid spec against what is known of its dataset, which
     may be the fallback.
 
     Raises:
         SpecError: with what does not fit.
     """
-    findings = check_network(spec, dataset, signature)
+    findings = check_network(spec, dataset, info)
     if findings:
         raise _failure(findings, spec.source)
 
 
 def _diagnose(
-    error: ValidationError, tree: dict[str, Any], registry: Registry, places: Places
+    error: ValidationError, tree: dict[str, Any], registry: Registry, paths: DataPaths
 ) -> list[Finding]:
     from cnnkit.diagnosis.repair import collect
     from cnnkit.diagnosis.source import Draft
 
     draft = Draft(RunSpec, tree, registry)
-    return collect(draft, error, lambda spec, dropped: check_mended(spec, dropped, places))
+    return collect(draft, error, lambda spec, dropped: check_mended(spec, dropped, paths))
 
 
 def _failure(findings: list[Finding], source: Source) -> SpecError:

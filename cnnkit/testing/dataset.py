@@ -6,25 +6,25 @@ from unittest.mock import patch
 
 import numpy as np
 
-from cnnkit.base import Data, Dataset, Places, Split
+from cnnkit.base import Data, DataPaths, Dataset, Split
 from cnnkit.testing import options
 from cnnkit.testing.check import Kit, require
 from cnnkit.testing.manners import manners
 from cnnkit.testing.tools import require_same
 
 
-def _use(dataset: Dataset, places: Places) -> None:
-    dataset.signature(places)
-    dataset.load(places)
+def _use(dataset: Dataset, paths: DataPaths) -> None:
+    dataset.info(paths)
+    dataset.load(paths)
 
 
 kit = Kit("dataset", options.kit, manners(_use, reads_files=True))
 
 
 @kit.check
-def images_are_nchw(dataset: Dataset, places: Places) -> None:
+def images_are_nchw(dataset: Dataset, paths: DataPaths) -> None:
     """Images are (N, C, H, W), uint8 or float32, C-contiguous, equal in shape, and finite."""
-    data = dataset.load(places)
+    data = dataset.load(paths)
     for what, split in _splits(data):
         x = split.images
         require(
@@ -51,9 +51,9 @@ def images_are_nchw(dataset: Dataset, places: Places) -> None:
 
 
 @kit.check
-def labels_are_classes(dataset: Dataset, places: Places) -> None:
+def labels_are_classes(dataset: Dataset, paths: DataPaths) -> None:
     """Labels are int64 (N,), one per image, each an index into the names of the classes."""
-    data = dataset.load(places)
+    data = dataset.load(paths)
     named = isinstance(data.classes, tuple) and all(isinstance(c, str) for c in data.classes)
     require(
         named and len(set(data.classes)) == len(data.classes) >= 2,
@@ -81,34 +81,34 @@ def labels_are_classes(dataset: Dataset, places: Places) -> None:
 
 
 @kit.check
-def signature_is_true(dataset: Dataset, places: Places) -> None:
-    """signature gives the shape and class count that load gives, or None."""
-    signature, data = dataset.signature(places), dataset.load(places)
+def info_is_true(dataset: Dataset, paths: DataPaths) -> None:
+    """info gives the shape and class count that load gives, or None."""
+    info, data = dataset.info(paths), dataset.load(paths)
     found = data.train.images.shape[1:], len(data.classes)
-    is_true = signature is None or (signature.shape, signature.classes) == found
-    what = "signature is not what load gives"
+    is_true = info is None or (info.shape, info.classes) == found
+    what = "info is not what load gives"
     fix = "correct it, or return None where it cannot be known without loading"
-    require(is_true, what, expected=str(found), got=str(signature), fix=fix)
+    require(is_true, what, expected=str(found), got=str(info), fix=fix)
 
 
 @kit.check
-def signature_loads_nothing(dataset: Dataset, places: Places) -> None:
-    """signature answers without load: specs are judged before data is read or downloaded."""
+def info_loads_nothing(dataset: Dataset, paths: DataPaths) -> None:
+    """info answers without load: specs are judged before data is read or downloaded."""
     with patch.object(type(dataset), "load", autospec=True, side_effect=type(dataset).load) as load:
-        dataset.signature(places)
+        dataset.info(paths)
     require(
         not load.called,
-        "signature calls load",
+        "info calls load",
         expected="an answer from options, file names or headers, or None",
         got="the whole dataset loaded",
-        fix="return Signature(shape, classes) from what is known, or None before anything is read",
+        fix="return DatasetInfo(shape, classes) of what is known without reading, or None",
     )
 
 
 @kit.check
-def loads_repeat(dataset: Dataset, places: Places) -> None:
+def loads_repeat(dataset: Dataset, paths: DataPaths) -> None:
     """Loading twice gives the same images in the same order: shuffling is the engine's."""
-    one, two = dataset.load(places), dataset.load(places)
+    one, two = dataset.load(paths), dataset.load(paths)
     for (what, a), (_, b) in zip(_splits(one), _splits(two), strict=True):
         fix = "sort file names; shuffle nothing"
         require_same(a.images, b.images, f"the {what} images differ between two loads", fix=fix)
@@ -119,11 +119,11 @@ def _splits(data: Data) -> tuple[tuple[str, Split], tuple[str, Split]]:
     return ("training", data.train), ("test", data.test)
 
 
-def check_dataset(dataset: Dataset, places: Places | None = None) -> None:
-    """Run every check on a dataset that can be had at `places`; small ones are fast.
+def check_dataset(dataset: Dataset, paths: DataPaths | None = None) -> None:
+    """Run every check on a dataset that can be had at `paths`; small ones are fast.
 
     Raises:
         CheckFailure: for the first check that fails; it says what to mend.
     """
     __tracebackhide__ = True
-    kit.run(dataset, places or Places())
+    kit.run(dataset, paths or DataPaths())

@@ -145,10 +145,10 @@ class Images(Dataset):
     type: Literal["images"] = "images"
     way: {option}
 
-    def signature(self, places):
+    def info(self, paths):
         raise RuntimeError("no")
 
-    def load(self, places):
+    def load(self, paths):
         raise RuntimeError("no")
 
 @hookimpl

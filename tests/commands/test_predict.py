@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from cnnkit import Model
-from cnnkit.base import Places
+from cnnkit.base import DataPaths
 from cnnkit.datasets import Digits
 from cnnkit.layers import Dense, Relu, Sigmoid
 
@@ -18,7 +18,7 @@ from cnnkit.layers import Dense, Relu, Sigmoid
 @pytest.fixture(scope="module")
 def digits():
     """Eight test images, (8, 1, 8, 8) uint8."""
-    return Digits().load(Places()).test.images[:8]
+    return Digits().load(DataPaths()).test.images[:8]
 
 
 @pytest.fixture

@@ -6,17 +6,17 @@ from hashlib import sha256
 
 import numpy as np
 
-from cnnkit.base import Places, Signature
+from cnnkit.base import DataPaths, DatasetInfo
 from cnnkit.datasets import Digits
 
 
 def test_digits(tmp_path):
-    data = Digits().load(Places(data_dir=tmp_path / "no"))
+    data = Digits().load(DataPaths(data_dir=tmp_path / "no"))
     assert data.name == "digits"
     assert data.classes == tuple("0123456789")
     assert data.train.images.shape == (1442, 1, 8, 8)
     assert data.test.images.shape == (355, 1, 8, 8)
-    assert Digits().signature(Places()) == Signature(data.train.images.shape[1:], 10)
+    assert Digits().info(DataPaths()) == DatasetInfo(data.train.images.shape[1:], 10)
     # As many of each class as the UCI page counts in its test part, a fifth of them for test.
     counts = np.array([178, 182, 177, 183, 181, 182, 181, 179, 174, 180])
     assert np.bincount(data.test.labels).tolist() == (counts // 5).tolist()
@@ -35,14 +35,14 @@ def test_first_digit():
         [0, 2, 14, 5, 10, 12, 0, 0],
         [0, 0, 6, 13, 10, 0, 0, 0],
     ]
-    train = Digits().load(Places()).train
+    train = Digits().load(DataPaths()).train
     assert train.labels[0] == 0
     assert train.images[0, 0].tolist() == [[round(v * 255 / 16) for v in row] for row in first]
 
 
 def test_bytes_are_pinned():
     """Made by np.rint(load_digits().images * 255 / 16).astype(np.uint8), scikit-learn 1.9."""
-    data = Digits().load(Places())
+    data = Digits().load(DataPaths())
     digest = sha256()
     for split in (data.train, data.test):
         digest.update(split.images.tobytes() + split.labels.astype(np.uint8).tobytes())

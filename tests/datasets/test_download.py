@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnkit.base import Places
+from cnnkit.base import DataPaths
 from cnnkit.datasets import Mnist
 from cnnkit.datasets.download import cache_folder, download
 from cnnkit.errors import DataUnavailable
@@ -74,7 +74,7 @@ def dead() -> str:
 def fetch(tmp_path: Path, *mirrors: str, said: list[str] | None = None, progress: bool = False):
     target = tmp_path / "cache" / "mnist" / NAME
     say = (lambda line: None) if said is None else said.append
-    return download(mirrors, target, HASH, Places(say=say, progress=progress))
+    return download(mirrors, target, HASH, DataPaths(say=say, progress=progress))
 
 
 def test_first_mirror_that_works(tmp_path, server, dead):
@@ -169,23 +169,23 @@ def test_a_dataset_downloads_what_is_missing(tmp_path, server, arrays, to_idx, m
         (tmp_path / "www" / "good" / name).write_bytes(data)
     monkeypatch.setattr(Mnist, "sha256", tuple(sha256(data).hexdigest() for data in packed))
     monkeypatch.setattr(Mnist, "mirrors", (f"{server}/good/",))
-    places = Places(cache_dir=tmp_path / "cache")
+    paths = DataPaths(cache_dir=tmp_path / "cache")
     cached = tmp_path / "cache" / "mnist"
-    assert len(Mnist().load(places).train) == 6
+    assert len(Mnist().load(paths).train) == 6
     assert len(Handler.asked) == 4
-    assert len(Mnist().load(places).train) == 6
+    assert len(Mnist().load(paths).train) == 6
     assert len(Handler.asked) == 4
     (cached / Mnist.names[1]).write_bytes(b"torn by a power cut")  # a bad cache mends itself
-    assert len(Mnist().load(places).train) == 6
+    assert len(Mnist().load(paths).train) == 6
     assert Handler.asked[4:] == [f"/good/{Mnist.names[1]}"]
 
 
 @pytest.mark.reliability
 def test_processes_race_for_one_file(tmp_path, server):
     script = (
-        "import sys; from pathlib import Path; from cnnkit.base import Places;"
+        "import sys; from pathlib import Path; from cnnkit.base import DataPaths;"
         "from cnnkit.datasets.download import download;"
-        "path = download((sys.argv[1],), Path(sys.argv[2]), sys.argv[3], Places());"
+        "path = download((sys.argv[1],), Path(sys.argv[2]), sys.argv[3], DataPaths());"
         "print(len(path.read_bytes()))"
     )
     target = tmp_path / "cache" / NAME
@@ -200,5 +200,5 @@ def test_processes_race_for_one_file(tmp_path, server):
 
 
 def test_cache_folder(tmp_path):
-    assert cache_folder(Places(cache_dir=tmp_path)) == tmp_path
-    assert cache_folder(Places()).name == "cnnkit"
+    assert cache_folder(DataPaths(cache_dir=tmp_path)) == tmp_path
+    assert cache_folder(DataPaths()).name == "cnnkit"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnkit.base import Data, Dataset, Places
+from cnnkit.base import Data, DataPaths, Dataset
 from cnnkit.datasets import Idx, Npz
 from cnnkit.errors import DataError
 
@@ -70,13 +70,13 @@ def same(a: Data, b: Data) -> bool:
     )
 
 
-def measured(dataset: Dataset, places: Places) -> tuple[Data | str, int]:
+def measured(dataset: Dataset, paths: DataPaths) -> tuple[Data | str, int]:
     """Return the data, or the text of the DataError, and the most bytes allocated on the way."""
     result: Data | str
     tracemalloc.start()
     try:
-        result = dataset.load(places)
-        dataset.signature(places)
+        result = dataset.load(paths)
+        dataset.info(paths)
     except DataError as error:
         result = str(error)
     peak = tracemalloc.get_traced_memory()[1]
@@ -90,8 +90,8 @@ def attack(dataset: Dataset, folder: Path, names: list[str], inside: bool) -> No
     Nothing in such a file tells that its bytes are other ones, so there only the kind of
     exception, the file's name and the memory are judged.
     """
-    places = Places(spec_dir=folder)
-    whole = dataset.load(places)
+    paths = DataPaths(spec_dir=folder)
+    whole = dataset.load(paths)
     refused = 0
     for case in range(CASES):
         rng = np.random.default_rng([20, case])
@@ -101,7 +101,7 @@ def attack(dataset: Dataset, folder: Path, names: list[str], inside: bool) -> No
         body = bytearray(gzip.decompress(good) if inside else good)
         damaged = damage(body, rng)
         path.write_bytes(gzip.compress(damaged) if inside else damaged)
-        result, memory = measured(dataset, places)
+        result, memory = measured(dataset, paths)
         told = f"case {case}, {damage.__name__}: {result}"
         if isinstance(result, str):
             assert str(path) in result, told

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from cnnkit.base import Places, Signature
+from cnnkit.base import DataPaths, DatasetInfo
 from cnnkit.datasets import Idx
 from cnnkit.errors import DataError, DataUnavailable
 
@@ -20,13 +20,13 @@ def message(tmp_path: Path, four: dict[str, str], name: str, data: bytes) -> str
     """Replace one of the files and return the error's text, the folder written as DIR."""
     (tmp_path / four[name]).write_bytes(data)
     with pytest.raises(DataError) as caught:
-        Idx(**four).load(Places(spec_dir=tmp_path))
+        Idx(**four).load(DataPaths(spec_dir=tmp_path))
     assert type(caught.value) is DataError  # there and damaged: nothing a fallback may hide
     return str(caught.value).replace(str(tmp_path), "DIR")
 
 
 def test_loads_what_was_written(tmp_path, four, arrays):
-    data = Idx(**four).load(Places(spec_dir=tmp_path))
+    data = Idx(**four).load(DataPaths(spec_dir=tmp_path))
     assert data.name == "idx"
     assert data.classes == ("0", "1")
     for split, half in ((data.train, "train"), (data.test, "test")):
@@ -43,7 +43,7 @@ def test_plain_files_and_absolute_paths(tmp_path, arrays, to_idx):
         path = tmp_path / name
         path.write_bytes(to_idx(array))
         options[name] = str(path)
-    data = Idx(**options).load(Places(spec_dir=Path("/nowhere")))
+    data = Idx(**options).load(DataPaths(spec_dir=Path("/nowhere")))
     np.testing.assert_array_equal(data.train.images[:, 0], arrays["train_images"])
 
 
@@ -52,7 +52,7 @@ def test_other_number_types(tmp_path, four, arrays, to_idx, dtype):
     for name, array in arrays.items():
         kind = "int32" if "labels" in name else dtype
         (tmp_path / four[name]).write_bytes(to_idx(array.astype(kind)))
-    data = Idx(**four).load(Places(spec_dir=tmp_path))
+    data = Idx(**four).load(DataPaths(spec_dir=tmp_path))
     assert data.train.images.dtype == (np.float32 if "float" in dtype else np.uint8)
     assert data.train.images.dtype.isnative
     np.testing.assert_array_equal(data.train.images[:, 0], arrays["train_images"])
@@ -64,30 +64,30 @@ def test_colour_and_named_classes(tmp_path, four, arrays, to_idx):
     (tmp_path / four["train_images"]).write_bytes(to_idx(rgb))
     (tmp_path / four["test_images"]).write_bytes(to_idx(rgb[:4]))
     dataset = Idx(**four, classes=["cat", "dog", "cow"])  # no cow is fine: the names say so
-    data = dataset.load(Places(spec_dir=tmp_path))
+    data = dataset.load(DataPaths(spec_dir=tmp_path))
     assert data.classes == ("cat", "dog", "cow")
     np.testing.assert_array_equal(data.train.images, rgb.transpose(0, 3, 1, 2))
-    assert dataset.signature(Places(spec_dir=tmp_path)) == Signature((3, 5, 4), 3)
+    assert dataset.info(DataPaths(spec_dir=tmp_path)) == DatasetInfo((3, 5, 4), 3)
 
 
 def test_signature(tmp_path, four):
-    assert Idx(**four).signature(Places(spec_dir=tmp_path)) == Signature((1, 5, 4), 2)
+    assert Idx(**four).info(DataPaths(spec_dir=tmp_path)) == DatasetInfo((1, 5, 4), 2)
     (tmp_path / four["train_labels"]).unlink()
-    assert Idx(**four).signature(Places(spec_dir=tmp_path)) is None
+    assert Idx(**four).info(DataPaths(spec_dir=tmp_path)) is None
 
 
-def test_signature_reads_headers_only(tmp_path, four, arrays, to_idx):
+def test_info_reads_headers_only(tmp_path, four, arrays, to_idx):
     whole = to_idx(arrays["train_images"])
     (tmp_path / four["train_images"]).write_bytes(whole[:16])
     named = Idx(**four, classes=["a", "b"])
     (tmp_path / four["train_labels"]).write_bytes(b"not read")
-    assert named.signature(Places(spec_dir=tmp_path)) == Signature((1, 5, 4), 2)
+    assert named.info(DataPaths(spec_dir=tmp_path)) == DatasetInfo((1, 5, 4), 2)
 
 
 def test_missing_file(tmp_path, four):
     (tmp_path / four["test_labels"]).unlink()
     with pytest.raises(DataUnavailable) as caught:
-        Idx(**four).load(Places(spec_dir=tmp_path))
+        Idx(**four).load(DataPaths(spec_dir=tmp_path))
     assert str(caught.value) == (
         f"there is no file test_labels.gz\n  --> {tmp_path}/test_labels.gz"
     )
@@ -112,7 +112,7 @@ def test_pipe_folder_and_loop(tmp_path, four):
         ),
     ]:
         with pytest.raises(DataError) as caught:
-            Idx(**{**four, "train_images": name}).load(Places(spec_dir=tmp_path))
+            Idx(**{**four, "train_images": name}).load(DataPaths(spec_dir=tmp_path))
         got = str(caught.value).replace(str(tmp_path), "DIR")
         assert got == text.replace("DIRNAME", tmp_path.name)
 
@@ -120,7 +120,7 @@ def test_pipe_folder_and_loop(tmp_path, four):
 def test_swapped(tmp_path, four):
     swapped = {**four, "train_images": four["train_labels"], "train_labels": four["train_images"]}
     with pytest.raises(DataError) as caught:
-        Idx(**swapped).load(Places(spec_dir=tmp_path))
+        Idx(**swapped).load(DataPaths(spec_dir=tmp_path))
     assert str(caught.value) == (
         "train_labels.gz holds labels, not images\n"
         f"  --> {tmp_path}/train_labels.gz\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnkit.base import Places, Signature
+from cnnkit.base import DataPaths, DatasetInfo
 from cnnkit.datasets import ImageFolder
 from cnnkit.errors import DataError, DataUnavailable
 
@@ -35,7 +35,7 @@ def flat(tmp_path: Path) -> Path:
 
 
 def load(folder: Path, **options: object):
-    return ImageFolder(path="pets", **options).load(Places(spec_dir=folder))
+    return ImageFolder(path="pets", **options).load(DataPaths(spec_dir=folder))
 
 
 def message(folder: Path, **options: object) -> str:
@@ -105,16 +105,16 @@ def test_order_does_not_depend_on_the_disk(flat, monkeypatch):
 def test_size_and_grayscale(flat):
     picture(flat / "pets" / "cat" / "big.png", 7, (30, 20))
     dataset = ImageFolder(path="pets", size=[8, 6], mode="grayscale")
-    data = dataset.load(Places(spec_dir=flat))
+    data = dataset.load(DataPaths(spec_dir=flat))
     assert data.train.images.shape == (13, 1, 8, 6)
-    assert dataset.signature(Places(spec_dir=flat)) == Signature((1, 8, 6), 2)
+    assert dataset.info(DataPaths(spec_dir=flat)) == DatasetInfo((1, 8, 6), 2)
 
 
-def test_signature_from_the_first_picture(flat):
+def test_info_from_the_first_picture(flat):
     (flat / "pets" / "dog" / "0.png").write_bytes(b"never read")
     dataset = ImageFolder(path="pets")
-    assert dataset.signature(Places(spec_dir=flat)) == Signature((3, 5, 4), 2)
-    assert dataset.signature(Places(spec_dir=flat / "no")) is None
+    assert dataset.info(DataPaths(spec_dir=flat)) == DatasetInfo((3, 5, 4), 2)
+    assert dataset.info(DataPaths(spec_dir=flat / "no")) is None
 
 
 def test_camera_orientation_is_applied(flat):
@@ -134,7 +134,7 @@ def test_what_is_no_picture_is_passed_over_aloud(flat):
     (flat / "pets" / "cat" / ".hidden.png").write_bytes(b"x")
     (flat / "pets" / ".git").mkdir()
     said: list[str] = []
-    data = ImageFolder(path="pets").load(Places(spec_dir=flat, say=said.append))
+    data = ImageFolder(path="pets").load(DataPaths(spec_dir=flat, say=said.append))
     assert len(data.train) + len(data.test) == 15
     assert said == [f"{flat}/pets/cat: 1 files are no pictures, such as Thumbs.db"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnkit.base import Places, Signature
+from cnnkit.base import DataPaths, DatasetInfo
 from cnnkit.datasets import Npz
 from cnnkit.errors import DataError, DataUnavailable
 
@@ -25,7 +25,7 @@ def named(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def load(path: Path, **options: object):
-    return Npz(path=path.name, **options).load(Places(spec_dir=path.parent))
+    return Npz(path=path.name, **options).load(DataPaths(spec_dir=path.parent))
 
 
 def message(path: Path, **options: object) -> str:
@@ -57,8 +57,8 @@ def test_loads_what_was_written(tmp_path, named, save):
     for split, half in ((data.train, "train"), (data.test, "test")):
         np.testing.assert_array_equal(split.images[:, 0], named[f"x_{half}"])
         np.testing.assert_array_equal(split.labels, named[f"y_{half}"])
-    signature = Npz(path="d.npz").signature(Places(spec_dir=tmp_path))
-    assert signature == Signature((1, 5, 4), 2)
+    info = Npz(path="d.npz").info(DataPaths(spec_dir=tmp_path))
+    assert info == DatasetInfo((1, 5, 4), 2)
 
 
 def test_other_names_fortran_order_and_big_endian(tmp_path, arrays):
@@ -68,15 +68,15 @@ def test_other_names_fortran_order_and_big_endian(tmp_path, arrays):
     options = {name: name for name in arrays} | {"classes": ["a", "b"], "transforms": []}
     data = load(tmp_path / "d.npz", **options)
     np.testing.assert_array_equal(data.train.images[:, 0], arrays["train_images"])
-    signature = Npz(path="d.npz", **options).signature(Places(spec_dir=tmp_path))
-    assert signature == Signature((1, 5, 4), 2)
+    info = Npz(path="d.npz", **options).info(DataPaths(spec_dir=tmp_path))
+    assert info == DatasetInfo((1, 5, 4), 2)
 
 
 def test_missing_file(tmp_path):
     with pytest.raises(DataUnavailable) as caught:
         load(tmp_path / "d.npz")
     assert str(caught.value) == f"there is no file d.npz\n  --> {tmp_path}/d.npz"
-    assert Npz(path="d.npz").signature(Places(spec_dir=tmp_path)) is None
+    assert Npz(path="d.npz").info(DataPaths(spec_dir=tmp_path)) is None
 
 
 def test_missing_array(tmp_path, arrays):

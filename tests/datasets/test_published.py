@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnkit.base import Places, Signature
+from cnnkit.base import DataPaths, DatasetInfo
 from cnnkit.datasets import FashionMnist, Mnist
 from cnnkit.datasets.mnist import Published
 from cnnkit.errors import DataError
@@ -52,8 +52,8 @@ def test_found(tmp_path, files, arrays, cls, below):
     (tmp_path / "data").mkdir()
     fill(tmp_path / below, files)
     said: list[str] = []
-    places = Places(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache", say=said.append)
-    data = cls().load(places)
+    paths = DataPaths(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache", say=said.append)
+    data = cls().load(paths)
     assert data.name == cls.type_name()
     assert len(data.classes) == 10
     np.testing.assert_array_equal(data.train.images[:, 0], arrays["train_images"])
@@ -65,21 +65,21 @@ def test_files_may_lie_apart(tmp_path, files, arrays):
     first, *rest = files.items()
     fill(tmp_path / "data", dict([first]))
     fill(tmp_path / "cache" / "mnist", dict(rest))
-    places = Places(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache")
-    np.testing.assert_array_equal(Mnist().load(places).test.images[:, 0], arrays["test_images"])
+    paths = DataPaths(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache")
+    np.testing.assert_array_equal(Mnist().load(paths).test.images[:, 0], arrays["test_images"])
 
 
 def test_the_folder_of_its_name_comes_first(tmp_path, files):
     fill(tmp_path / "fashion-mnist", files)
     fill(tmp_path, dict.fromkeys(files, b"something else"))
-    assert len(FashionMnist().load(Places(data_dir=tmp_path, cache_dir=tmp_path)).train) == 6
+    assert len(FashionMnist().load(DataPaths(data_dir=tmp_path, cache_dir=tmp_path)).train) == 6
 
 
 def test_missing_data_folder_is_said(tmp_path, files):
     fill(tmp_path / "cache" / "mnist", files)
     said: list[str] = []
-    places = Places(data_dir=tmp_path / "no", cache_dir=tmp_path / "cache", say=said.append)
-    assert len(Mnist().load(places).train) == 6
+    paths = DataPaths(data_dir=tmp_path / "no", cache_dir=tmp_path / "cache", say=said.append)
+    assert len(Mnist().load(paths).train) == 6
     assert said == [f"there is no data folder {tmp_path}/no"]
 
 
@@ -88,7 +88,7 @@ def test_intact_but_not_the_published_file(tmp_path, files, arrays, to_idx):
     other = gzip.compress(to_idx(arrays["train_images"] ^ 1), mtime=0)
     fill(tmp_path, {**files, "train-images-idx3-ubyte.gz": other})
     with pytest.raises(DataError) as caught:
-        FashionMnist().load(Places(data_dir=tmp_path, cache_dir=tmp_path / "cache"))
+        FashionMnist().load(DataPaths(data_dir=tmp_path, cache_dir=tmp_path / "cache"))
     assert type(caught.value) is DataError
     assert str(caught.value) == (
         "train-images-idx3-ubyte.gz is intact, but is not the one published as fashion_mnist\n"
@@ -104,7 +104,7 @@ def test_damage_is_explained_before_the_hash(tmp_path, files):
     name = "t10k-labels-idx1-ubyte.gz"
     fill(tmp_path, {**files, name: files[name][:15]})
     with pytest.raises(DataError) as caught:
-        FashionMnist().load(Places(data_dir=tmp_path, cache_dir=tmp_path / "cache"))
+        FashionMnist().load(DataPaths(data_dir=tmp_path, cache_dir=tmp_path / "cache"))
     assert type(caught.value) is DataError
     assert str(caught.value) == (
         f"{name} is cut short: its gzip stream has no end\n"
@@ -116,15 +116,15 @@ def test_damage_is_explained_before_the_hash(tmp_path, files):
 
 def test_a_place_that_cannot_be_searched(tmp_path, files):
     with pytest.raises(DataError) as caught:
-        Mnist().load(Places(data_dir=tmp_path / ("x" * 300), cache_dir=tmp_path))
+        Mnist().load(DataPaths(data_dir=tmp_path / ("x" * 300), cache_dir=tmp_path))
     assert str(caught.value) == (
         f"cannot look for {'x' * 300}: File name too long\n  --> {tmp_path}/{'x' * 300}"
     )
 
 
 @pytest.mark.parametrize("cls", [FashionMnist, Mnist])
-def test_signature_needs_no_files(tmp_path, cls):
-    assert cls().signature(Places(data_dir=tmp_path / "no")) == Signature((1, 28, 28), 10)
+def test_info_needs_no_files(tmp_path, cls):
+    assert cls().info(DataPaths(data_dir=tmp_path / "no")) == DatasetInfo((1, 28, 28), 10)
 
 
 @pytest.mark.parametrize("cls", [FashionMnist, Mnist])
@@ -140,7 +140,7 @@ def test_constants(cls):
     not (REAL / "fashion-mnist").is_dir(), reason="CNNKIT_DATA_DIR holds no Fashion-MNIST"
 )
 def test_the_real_files(tmp_path):
-    data = FashionMnist().load(Places(data_dir=REAL, cache_dir=tmp_path))
+    data = FashionMnist().load(DataPaths(data_dir=REAL, cache_dir=tmp_path))
     assert data.train.images.shape == (60000, 1, 28, 28)
     assert data.test.images.shape == (10000, 1, 28, 28)
     assert np.bincount(data.train.labels).tolist() == [6000] * 10

@@ -16,7 +16,7 @@ import tomli
 
 import cnnkit
 from cnnkit.arrays import FlatLayout, flatten
-from cnnkit.base import Context, Places, Split
+from cnnkit.base import Context, DataPaths, Split
 from cnnkit.engine.plan import make_plan
 from cnnkit.engine.step import Batch, Gradients
 from cnnkit.layers import Conv, Pool, Softmax
@@ -358,7 +358,7 @@ def test_the_validation_split_is_not_the_test_split(tmp_path):
     )  # fmt: skip
     (tmp_path / "spec.toml").write_text(NUMBERED, encoding="utf-8")
     spec = cnnkit.load_spec(tmp_path / "spec.toml")
-    with Session(spec, Places(spec_dir=tmp_path), out=tmp_path / "run") as session:
+    with Session(spec, DataPaths(spec_dir=tmp_path), out=tmp_path / "run") as session:
         parts = [session.train, session.validation, session.data.test]
         seen = [set(part.images[:, 0, 0, 0].tolist()) for part in parts]
         assert [len(s) for s in seen] == [30, 15, 15]

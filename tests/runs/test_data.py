@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnnkit.base import Data, Places, Split
+from cnnkit.base import Data, DataPaths, Split
 from cnnkit.datasets import Digits, Idx
 from cnnkit.errors import DataError, DataUnavailable
 from cnnkit.runs.data import choose_classes, load_data
@@ -20,7 +20,7 @@ FILES = {
 
 def test_data_that_is_there(tmp_path):
     said: list[str] = []
-    data, used = load_data(Digits(fallback="digits"), Places(say=said.append), True)
+    data, used = load_data(Digits(fallback="digits"), DataPaths(say=said.append), True)
     assert data.name == "digits"
     assert used.fallback is not None
     assert said == []
@@ -29,7 +29,7 @@ def test_data_that_is_there(tmp_path):
 def test_fallback_is_used_aloud(tmp_path):
     said: list[str] = []
     dataset = Idx(**FILES, fallback={"type": "digits", "validation": 0.25})
-    data, used = load_data(dataset, Places(spec_dir=tmp_path, say=said.append), True)
+    data, used = load_data(dataset, DataPaths(spec_dir=tmp_path, say=said.append), True)
     assert data.name == "digits"
     assert used == Digits(validation=0.25)
     assert said == [
@@ -40,7 +40,7 @@ def test_fallback_is_used_aloud(tmp_path):
 def test_fallback_of_a_fallback(tmp_path):
     said: list[str] = []
     dataset = Idx(**FILES, fallback=Idx(**FILES, fallback=Digits()))
-    _, used = load_data(dataset, Places(spec_dir=tmp_path, say=said.append), True)
+    _, used = load_data(dataset, DataPaths(spec_dir=tmp_path, say=said.append), True)
     assert used == Digits()
     assert [line.split(":")[1] for line in said] == [
         " idx cannot be had, so this run uses idx instead",
@@ -51,7 +51,7 @@ def test_fallback_of_a_fallback(tmp_path):
 def test_no_fallback_wanted(tmp_path):
     dataset = Idx(**FILES, fallback="digits")
     with pytest.raises(DataUnavailable) as caught:
-        load_data(dataset, Places(spec_dir=tmp_path), False)
+        load_data(dataset, DataPaths(spec_dir=tmp_path), False)
     assert str(caught.value) == (
         f"there is no file a\n  --> {tmp_path}/a\n"
         "   = note: --no-fallback forbids training on digits instead"
@@ -61,7 +61,7 @@ def test_no_fallback_wanted(tmp_path):
 def test_no_fallback_named(tmp_path):
     for allowed in (True, False):
         with pytest.raises(DataUnavailable) as caught:
-            load_data(Idx(**FILES), Places(spec_dir=tmp_path), allowed)
+            load_data(Idx(**FILES), DataPaths(spec_dir=tmp_path), allowed)
         assert str(caught.value) == f"there is no file a\n  --> {tmp_path}/a"
 
 
@@ -69,7 +69,9 @@ def test_damage_is_never_replaced(tmp_path):
     (tmp_path / "a").write_bytes(b"<html>")
     said: list[str] = []
     with pytest.raises(DataError, match="a is a web page, not data"):
-        load_data(Idx(**FILES, fallback="digits"), Places(spec_dir=tmp_path, say=said.append), True)
+        load_data(
+            Idx(**FILES, fallback="digits"), DataPaths(spec_dir=tmp_path, say=said.append), True
+        )
     assert said == []
 
 

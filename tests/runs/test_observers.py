@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 
 import cnnkit
-from cnnkit.base import Observer, Places
+from cnnkit.base import DataPaths, Observer
 from cnnkit.errors import SpecError, TrainingError
 from cnnkit.runs.session import Session
 from cnnkit.specfile.runspec import RunSpec
@@ -141,7 +141,7 @@ def test_a_failed_run_is_told_to_them(tmp_path):
 
 def test_an_interrupted_run_is_told_to_them(tmp_path):
     def interrupt():
-        with Session(make_spec(Ear()), Places(), out=tmp_path / "run") as session:
+        with Session(make_spec(Ear()), DataPaths(), out=tmp_path / "run") as session:
             for _ in session.epochs():
                 raise KeyboardInterrupt
 

@@ -29,7 +29,7 @@ import planted_transforms
 import planted_weights
 from planted import PLANTED, PLANTED_IN
 
-from cnnkit.base import Places
+from cnnkit.base import DataPaths
 from cnnkit.testing import (
     CheckFailure,
     dataset,
@@ -94,7 +94,7 @@ def cases():
     for bug in PLANTED.values():
         yield "layers", layer_checks(), bug.layer, (bug.shape,), bug.check
     for bug in PLANTED_IN.values():
-        case = (Places(),) if bug.family == "datasets" else ()
+        case = (DataPaths(),) if bug.family == "datasets" else ()
         yield bug.family, FAMILIES[bug.family], bug.component, case, bug.check
 
 

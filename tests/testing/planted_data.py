@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from planted import planted_in
 
-from cnnkit.base import Initializer, Signature
+from cnnkit.base import DatasetInfo, Initializer
 from cnnkit.datasets import Digits
 
 
@@ -60,8 +60,8 @@ class Planted(Digits):
     def change(self, split):
         return split
 
-    def load(self, places):
-        data = super().load(places)
+    def load(self, paths):
+        data = super().load(paths)
         return replace(data, train=self.change(data.train), test=self.change(data.test))
 
 
@@ -105,25 +105,25 @@ class ByteLabels(Planted):
         return replace(split, labels=split.labels.astype(np.uint8))
 
 
-@planted_in("datasets", "signature_is_true")
-class OldSignature(Planted):
-    """A signature of other images."""
+@planted_in("datasets", "info_is_true")
+class OldInfo(Planted):
+    """A info of other images."""
 
-    type: Literal["old_signature"] = "old_signature"
+    type: Literal["old_info"] = "old_info"
 
-    def signature(self, places):
-        return Signature((1, 28, 28), 10)
+    def info(self, paths):
+        return DatasetInfo((1, 28, 28), 10)
 
 
-@planted_in("datasets", "signature_loads_nothing")
-class LoadsForSignature(Planted):
-    """A signature that loads the images to look at them."""
+@planted_in("datasets", "info_loads_nothing")
+class LoadsForInfo(Planted):
+    """A info that loads the images to look at them."""
 
-    type: Literal["loads_for_signature"] = "loads_for_signature"
+    type: Literal["loads_for_info"] = "loads_for_info"
 
-    def signature(self, places):
-        data = self.load(places)
-        return Signature(data.train.images.shape[1:], len(data.classes))
+    def info(self, paths):
+        data = self.load(paths)
+        return DatasetInfo(data.train.images.shape[1:], len(data.classes))
 
 
 _LOADS = itertools.count()

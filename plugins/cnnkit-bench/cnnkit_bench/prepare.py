@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from cnnkit.arrays import FRESH, flatten
-from cnnkit.base import Layer, Signature, Split, Transform, chain_shapes
+from cnnkit.base import DatasetInfo, Layer, Split, Transform, chain_shapes
 from cnnkit.layers.sequential import Sequential
 from cnnkit.model import Model, prepare
-from cnnkit.runs.data import find_places, load_data
+from cnnkit.runs.data import data_paths, load_data
 from cnnkit.specfile.checks import network_input
 from cnnkit.specfile.load import load_spec, recheck
 from cnnkit.specfile.runspec import RunSpec
@@ -30,10 +30,10 @@ def prepare_case(path: Path, overrides: list[str], data_dir: Path | None, images
     """
     spec = load_spec(path, overrides)
     _check_dtype(spec)
-    data, dataset = load_data(spec.data, find_places(spec, data_dir, _say), allow_fallback=True)
-    signature = Signature(data.train.images.shape[1:], len(data.classes))
-    recheck(spec, dataset, signature)
-    shape, transforms = network_input(dataset, signature), dataset.transforms
+    data, dataset = load_data(spec.data, data_paths(spec, data_dir, _say), allow_fallback=True)
+    info = DatasetInfo(data.train.images.shape[1:], len(data.classes))
+    recheck(spec, dataset, info)
+    shape, transforms = network_input(dataset, info), dataset.transforms
     _check_transforms(transforms)
     model = Model.build(spec.model.layers, shape, seed=spec.seed, transforms=transforms)
     split = _first(data.train, images)
