@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from cnnkit.arrays import Array, Shape
 from cnnkit.base import Fans, Initializer
+from cnnkit.base.component import Synonyms
 from cnnkit.hookspecs import hookimpl
 
 __all__ = ["Glorot", "He", "Normal", "SeedNormal", "Uniform", "Zeros"]
@@ -33,6 +34,7 @@ class Glorot(Initializer):
     """
 
     type: Literal["glorot"] = "glorot"
+    synonyms: ClassVar[Synonyms] = {"glorot": "xavier"}
     distribution: Distribution = "uniform"
     """Shape of the distribution: "uniform" or "normal" (not truncated)."""
 
@@ -47,6 +49,7 @@ class He(Initializer):
     """
 
     type: Literal["he"] = "he"
+    synonyms: ClassVar[Synonyms] = {"he": "kaiming"}
     distribution: Distribution = "normal"
     """Shape of the distribution: "normal" (not truncated) or "uniform"."""
 
@@ -58,6 +61,7 @@ class Normal(Initializer):
     """Normal distribution with the given mean and standard deviation."""
 
     type: Literal["normal"] = "normal"
+    synonyms: ClassVar[Synonyms] = {"normal": "gaussian"}
     mean: Annotated[float, Field(ge=-1e6, le=1e6)] = 0.0
     """Mean of the distribution."""
     std: Annotated[float, Field(ge=0, le=1e6)] = 0.05

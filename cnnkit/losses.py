@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from cnnkit.arrays import FRESH, Array, Shape
 from cnnkit.base import Layer, Loss
+from cnnkit.base.component import Synonyms
 from cnnkit.errors import ShapeError
 from cnnkit.hookspecs import hookimpl
 from cnnkit.kernels.sigmoid import sigmoid_binary_cross_entropy
@@ -56,6 +57,7 @@ class BinaryCrossEntropy(Loss):
     """
 
     type: Literal["binary_cross_entropy"] = "binary_cross_entropy"
+    synonyms: ClassVar[Synonyms] = {"binary_cross_entropy": "bce bceloss"}
 
     def check(self, head: Layer, shape: Shape, classes: int) -> None:
         check_outputs(self.type, head, shape, classes, single=True)
@@ -109,6 +111,9 @@ class CrossEntropy(Loss):
     """
 
     type: Literal["cross_entropy"] = "cross_entropy"
+    synonyms: ClassVar[Synonyms] = {
+        "cross_entropy": "crossentropyloss categoricalcrossentropy nll logloss"
+    }
     label_smoothing: Smoothing = 0.0
     """Share of the target that is spread evenly over all classes."""
 
@@ -167,6 +172,7 @@ class MeanSquaredError(Loss):
     """
 
     type: Literal["mean_squared_error"] = "mean_squared_error"
+    synonyms: ClassVar[Synonyms] = {"mean_squared_error": "mse mseloss l2"}
 
     def check(self, head: Layer, shape: Shape, classes: int) -> None:
         check_outputs(self.type, head, shape, classes, single=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from cnnkit.arrays import Array
 from cnnkit.base import Metric, predicted_classes
+from cnnkit.base.component import Synonyms
 from cnnkit.hookspecs import hookimpl
 
 __all__ = ["Accuracy", "Confusion", "MacroF1"]
@@ -23,6 +24,7 @@ class Accuracy(Metric):
     """Share of samples whose predicted class is the label, 0 to 1."""
 
     type: Literal["accuracy"] = "accuracy"
+    synonyms: ClassVar[Synonyms] = {"accuracy": "acc"}
 
     def evaluate(self, y: Array, labels: Array, classes: int) -> float:
         return float(np.mean(predicted_classes(y) == labels))
@@ -35,6 +37,7 @@ class MacroF1(Metric):
     """
 
     type: Literal["macro_f1"] = "macro_f1"
+    synonyms: ClassVar[Synonyms] = {"macro_f1": "f1 f1score fscore"}
 
     def evaluate(self, y: Array, labels: Array, classes: int) -> float:
         counts = confusion_counts(y, labels, classes)
@@ -47,6 +50,7 @@ class Confusion(Metric):
     """Counts of samples: a row per true class, a column per predicted class."""
 
     type: Literal["confusion"] = "confusion"
+    synonyms: ClassVar[Synonyms] = {"confusion": "confusionmatrix"}
 
     def evaluate(self, y: Array, labels: Array, classes: int) -> list[list[int]]:
         rows: list[list[int]] = confusion_counts(y, labels, classes).tolist()

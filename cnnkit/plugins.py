@@ -127,6 +127,12 @@ def _type_name(cls: Any, base: type[Component], hook: str) -> str:
             f"{hook}: option {alias!r} of {cls.__name__} has an alias; options go by one name, "
             "their field's"
         )
+    words = cls.synonyms
+    if not isinstance(words, dict) or not all(isinstance(word, str) for word in words.values()):
+        raise PluginError(
+            f"{hook}: the synonyms of {cls.__name__} are {_short(words)}; expected such as "
+            '{"my_layer": "itsname othername"}'
+        )
     name = cls.type_name()
     if not _LEGAL_TYPE.fullmatch(name):
         raise PluginError(

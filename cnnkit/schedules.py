@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from math import ceil, cos, pi
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from cnnkit.base import Schedule
-from cnnkit.base.component import Positive
+from cnnkit.base.component import Positive, Synonyms
 from cnnkit.hookspecs import hookimpl
 
 __all__ = ["Constant", "Cosine", "Step"]
@@ -32,6 +32,7 @@ class Cosine(Schedule):
     """
 
     type: Literal["cosine"] = "cosine"
+    synonyms: ClassVar[Synonyms] = {"cosine": "cos cosineannealing cosinedecay"}
     floor: Annotated[float, Field(ge=0, le=1)] = 0.0
     """The factor at the end of training."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
@@ -15,6 +15,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from pydantic_core import PydanticCustomError
 
 from cnnkit.base.place import KeyPath
+
+Synonyms = Mapping[str, str]
+"""What others call a type or an option, in small letters without dashes: `{"pool": "maxpool
+pooling"}`; and what they call the type with an option: `{'kind = "mean"': "avgpool meanpool"}`."""
 
 
 class Component(BaseModel):
@@ -34,6 +38,7 @@ class Component(BaseModel):
         defer_build=True,
     )
     family: ClassVar[str] = ""
+    synonyms: ClassVar[Synonyms] = {}
     type: str
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 from cnnkit.commands import VERBS
 from cnnkit.commands._console import News
-from cnnkit.diagnosis.problems import did_you_mean
 from cnnkit.errors import CnnkitError, PluginError
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.provenance import suppliers
 from cnnkit.registry import Registry
 from cnnkit.specfile.runspec import RunSpec
 
+_OTHER_WORDS = {"check": "validate lint verify", "evaluate": "eval test", "run": "train fit"}
 _ONE_OF_THEM = "uninstall one, or name the plugins to load in CNNKIT_PLUGINS"
 
 
@@ -33,8 +33,10 @@ def plugin_verb(registry: Registry, word: str) -> tuple[Callable[..., Any], str]
         raise PluginError(
             f'the verb "{word}" is offered by {owners}, so neither is used; {_ONE_OF_THEM}'
         )
+    from cnnkit.diagnosis.problems import did_you_mean
+
     verbs = [*VERBS, *(verb for verb in offers if verb not in VERBS)]
-    meant = did_you_mean(word, verbs)
+    meant = did_you_mean(word, verbs, _OTHER_WORDS)
     note = f'; did you mean "{meant}"?' if meant else ""
     raise CnnkitError(f'unknown verb "{word}"{note}\n   = help: verbs are {", ".join(verbs)}')
 

@@ -10,7 +10,6 @@ from cnnkit.base import DataPaths, Dataset
 from cnnkit.commands._console import News
 from cnnkit.commands._plugins import warn_of_broken
 from cnnkit.commands.schema import SCHEMA_FILE, schema_text
-from cnnkit.diagnosis.names import help_for_unknown_type
 from cnnkit.errors import CnnkitError, RunError
 from cnnkit.plugins import load_plugins
 from cnnkit.registry import Entry, Registry, blaming, complete
@@ -123,6 +122,8 @@ def _entry(data: str, registry: Registry) -> Entry:
     """
     entry = registry.entry("datasets", data)
     if entry is None:
+        from cnnkit.diagnosis.names import help_for_unknown_type
+
         said = help_for_unknown_type(data, "datasets", registry)
         raise CnnkitError("; ".join(filter(None, [f"unknown dataset type {data!r}", *said])))
     return entry

@@ -14,8 +14,6 @@ from cnnkit.base import Component
 from cnnkit.base.component import without_examples
 from cnnkit.commands._console import News, emit, emit_json, table
 from cnnkit.commands._plugins import warn_of_broken
-from cnnkit.diagnosis.names import help_for_unknown_type
-from cnnkit.diagnosis.problems import did_you_mean
 from cnnkit.errors import CnnkitError
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.plugins import load_plugins
@@ -116,6 +114,8 @@ def layers(type: str | None = None, /, *, family: str = "layers", json: bool = F
     warn_of_broken(registry, News())
     family = {cls.__name__.lower(): plural for plural, cls in FAMILIES.items()}.get(family, family)
     if family not in FAMILIES:
+        from cnnkit.diagnosis.problems import did_you_mean
+
         meant = did_you_mean(family, FAMILIES)
         note = f'did you mean "{meant}"?' if meant else ""
         raise _unknown(f'family "{family}"', note, f"families are {', '.join(FAMILIES)}")
@@ -166,6 +166,8 @@ def _find(registry: Registry, family: str, name: str) -> Entry:
             f'"{name}" is no {word} but one of the {elsewhere}\n'
             f"   = help: cnnkit layers {name} --family {elsewhere}"
         )
+    from cnnkit.diagnosis.names import help_for_unknown_type
+
     raise _unknown(f'{word} type "{name}"', *help_for_unknown_type(name, family, registry))
 
 

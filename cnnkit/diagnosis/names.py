@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from cnnkit.base.component import Component, attribute_docstrings
 from cnnkit.base.place import KeyPath
-from cnnkit.diagnosis.problems import did_you_mean
+from cnnkit.diagnosis.problems import bare, did_you_mean
 from cnnkit.diagnosis.source import Draft, toml_value
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.registry import Registry, canonical
@@ -30,12 +30,9 @@ ELSEWHERE = {
 def help_for_unknown_type(name: str, family: str, registry: Registry) -> tuple[str, str]:
     """Return a note (the suggestion) and a help line for the unknown type `name`."""
     known = registry.types(family)
-    meant = did_you_mean(name, known)
+    meant, option = type_meant(name, family, registry)
     note = f'did you mean "{meant}"?' if meant else ""
-    kind = re.match(r"(avg|average|mean|min)[\s_-]*pool", name, re.IGNORECASE)
-    if kind and meant == "pool":  # which takes the largest value by default
-        word = "min" if kind[1].lower() == "min" else "mean"
-        note = f'did you mean {{ type = "pool", kind = "{word}" }}?'
+    note = f'did you mean {{ type = "{meant}", {option} }}?' if option else note
     owner, colon, bare = name.rpartition(":")
     if colon and not (_DISTRIBUTION.fullmatch(owner) and bare):
         inner = did_you_mean(owner.strip(":") or bare, known) if not (owner and bare) else None
@@ -52,6 +49,23 @@ def help_for_unknown_type(name: str, family: str, registry: Registry) -> tuple[s
     if broken:
         help_ += f"; failed to load, see `cnnkit plugins`: {', '.join(broken)}"
     return note, help_
+
+
+def type_meant(name: str, family: str, registry: Registry) -> tuple[str | None, str]:
+    """Return the type that was meant by a name, and the option it then needs: "kind = ..."."""
+    synonyms: dict[str, str] = {}
+    for entry in registry.entries(family):
+        for own, others in entry.cls.synonyms.items():
+            if bare(name) in others.split() and "=" in own:
+                return entry.type, own
+            synonyms[own] = f"{synonyms.get(own, '')} {others}"
+    return did_you_mean(name, registry.types(family), synonyms), ""
+
+
+def option_meant(name: str, draft: Draft, table: KeyPath) -> str | None:
+    """Return the option that was meant by a name, of those which the table at a path takes."""
+    synonyms = getattr(draft.class_at(table), "synonyms", {})
+    return did_you_mean(name, draft.options_at(table), synonyms)
 
 
 def _silent(bare: str, registry: Registry) -> str:
@@ -77,8 +91,7 @@ def _about(source: str, bare: str, family: str, registry: Registry) -> str:
 def unknown_option(draft: Draft, path: KeyPath) -> Finding:
     """Return a finding about the option at `path`, which nothing there takes."""
     table, name = path[:-1], str(path[-1])
-    known = draft.options_at(table)
-    meant = did_you_mean(name, known)
+    known, meant = draft.options_at(table), option_meant(name, draft, table)
     section = None if meant else _section_of(draft, name)
     note = f'did you mean "{meant}"?' if meant else f"belongs to [{section}]" if section else ""
     if not meant and belongs_to_the_top(draft, path):

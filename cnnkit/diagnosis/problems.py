@@ -10,65 +10,48 @@ from itertools import accumulate
 from typing import Any
 from unicodedata import category, combining, east_asian_width
 
+from cnnkit.base.component import Synonyms
 from cnnkit.diagnosis.source import locate
 from cnnkit.errors import SpecError
 from cnnkit.source import Finding, Override, Problem, Source
 
 _MEANT = {
-    "accuracy": "acc",
     "batch": "batchsize minibatch",
-    "batchnorm": "bn norm normalization batchnormalization batchnorm1d batchnorm2d",
-    "binary_cross_entropy": "bce bceloss",
-    "confusion": "confusionmatrix",
-    "cosine": "cos cosineannealing cosinedecay",
-    "check": "validate lint verify",
-    "conv": "convolution convolutional conv2d convolution2d convlayer",
-    "cross_entropy": "crossentropyloss categoricalcrossentropy nll logloss",
-    "dense": "linear fc fullyconnected affine innerproduct denselayer",
-    "dropout": "drop dropout2d",
     "epochs": "nepochs numepochs",
-    "evaluate": "eval test",
     "filters": "channels outchannels nfilters numfilters features",
-    "flatten": "flat reshape view",
-    "glorot": "xavier",
-    "he": "kaiming",
     "kernel": "kernelsize ksize filtersize kernelshape",
     "lr": "learningrate stepsize eta alpha",
-    "macro_f1": "f1 f1score fscore",
     "max": "maximum",
     "mean": "average avg",
-    "mean_squared_error": "mse mseloss l2",
     "min": "minimum",
-    "normal": "gaussian",
     "padding": "pad pads border",
-    "pool": "maxpool maxpooling maxpool2d maxpooling2d avgpool avgpooling avgpool2d averagepool "
-    "averagepooling averagepooling2d meanpool minpool pooling pool2d",
     "rate": "p prob probability droprate dropoutrate",
-    "residual": "resblock skip shortcut resnetblock",
-    "run": "train fit",
     "size": "poolsize window",
     "units": "neurons nodes hidden outfeatures outputs width",
 }
+"""What others call the terms of art that options and their values go by, whatever the component."""
 _OTHERS = re.compile("[gsc]?elu|silu|[rs]?glu|conv[13]d|n?adam[wx]?|adamax|adagrad|m[sa]e")
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+def did_you_mean(word: str, known: Iterable[str], synonyms: Synonyms | None = None) -> str | None:
     """Return the known word that `word` was meant to be: a synonym, another spelling, a slip.
 
     A term of art that cnnkit does not have, gelu or conv3d, is no slip for one that it has.
     """
-    plain, words = _plain(word), sorted(known)
+    plain, words = bare(word), sorted(known)
     for candidate in words:
-        if plain and (_plain(candidate) == plain or plain in _MEANT.get(candidate, "").split()):
+        others = f"{(synonyms or {}).get(candidate, '')} {_MEANT.get(candidate, '')}".split()
+        if plain and (bare(candidate) == plain or plain in others):
             return candidate
     if not 1 < len(plain) <= 40 or _OTHERS.fullmatch(plain):
         return None
-    scores = {candidate: _likeness(plain, _plain(candidate)) for candidate in words}
+    scores = {candidate: _likeness(plain, bare(candidate)) for candidate in words}
     best = max(scores, key=lambda candidate: scores[candidate], default="")
     return best if scores.get(best, 0) > 0.75 else None
 
 
-def _plain(word: str) -> str:
+def bare(word: str) -> str:
+    """Return a word as synonyms are written: in small letters, without dashes."""
     return re.sub(r"[\s_-]", "", word).casefold()
 
 

@@ -11,8 +11,7 @@ from pydantic import ValidationError
 
 from cnnkit.base.place import KeyPath
 from cnnkit.diagnosis.explain import classify, explain, guess
-from cnnkit.diagnosis.names import belongs_to_the_top, missing_options
-from cnnkit.diagnosis.problems import did_you_mean
+from cnnkit.diagnosis.names import belongs_to_the_top, missing_options, option_meant, type_meant
 from cnnkit.diagnosis.source import Draft
 from cnnkit.source import Finding
 
@@ -69,7 +68,7 @@ class Mender:
         table, name = self.draft.at(path[:-1]), str(path[-1])
         is_misplaced = name not in self.draft.tree and belongs_to_the_top(self.draft, path)
         value = table.pop(path[-1])
-        meant = did_you_mean(name, self.draft.options_at(path[:-1]))
+        meant = option_meant(name, self.draft, path[:-1])
         if meant and meant not in table:
             table[meant] = value
             self.renamed[(*path[:-1], meant)] = self.written(path)
@@ -80,7 +79,7 @@ class Mender:
             self.dropped.add(path)
 
     def _retype(self, path: KeyPath, facts: Mapping[str, Any]) -> None:
-        meant = did_you_mean(facts["name"], self.draft.registry.types(facts["family"]))
+        meant, _ = type_meant(facts["name"], facts["family"], self.draft.registry)
         if not meant:
             self._drop(path, is_harmless=facts["family"] in _HARMLESS)
         elif isinstance(self.draft.at(path), dict):
@@ -183,12 +182,11 @@ class _Collector:
         """Tell if an option is missing only since it was misspelt, or put into a section: that
         is reported already."""
         draft, loc = self.mender.draft, error["loc"]
-        known = draft.options_at(table)
         unknown = [e["loc"] for e in errors if e["type"] == "extra_forbidden"]
         if not table and any(u[-1] == loc[-1] and belongs_to_the_top(draft, u) for u in unknown):
             return True
         misspelt = (u[-1] for u in unknown if u[:-1] == loc[:-1])
-        return loc[-1] in {did_you_mean(str(name), known) for name in misspelt}
+        return loc[-1] in {option_meant(str(name), draft, table) for name in misspelt}
 
 
 def _is_missing_option(error: Mapping[str, Any]) -> bool:

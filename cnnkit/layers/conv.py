@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from cnnkit.arrays import Array, Shape, Weights
 from cnnkit.base import Backward, Context, Fans, Init, Layer, Pair, Weight
-from cnnkit.base.component import Positive
+from cnnkit.base.component import Positive, Synonyms
 from cnnkit.base.layer import image_shape, sized
 from cnnkit.errors import ShapeError
 from cnnkit.kernels.conv import ConvGeometry, conv, output_length
@@ -30,6 +30,9 @@ class Conv(Layer):
     """
 
     type: Literal["conv"] = "conv"
+    synonyms: ClassVar[Synonyms] = {
+        "conv": "convolution convolutional conv2d convolution2d convlayer"
+    }
     filters: Positive
     """Number of output channels."""
     kernel: Pair

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from cnnkit.arrays import Array, Shape, Weights
 from cnnkit.base import Backward, Context, Fans, Init, Layer, Weight
-from cnnkit.base.component import Positive
+from cnnkit.base.component import Positive, Synonyms
 from cnnkit.kernels.dense import dense
 
 
@@ -23,6 +23,9 @@ class Dense(Layer):
     """
 
     type: Literal["dense"] = "dense"
+    synonyms: ClassVar[Synonyms] = {
+        "dense": "linear fc fullyconnected affine innerproduct denselayer"
+    }
     units: Positive
     """Number of outputs."""
     bias: Literal["tied", "none"] = "tied"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from cnnkit.arrays import Array, Weights
 from cnnkit.base import Backward, Context, Layer
+from cnnkit.base.component import Synonyms
 
 
 class Dropout(Layer):
@@ -22,6 +23,7 @@ class Dropout(Layer):
     """
 
     type: Literal["dropout"] = "dropout"
+    synonyms: ClassVar[Synonyms] = {"dropout": "drop dropout2d"}
     rate: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Fraction of the values that is dropped."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Literal
+from typing import ClassVar, Literal
 
 from cnnkit.arrays import Array, Shape, Weights
 from cnnkit.base import Backward, Context, Layer
+from cnnkit.base.component import Synonyms
 
 
 class Flatten(Layer):
@@ -17,6 +18,7 @@ class Flatten(Layer):
     """
 
     type: Literal["flatten"] = "flatten"
+    synonyms: ClassVar[Synonyms] = {"flatten": "flat reshape view"}
 
     def output_shape(self, shape: Shape) -> Shape:
         return (prod(shape),)

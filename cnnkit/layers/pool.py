@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from cnnkit.arrays import Array, Shape, Weights
 from cnnkit.base import Backward, Context, Layer, Pair
+from cnnkit.base.component import Synonyms
 from cnnkit.base.layer import image_shape, sized
 from cnnkit.errors import ShapeError
 from cnnkit.kernels import pool
@@ -27,6 +28,12 @@ class Pool(Layer):
     """
 
     type: Literal["pool"] = "pool"
+    synonyms: ClassVar[Synonyms] = {
+        "pool": "maxpool maxpooling maxpool2d maxpooling2d pooling pool2d",
+        'kind = "mean"': "avgpool avgpooling avgpool2d averagepool averagepooling averagepooling2d "
+        "meanpool",
+        'kind = "min"': "minpool",
+    }
     kind: Literal["max", "min", "mean"] = "max"
     """What is kept of each window."""
     size: Pair = (2, 2)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from cnnkit.arrays import Array, Shape, Weights
 from cnnkit.base import Backward, Context, Layer, WeightTree
+from cnnkit.base.component import Synonyms
 from cnnkit.base.layer import Layers, chain_shapes, show
 from cnnkit.errors import ShapeError
 from cnnkit.layers.sequential import Sequential
@@ -29,6 +30,7 @@ class Residual(Layer):
     """
 
     type: Literal["residual"] = "residual"
+    synonyms: ClassVar[Synonyms] = {"residual": "resblock skip shortcut resnetblock"}
     body: Annotated[Layers, Field(min_length=1)]
     """The layers of the body, first to last."""
     shortcut: Layers = Field(default_factory=list)

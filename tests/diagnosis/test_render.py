@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cnnkit.diagnosis.problems import did_you_mean, render
 from cnnkit.diagnosis.toml import describe_toml_error
+from cnnkit.layers import cnnkit_layers
 from cnnkit.source import Problem
 
 SMALL = Problem(
@@ -212,6 +213,10 @@ LAYERS = [
     "batchnorm", "conv", "dense", "dropout", "flatten",
     "pool", "relu", "residual", "sigmoid", "softmax",
 ]  # fmt: skip
+SYNONYMS = {
+    "batchnorm": "bn norm normalization batchnormalization batchnorm1d batchnorm2d",
+    **{own: words for cls in cnnkit_layers() for own, words in cls.synonyms.items()},
+}
 OPTIONS = [
     "batch", "bias", "epochs", "filters", "kernel", "lr",
     "momentum", "padding", "rate", "size", "stride", "units",
@@ -231,7 +236,7 @@ OPTIONS = [
     ],
 )  # fmt: skip
 def test_layer_that_was_meant(word: str, meant: str) -> None:
-    assert did_you_mean(word, LAYERS) == meant
+    assert did_you_mean(word, LAYERS, SYNONYMS) == meant
 
 
 @pytest.mark.parametrize(
@@ -254,13 +259,13 @@ def test_option_that_was_meant(word: str, meant: str) -> None:
      "\u4e2d\u6587", "conv" * 10_000],
 )  # fmt: skip
 def test_nonsense_means_nothing(word: str) -> None:
-    assert did_you_mean(word, LAYERS) is None
-    assert did_you_mean(word, []) is None
+    assert did_you_mean(word, LAYERS, SYNONYMS) is None
+    assert did_you_mean(word, [], SYNONYMS) is None
 
 
 def test_a_synonym_helps_only_where_its_word_is_known() -> None:
-    assert did_you_mean("linear", ["cosine", "step"]) is None
-    assert did_you_mean("linear", ["linears", "step"]) == "linears"
+    assert did_you_mean("linear", ["cosine", "step"], SYNONYMS) is None
+    assert did_you_mean("linear", ["linears", "step"], SYNONYMS) == "linears"
     assert did_you_mean("adamw", ["adam", "sgd"]) is None
     assert did_you_mean("adma", ["adam", "sgd"]) == "adam"
     assert did_you_mean("sdg", ["adam", "sgd"]) == "sgd"
