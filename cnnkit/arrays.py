@@ -185,3 +185,16 @@ def default_shard(batch: int) -> int:
     """Return how many images a worker takes at a time: from the batch alone, so that the order
     of sums, and with it every bit of the result, is the same for any number of threads."""
     return batch if batch < 16 else min(32, batch // 2)
+
+
+def size(count: float) -> str:
+    """Return a number of bytes as people write it.
+
+    >>> size(100), size(4704), size(3 * 2**30), size(2**60)
+    ('100 B', '4.6 KiB', '3.0 GiB', '1.1e+09 GiB')
+    """
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB" if count < 1e6 else f"{count:.1e} GiB"

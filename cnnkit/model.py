@@ -26,39 +26,15 @@ from cnnkit.base import (
     forward_chain,
 )
 from cnnkit.base.component import Positive, Section, child
-from cnnkit.base.weight import count, declared, draw
+from cnnkit.base.weight import declared, draw
 from cnnkit.errors import DataError, PluginError, RunError, SpecError
 from cnnkit.files import load_tensors, save_tensors
 from cnnkit.layers.sequential import Sequential
 from cnnkit.plugins import load_plugins
 from cnnkit.provenance import missing_suppliers, other_versions, plain, suppliers
 from cnnkit.registry import Registry
+from cnnkit.summary import Row, layer_rows
 from cnnkit.workers import Threads, one_blas_thread, shared_threads
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One layer of a summary; shapes and counts are per image."""
-
-    path: str
-    layer: Layer
-    shape: Shape
-    weights: int
-    macs: int
-    bytes: int
-
-
-def summarise(
-    network: Sequential, layers: Sequence[Layer], shape: Shape, itemsize: int
-) -> list[Row]:
-    """Return a row per layer of `network`, the lowered form of `layers`, for inputs of `shape`."""
-    shapes = chain_shapes(network.layers, shape, "layers")
-    rows = []
-    for i, (name, layer) in enumerate(zip(network.names, layers, strict=True)):
-        runs, before, after = network.layers[i], shapes[i], shapes[i + 1]
-        weights, macs = count(runs.weights(before)), runs.macs(before)
-        rows.append(Row(name, layer, after, weights, macs, itemsize * prod(after)))
-    return rows
 
 
 class ModelFacts(Section):
@@ -294,8 +270,8 @@ class Model:
 
     def summary(self) -> list[Row]:
         """Return a row per layer: output shape, weights, MACs and bytes of activations."""
-        size = self.dtype.itemsize
-        return summarise(self.network, self.layers, self.input_shape, size)
+        rows = layer_rows(self.layers, self.input_shape, self.dtype.itemsize)
+        return [row for row in rows if row.depth == 0]
 
     def predict(self, images: npt.ArrayLike, *, threads: Threads | None = None) -> Array:
         """Return the network's output, (N, K), in the model's dtype.

@@ -67,12 +67,9 @@ def _state(plugins: list[Plugin], owner: str) -> str:
     """Say why none of a distribution's plugins supplies a type."""
     if not plugins:
         return f'which is not installed: pip install "{owner.replace(" ", "==")}"'
-    plugin = next((p for p in plugins if p.error or p.blocked), plugins[0])
-    if plugin.blocked:
-        return "which CNNKIT_PLUGINS leaves out"
-    if plugin.error:
-        return f"which failed to load: {plugin.error}"
-    return f"but {plugin.owner} is installed, which does not offer it"
+    defect = next((plugin.defect for plugin in plugins if plugin.defect), "")
+    offers = f"but {plugins[0].owner} is installed, which does not offer it"
+    return f"which {defect}" if defect else offers
 
 
 def plain(value: Any, registry: Registry, folder: Path = Path()) -> Any:

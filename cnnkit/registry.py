@@ -80,6 +80,18 @@ class Plugin:
         """The distribution and its version, for people."""
         return f"{self.distribution} {self.version}"
 
+    @property
+    def state(self) -> str:
+        """What tables say of it: "works", "FAILED" or "left out by CNNKIT_PLUGINS"."""
+        return "FAILED" if self.error else "left out by CNNKIT_PLUGINS" if self.blocked else "works"
+
+    @property
+    def defect(self) -> str:
+        """Why it supplies nothing, as a sentence goes on after "which"; "" where it works."""
+        if self.error:
+            return f"failed to load: {self.error}"
+        return "CNNKIT_PLUGINS leaves out" if self.blocked else ""
+
 
 def canonical(distribution: str) -> str:
     """Return a distribution's name as packaging compares it: My_Plugin is my-plugin."""

@@ -82,7 +82,7 @@ def look_at_plugins() -> Section:
     registry = load_plugins()
     third = registry.third_party()
     section = Section([_facts(plugin) for plugin in third])
-    section.lines = [f"{plugin.owner}: {_state(plugin)}" for plugin in third] or ["none"]
+    section.lines = [f"{plugin.owner}: {plugin.state}" for plugin in third] or ["none"]
     section.ailments = [*_missing_built_ins(registry), *_unknown_choices(registry)]
     for plugin in registry.plugins:
         section.ailments += _ailments(plugin)
@@ -94,20 +94,14 @@ def look_at_plugins() -> Section:
 def _facts(plugin: Plugin) -> dict[str, str | None]:
     return {
         "distribution": plugin.distribution, "version": plugin.version, "name": plugin.name,
-        "requires": plugin.requires, "state": _state(plugin), "error": plugin.error or None,
+        "requires": plugin.requires, "state": plugin.state, "error": plugin.error or None,
     }  # fmt: skip
-
-
-def _state(plugin: Plugin) -> str:
-    if plugin.error:
-        return "FAILED"
-    return "left out by CNNKIT_PLUGINS" if plugin.blocked else "works"
 
 
 def _ailments(plugin: Plugin) -> Iterator[Ailment]:
     from cnnkit.registry import CORE
 
-    what = f"plugin {plugin.owner} failed to load: {plugin.error}"
+    what = f"plugin {plugin.owner} {plugin.defect}"
     if plugin.error and plugin.distribution == CORE:
         yield Ailment(what, f"pip install --force-reinstall {CORE}", fatal=True)
     elif plugin.error:

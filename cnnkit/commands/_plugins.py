@@ -49,7 +49,7 @@ def verb_name(function: str) -> str:
 def warn_of_broken(registry: Registry, news: News) -> None:
     """Name every plugin that could not be loaded."""
     for plugin in registry.broken():
-        news.warn(f"plugin {plugin.owner} failed to load: {plugin.error}; see `cnnkit plugins`")
+        news.warn(f"plugin {plugin.owner} {plugin.defect}; see `cnnkit plugins`")
 
 
 def warn_of_rivals(spec: RunSpec, news: News) -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 def look_at_machine() -> Section:
     """Return cores, threads and memory."""
-    from cnnkit.commands.show import size
+    from cnnkit.arrays import size
     from cnnkit.runs.environment import environment
     from cnnkit.specfile.checks import physical_memory
     from cnnkit.workers import physical_cores
@@ -74,8 +74,8 @@ def look_at_blas() -> Section:
 
 def look_at_caches() -> Section:
     """Return where downloads are kept, and how much they take."""
+    from cnnkit.arrays import size
     from cnnkit.base import DataPaths
-    from cnnkit.commands.show import size
     from cnnkit.datasets.download import cache_folder
 
     folder = cache_folder(DataPaths())

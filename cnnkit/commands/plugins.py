@@ -64,10 +64,8 @@ def _verbs(plugin: Plugin) -> list[str]:
 
 
 def _offers(plugin: Plugin) -> str:
-    if plugin.error:
-        return f"FAILED: {plugin.error}"
-    if plugin.blocked:
-        return "left out by CNNKIT_PLUGINS"
+    if plugin.defect:
+        return f"{plugin.state}: {plugin.error}" if plugin.error else plugin.state
     parts = [f"{family}: {', '.join(types)}" for family, types in _types(plugin).items()]
     if plugin.commands:
         parts.append(f"verbs: {', '.join(_verbs(plugin))}")

@@ -7,92 +7,32 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cnnkit.engine.profile import Timing
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from math import prod
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.text import Text
 
-from cnnkit.arrays import Shape, default_shard
-from cnnkit.base import DataPaths, DatasetInfo, Layer, chain_shapes
+from cnnkit.arrays import Shape, default_shard, size
+from cnnkit.base import DataPaths, DatasetInfo
 from cnnkit.base import show as show_shape
-from cnnkit.base.component import slots, unnamed_chain
 from cnnkit.base.place import place_of
-from cnnkit.base.weight import count
 from cnnkit.commands._console import News, emit, emit_json, table
 from cnnkit.commands._plugins import warn_of_broken, warn_of_rivals
 from cnnkit.errors import SpecError
-from cnnkit.layers.sequential import Sequential
 from cnnkit.plugins import load_plugins
 from cnnkit.specfile.checks import dataset_info, network_input
 from cnnkit.specfile.load import load_spec
 from cnnkit.specfile.runspec import RunSpec
+from cnnkit.summary import Row, layer_rows
 
 
 def input_info(spec: RunSpec) -> tuple[Shape | None, DatasetInfo | None]:
     """Return the shape at the first layer, and what the data says of itself; None if unknown."""
     info = dataset_info(spec.data, DataPaths(spec_dir=spec.source.folder))
     return (network_input(spec.data, info) if info else spec.input_shape), info
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One layer: `place` such as "3.1" (the first layer inside the third), figures per image.
-
-    A container's figures include those of the layers inside; `bytes` are what the outputs take.
-    """
-
-    place: str
-    depth: int
-    type: str
-    shape: Shape
-    weights: int
-    macs: int
-    bytes: int
-
-
-def layer_rows(
-    layers: Sequence[Layer], shape: Shape, itemsize: int, prefix: str = "", depth: int = 0
-) -> Iterator[Row]:
-    """Yield a row per layer, a container before the layers inside it.
-
-    Args:
-        layers: a chain that takes images of `shape`.
-        itemsize: bytes of one number.
-    """
-    shapes = chain_shapes(layers, shape, "layers")
-    for index, layer in enumerate(layers):
-        before, after = shapes[index : index + 2]
-        place = f"{prefix}{index + 1}"
-        inside = [
-            row
-            for name, chain in _chains(layer)
-            for row in layer_rows(chain, before, itemsize, f"{place}.{name}", depth + 1)
-        ]
-        direct = [row for row in inside if row.depth == depth + 1]
-        own = 0 if isinstance(layer, Sequential) else itemsize * prod(after)
-        yield Row(
-            place,
-            depth,
-            layer.type,
-            after,
-            count(layer.weights(before)),
-            layer.macs(before),
-            own + sum(row.bytes for row in direct),
-        )
-        yield from inside
-
-
-def _chains(layer: Layer) -> Iterator[tuple[str, list[Layer]]]:
-    """Yield the chains, and the single layers, among a container's options, and their names."""
-    for name, slot in slots(type(layer)).items():
-        value = getattr(layer, name)
-        if slot.family == "layers" and value:
-            said = "" if name == unnamed_chain(type(layer)) else f"{name}."
-            yield said, value if slot.many else [value]
 
 
 _FIGURES = ("forward, us", "backward, us", "share", "GFLOP/s", "GFLOP/s back")
@@ -196,11 +136,16 @@ def _profile(spec: RunSpec, shape: tuple[int, ...], info: DatasetInfo | None, js
 
 def _totals(rows: list[Row]) -> dict[str, int]:
     top = [row for row in rows if row.depth == 0]
-    return {name: sum(getattr(r, name) for r in top) for name in ("weights", "macs", "bytes")}
+    figures = {"weights": "weights", "macs": "macs", "bytes": "memory"}
+    return {name: sum(getattr(r, figure) for r in top) for name, figure in figures.items()}
 
 
 def _document(spec: str, shape: tuple[int, ...], rows: list[Row]) -> dict[str, Any]:
-    layers = [asdict(row) for row in rows]
+    layers = [
+        {"place": row.place, "depth": row.depth, "type": row.layer.type, "shape": row.shape,
+         "weights": row.weights, "macs": row.macs, "bytes": row.memory}
+        for row in rows
+    ]  # fmt: skip
     return {"spec": spec, "input": shape, "layers": layers, "total": _totals(rows)}
 
 
@@ -210,8 +155,8 @@ def _table(rows: list[Row]) -> Any:
     for row in rows:
         indent = "  " * row.depth
         made.add_row(
-            indent + row.place, indent + row.type, show_shape(row.shape),
-            *_figures(row.weights, row.macs, row.bytes),
+            indent + row.place, indent + row.layer.type, show_shape(row.shape),
+            *_figures(row.weights, row.macs, row.memory),
         )  # fmt: skip
     totals = ("total", "", "", *_figures(**_totals(rows)))
     made.show_footer = True
@@ -234,16 +179,3 @@ def _remark(spec: RunSpec, rows: list[Row]) -> str:
         f"\nMACs (multiply-accumulates) and memory (outputs of layers, {spec.model.dtype}) are per "
         f"image; a batch of {spec.train.batch} takes {size(total * spec.train.batch)}."
     )
-
-
-def size(count: float) -> str:
-    """Return a number of bytes as people write it.
-
-    >>> size(100), size(4704), size(3 * 2**30)
-    ('100 B', '4.6 KiB', '3.0 GiB')
-    """
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"

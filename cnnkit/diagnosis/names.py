@@ -70,7 +70,7 @@ def option_meant(name: str, draft: Draft, table: KeyPath) -> str | None:
 
 def _silent(bare: str, registry: Registry) -> str:
     """Return the plugin that offers nothing now and is called as the type is, "cnnkit-prelu"."""
-    mute = (plugin.distribution for plugin in registry.plugins if plugin.error or plugin.blocked)
+    mute = (plugin.distribution for plugin in registry.plugins if plugin.defect)
     return next((name for name in mute if canonical(name) == canonical(f"cnnkit-{bare}")), "")
 
 
@@ -79,11 +79,9 @@ def _about(source: str, bare: str, family: str, registry: Registry) -> str:
     plugins = registry.installed(source)
     if not plugins:
         return f"provided by {source}, which is not installed: pip install {source}"
-    plugin = next((p for p in plugins if p.error or p.blocked), plugins[0])
-    if plugin.error:
-        return f"provided by {plugin.owner}, which failed to load: {plugin.error}"
-    if plugin.blocked:
-        return f"provided by {plugin.owner}, which CNNKIT_PLUGINS leaves out"
+    plugin = next((p for p in plugins if p.defect), plugins[0])
+    if plugin.defect:
+        return f"provided by {plugin.owner}, which {plugin.defect}"
     offered = sorted({e.type for p in plugins for e in p.entries if e.family == family})
     return f"{plugin.owner} offers {', '.join(offered) or f'no {family}'}"
 

@@ -6,7 +6,7 @@ import os
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from cnnkit.arrays import Shape, default_shard
+from cnnkit.arrays import Shape, default_shard, size
 from cnnkit.base import DataPaths, Dataset, DatasetInfo, Layer, chain_shapes
 from cnnkit.base.place import KeyPath
 from cnnkit.base.weight import count
@@ -46,24 +46,12 @@ def check_memory(spec: RunSpec, shapes: list[Shape]) -> list[Finding]:
     return [
         Finding(
             ("model", "layers", worst),
-            f"layer {worst + 1} ({layers[worst].type}) takes about {_size(needs[worst])} of the "
-            f"{_size(sum(needs))} of memory that training needs with a batch of {images}",
-            note=f"the limit is {_size(limit)}",
+            f"layer {worst + 1} ({layers[worst].type}) takes about {size(needs[worst])} of the "
+            f"{size(sum(needs))} of memory that training needs with a batch of {images}",
+            note=f"the limit is {size(limit)}",
             help="use fewer units or filters, a smaller batch, or raise [train] memory (GiB)",
         )
     ]
-
-
-def _size(count: float) -> str:
-    """Return a number of bytes as people write it.
-
-    >>> _size(2000), _size(3 * 2**30)
-    ('2.0 KiB', '3.0 GiB')
-    """
-    units = ["bytes", "KiB", "MiB", "GiB"]
-    while count >= 1024 and len(units) > 1:
-        count, units = count / 1024, units[1:]
-    return f"{count:.1f} {units[0]}" if count < 1e6 else f"{count:.1e} {units[0]}"
 
 
 def physical_memory() -> int:
@@ -128,10 +116,10 @@ def _judge_version(index: int, wanted: Requirement, plugin: Plugin) -> Finding |
 def _judge_health(index: int, plugins: list[Plugin]) -> Finding | None:
     for plugin in plugins:
         if plugin.blocked:
-            return _finding(index, f"{plugin.owner} is left out by CNNKIT_PLUGINS", "",
+            return _finding(index, f"{plugin.owner} is {plugin.state}", "",
                             f"add {plugin.distribution} to it, or unset it")  # fmt: skip
         if plugin.error:
-            return _finding(index, f"{plugin.owner} failed to load: {plugin.error}", "",
+            return _finding(index, f"{plugin.owner} {plugin.defect}", "",
                             "see `cnnkit plugins --verbose`")  # fmt: skip
     return None
 

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from cnnkit.commands.show import layer_rows, size
+from cnnkit.arrays import size
 from cnnkit.layers import Conv, Dense, Flatten, Relu, Residual, Sequential
+from cnnkit.summary import layer_rows
 
 TABLE = """\
 tiny: digits, images of (1,8,8)
@@ -64,7 +65,7 @@ def test_containers_come_before_what_is_inside_and_include_it():
     conv = Conv(filters=2, kernel=1, padding="same")  # on (2,3,3): 4 + 2 weights, 36 MACs
     inner = Residual(body=[conv, Relu()], shortcut=[conv])
     rows = list(layer_rows([inner, Sequential(layers=[Flatten(), Dense(units=2)])], (2, 3, 3), 1))
-    assert [(r.place, r.depth, r.weights, r.macs, r.bytes) for r in rows] == [
+    assert [(r.place, r.depth, r.weights, r.macs, r.memory) for r in rows] == [
         ("1", 0, 12, 72, 72),  # three outputs inside and the sum: 18 bytes each
         ("1.1", 1, 6, 36, 18),
         ("1.2", 1, 0, 0, 18),

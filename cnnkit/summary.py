@@ -1,0 +1,80 @@
+"""The layer table: what each layer of a network gives, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from cnnkit.arrays import Shape
+from cnnkit.base import Layer, chain_shapes
+from cnnkit.base.component import slots, unnamed_chain
+from cnnkit.base.place import place_of
+from cnnkit.base.weight import count
+from cnnkit.layers.sequential import Sequential, name_of
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One layer, figures per image.
+
+    Args:
+        path: the way to it, "2_residual/0_conv".
+        depth: how many containers are around it.
+        layer: as the spec has it.
+        shape: of its output.
+        bytes: what its output takes.
+        memory: the same with the outputs of the layers inside it.
+    """
+
+    path: str
+    depth: int
+    layer: Layer
+    shape: Shape
+    weights: int
+    macs: int
+    bytes: int
+    memory: int
+
+    @property
+    def place(self) -> str:
+        """Where it stands, as people count: "3.1" is the first layer inside the third."""
+        return place_of(self.path)[0]
+
+
+def layer_rows(
+    layers: Sequence[Layer], shape: Shape, itemsize: int, path: str = "", depth: int = 0
+) -> Iterator[Row]:
+    """Yield a row per layer, a container before the layers inside it.
+
+    Args:
+        layers: a chain that takes images of `shape`.
+        itemsize: bytes of one number.
+    """
+    shapes = chain_shapes(layers, shape, "layers")
+    for index, layer in enumerate(layers):
+        before, after = shapes[index : index + 2]
+        here = f"{path}{index}_{name_of(layer)}"
+        inside = [
+            row
+            for name, chain in _chains(layer)
+            for row in layer_rows(chain, before, itemsize, f"{here}/{name}", depth + 1)
+        ]
+        weights, macs, own = (
+            count(layer.weights(before)),
+            layer.macs(before),
+            itemsize * prod(after),
+        )
+        memory = sum(row.memory for row in inside if row.depth == depth + 1)
+        memory += own * (not isinstance(layer, Sequential))  # whose output is its last layer's
+        yield Row(here, depth, layer, after, weights, macs, own, memory)
+        yield from inside
+
+
+def _chains(layer: Layer) -> Iterator[tuple[str, list[Layer]]]:
+    """Yield the chains, and the single layers, among a container's options, and their names."""
+    for name, slot in slots(type(layer)).items():
+        value = getattr(layer, name)
+        if slot.family == "layers" and value:
+            said = "" if name == unnamed_chain(type(layer)) else f"{name}/"
+            yield said, value if slot.many else [value]
