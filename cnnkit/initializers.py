@@ -1,7 +1,5 @@
 """The built-in initializers, registered through the same hook as anybody else's."""
 
-from __future__ import annotations
-
 from math import sqrt
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -13,7 +11,6 @@ from cnnkit.base import Fans, Initializer
 from cnnkit.base.component import Synonyms
 from cnnkit.hookspecs import hookimpl
 
-__all__ = ["Glorot", "He", "Normal", "SeedNormal", "Uniform", "Zeros"]
 Distribution = Literal["normal", "uniform"]
 
 

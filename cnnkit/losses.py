@@ -1,7 +1,5 @@
 """The built-in losses, registered through the same hook as anybody else's."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
@@ -9,8 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from cnnkit.arrays import FRESH, Array, Shape
-from cnnkit.base import Layer, Loss
-from cnnkit.base.component import Synonyms
+from cnnkit.base import Layer, Loss, Synonyms
 from cnnkit.errors import ShapeError
 from cnnkit.hookspecs import hookimpl
 from cnnkit.kernels.sigmoid import sigmoid_binary_cross_entropy
@@ -18,17 +15,12 @@ from cnnkit.kernels.softmax import softmax_cross_entropy
 from cnnkit.layers.sigmoid import Sigmoid
 from cnnkit.layers.softmax import Softmax
 
-__all__ = ["BinaryCrossEntropy", "CrossEntropy", "MeanSquaredError"]
-
 
 def targets(labels: Array, y: Array) -> Array:
     """Return what `y` should be: labels (N,) as they are for (N, 1), else one-hot (N, K)."""
-    wanted = np.zeros(y.shape, y.dtype)
-    if y.shape[1] == 1:
-        wanted[:, 0] = labels
-    else:
-        wanted[np.arange(len(labels)), labels] = 1
-    return wanted
+    columns = labels[:, None]
+    wanted = columns if y.shape[1] == 1 else columns == np.arange(y.shape[1])
+    return wanted.astype(y.dtype)
 
 
 def check_outputs(loss: str, head: Layer, shape: Shape, classes: int, single: bool) -> None:
@@ -38,13 +30,21 @@ def check_outputs(loss: str, head: Layer, shape: Shape, classes: int, single: bo
         ShapeError: naming the loss, the shape it got and the shapes it takes.
     """
     allowed = [(1,), (classes,)] if single and classes == 2 else [(classes,)]
-    if shape in allowed:
-        return
-    raise ShapeError(
-        f"gives outputs of shape {shape}, which {loss} cannot compare with {classes} classes",
-        option="units" if "units" in type(head).model_fields else "",
-        expected="shape " + " or ".join(map(str, allowed)),
-        help=f"end the network with {allowed[0][0]} output{'s' * (allowed[0][0] > 1)}",
+    if shape not in allowed:
+        raise ShapeError(
+            f"gives outputs of shape {shape}, which {loss} cannot compare with {classes} classes",
+            option="units" if "units" in type(head).model_fields else "",
+            expected="shape " + " or ".join(map(str, allowed)),
+            help=f"end the network with {allowed[0][0]} output{'s' * (allowed[0][0] > 1)}",
+        )
+
+
+def no_probabilities(loss: str, what: str, head: str) -> ShapeError:
+    """Return the error of a network that does not end in `what`, as `head` does."""
+    return ShapeError(
+        f"does not give probabilities, which {loss} needs",
+        expected=f"a head whose outputs {what}, such as {head}",
+        help=f'end the network with "{head}", or use loss type "mean_squared_error"',
     )
 
 
@@ -68,11 +68,7 @@ class BinaryCrossEntropy(Loss):
                 help='end the network with { type = "sigmoid", units = 1 }',
             )
         if not (isinstance(head, Sigmoid) or head.probabilities):
-            raise ShapeError(
-                "does not give probabilities, which binary_cross_entropy needs",
-                expected="a head whose outputs lie in [0, 1], such as sigmoid",
-                help='end the network with "sigmoid", or use loss type "mean_squared_error"',
-            )
+            raise no_probabilities(self.type, "lie in [0, 1]", "sigmoid")
 
     def forward(self, y: Array, labels: Array) -> tuple[Array, Callable[[], Array]]:
         wanted = targets(labels, y)
@@ -83,9 +79,8 @@ class BinaryCrossEntropy(Loss):
         return losses, lambda: ((1 - wanted) / no - wanted / yes) / y.shape[1]
 
     def fuse(self, head: Layer) -> Loss | None:
-        if isinstance(head, Sigmoid) and head.units is None:
-            return _SigmoidBinaryCrossEntropy()
-        return None
+        fuses = isinstance(head, Sigmoid) and head.units is None
+        return _SigmoidBinaryCrossEntropy() if fuses else None
 
 
 class _SigmoidBinaryCrossEntropy(Loss):
@@ -127,11 +122,7 @@ class CrossEntropy(Loss):
             )
         check_outputs(self.type, head, shape, classes, single=False)
         if not head.probabilities:
-            raise ShapeError(
-                "does not give probabilities, which cross_entropy needs",
-                expected="a head whose outputs are >= 0 and sum to 1, such as softmax",
-                help='end the network with "softmax", or use loss type "mean_squared_error"',
-            )
+            raise no_probabilities(self.type, "are >= 0 and sum to 1", "softmax")
 
     def forward(self, y: Array, labels: Array) -> tuple[Array, Callable[[], Array]]:
         wanted = targets(labels, y) * (1 - self.label_smoothing)
@@ -142,9 +133,8 @@ class CrossEntropy(Loss):
         return -(wanted * np.log(safe)).sum(axis=1), lambda: -wanted / safe
 
     def fuse(self, head: Layer) -> Loss | None:
-        if isinstance(head, Softmax) and head.units is None:
-            return _SoftmaxCrossEntropy(label_smoothing=self.label_smoothing)
-        return None
+        fuses = isinstance(head, Softmax) and head.units is None
+        return _SoftmaxCrossEntropy(label_smoothing=self.label_smoothing) if fuses else None
 
 
 class _SoftmaxCrossEntropy(Loss):

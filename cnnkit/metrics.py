@@ -1,17 +1,12 @@
 """The built-in metrics, registered through the same hook as anybody else's."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from cnnkit.arrays import Array
-from cnnkit.base import Metric, predicted_classes
-from cnnkit.base.component import Synonyms
+from cnnkit.base import Metric, Synonyms, predicted_classes
 from cnnkit.hookspecs import hookimpl
-
-__all__ = ["Accuracy", "Confusion", "MacroF1"]
 
 
 def confusion_counts(y: Array, labels: Array, classes: int) -> Array:

@@ -1,14 +1,10 @@
 """The built-in observers, registered through the same hook as anybody else's."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from cnnkit.base import Epoch, Observer, RunInfo
 from cnnkit.files import append_line, read_bytes
 from cnnkit.hookspecs import hookimpl
-
-__all__ = ["Csv"]
 
 
 class Csv(Observer):
@@ -33,17 +29,15 @@ class Csv(Observer):
 
 
 def _row(record: Epoch) -> dict[str, Any]:
+    figures = (record.validation or {}).items()
+    numbers = {f"validation_{name}": n for name, n in figures if isinstance(n, int | float)}
     return {
         "epoch": record.epoch,
         "train_loss": record.train_loss,
         "seconds": record.seconds,
         "samples_per_second": record.samples_per_second,
         "lr": record.lr,
-        **{
-            f"validation_{name}": figure
-            for name, figure in (record.validation or {}).items()
-            if isinstance(figure, int | float)
-        },
+        **numbers,
     }
 
 

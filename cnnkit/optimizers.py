@@ -1,7 +1,5 @@
 """The built-in optimizers, registered through the same hook as anybody else's."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -13,8 +11,6 @@ from cnnkit.base.optimizer import State
 from cnnkit.hookspecs import hookimpl
 from cnnkit.kernels.updates import adam, sgd
 
-__all__ = ["Adam", "Sgd"]
-
 
 def flat(array: Array) -> Array:
     """View a C-contiguous array as 1-D.
@@ -23,6 +19,11 @@ def flat(array: Array) -> Array:
         ValueError: for other strides, where an update would change a copy and be lost.
     """
     return array.reshape(-1, copy=False)
+
+
+def zeros(weights: dict[str, Array]) -> dict[str, Array]:
+    """Return an array of zeros like each weight."""
+    return {path: np.zeros(W.shape, W.dtype) for path, W in weights.items()}
 
 
 def _as_tuple(value: Any) -> Any:
@@ -55,26 +56,16 @@ class Adam(Optimizer):
     """Share of every weight, times the learning rate, that each step removes."""
 
     def init_state(self, weights: dict[str, Array]) -> State:
-        return {
-            slot: {path: np.zeros(W.shape, W.dtype) for path, W in weights.items()}
-            for slot in ("mean", "square")
-        }
+        return {"mean": zeros(weights), "square": zeros(weights)}
 
     def update(
         self, weights: dict[str, Array], grads: dict[str, Array], state: State, lr: float, step: int
     ) -> None:
+        rate = float(lr)  # a 0-d float64 would pull float32 arrays up to float64
+        rest = rate, step + 1, *self.betas, self.eps, self.weight_decay
         for path, g in grads.items():
-            adam(
-                flat(weights[path]),
-                g.reshape(-1),
-                flat(state["mean"][path]),
-                flat(state["square"][path]),
-                float(lr),  # a 0-d float64 would pull float32 arrays up to float64
-                step + 1,
-                *self.betas,
-                self.eps,
-                self.weight_decay,
-            )
+            W, m, v = (flat(tree[path]) for tree in (weights, state["mean"], state["square"]))
+            adam(W, g.reshape(-1), m, v, *rest)
 
 
 class Sgd(Optimizer):
@@ -104,25 +95,16 @@ class Sgd(Optimizer):
         return self
 
     def init_state(self, weights: dict[str, Array]) -> State:
-        if self.momentum == 0:
-            return {}
-        return {"velocity": {path: np.zeros(W.shape, W.dtype) for path, W in weights.items()}}
+        return {"velocity": zeros(weights)} if self.momentum else {}
 
     def update(
         self, weights: dict[str, Array], grads: dict[str, Array], state: State, lr: float, step: int
     ) -> None:
-        velocity = state.get("velocity", {})
+        rate = float(lr)  # as in Adam
+        rest = rate, self.momentum, self.nesterov, self.weight_decay
         for path, g in grads.items():
-            v = flat(velocity[path]) if self.momentum else None
-            sgd(
-                flat(weights[path]),
-                g.reshape(-1),
-                v,
-                float(lr),  # a 0-d float64 would pull float32 arrays up to float64
-                self.momentum,
-                self.nesterov,
-                self.weight_decay,
-            )
+            v = flat(state["velocity"][path]) if self.momentum else None
+            sgd(flat(weights[path]), g.reshape(-1), v, *rest)
 
 
 @hookimpl

@@ -1,17 +1,12 @@
 """The built-in learning-rate schedules, registered through the same hook as anybody else's."""
 
-from __future__ import annotations
-
 from math import ceil, cos, pi
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from cnnkit.base import Schedule
-from cnnkit.base.component import Positive, Synonyms
+from cnnkit.base import Positive, Schedule, Synonyms
 from cnnkit.hookspecs import hookimpl
-
-__all__ = ["Constant", "Cosine", "Step"]
 
 
 class Constant(Schedule):

@@ -1,18 +1,14 @@
 """The built-in transforms, registered through the same hook as anybody else's."""
 
-from __future__ import annotations
-
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from cnnkit.arrays import Array, Scratch
 from cnnkit.base import Transform
 from cnnkit.hookspecs import hookimpl
 
-__all__ = ["Scale"]
 Bound = Annotated[float, Field(ge=-1000, le=1000)]
 
 
@@ -31,13 +27,9 @@ class Scale(Transform):
     """What a pixel of 255 becomes; above `low`."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> Scale:
+    def _ordered(self) -> Self:
         if self.high - self.low < 1e-6:
-            raise PydanticCustomError(
-                "scale_bounds",
-                "high must be above low, got low = {low} and high = {high}",
-                {"low": self.low, "high": self.high},
-            )
+            raise ValueError(f"high must be above low, got low = {self.low} and high = {self.high}")
         return self
 
     def apply(self, x: Array, rng: np.random.Generator | None, scratch: Scratch) -> Array:

@@ -1,6 +1,6 @@
 """The vocabulary: one abstract class per file. Plugin authors import from here."""
 
-from cnnkit.base.component import Component, Pair, child
+from cnnkit.base.component import Component, Pair, Positive, Synonyms, child
 from cnnkit.base.dataset import Data, DataPaths, Dataset, DatasetInfo, Split
 from cnnkit.base.initializer import Fans, Init, Initializer
 from cnnkit.base.layer import (
@@ -44,9 +44,11 @@ __all__ = [
     "Observer",
     "Optimizer",
     "Pair",
+    "Positive",
     "RunInfo",
     "Schedule",
     "Split",
+    "Synonyms",
     "Transform",
     "Weight",
     "WeightTree",

@@ -1,16 +1,12 @@
 """What softmax and sigmoid share: an activation that may own the dense layer before it."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import cached_property
 
 from pydantic import Field
 
 from cnnkit.arrays import Array, Scratch, Shape, Weights
-from cnnkit.base import Backward, Context, Init, Layer, WeightTree
-from cnnkit.base.component import Positive
+from cnnkit.base import Backward, Context, Init, Layer, Positive, WeightTree
 from cnnkit.layers.dense import Dense
 from cnnkit.layers.sequential import Sequential
 
@@ -25,31 +21,28 @@ class Activation(Layer, ABC):
     bias_init: Init = Field(default="zeros", validate_default=True)
     """How the dense layer's b is drawn; of no effect without units."""
 
+    @staticmethod
     @abstractmethod
-    def activate(self, x: Array, scratch: Scratch) -> tuple[Array, Callable[[Array], Array]]:
+    def activate(x: Array, scratch: Scratch) -> tuple[Array, Callable[[Array], Array]]:
         """Return y and the function dy -> dx."""
 
-    @cached_property
-    def _lowered(self) -> Layer:
+    def lower(self) -> Layer:
         if self.units is None:
             return self
         dense = Dense(units=self.units, init=self.init, bias_init=self.bias_init)
         return Sequential(layers=[dense, type(self)(type=self.type)], label=self.type)
 
-    def lower(self) -> Layer:
-        return self._lowered
-
     def output_shape(self, shape: Shape) -> Shape:
         return shape if self.units is None else (self.units,)
 
     def weights(self, shape: Shape) -> WeightTree:
-        return {} if self.units is None else self._lowered.weights(shape)
+        return {} if self.units is None else self.lower().weights(shape)
 
     def macs(self, shape: Shape) -> int:
-        return 0 if self.units is None else self._lowered.macs(shape)
+        return 0 if self.units is None else self.lower().macs(shape)
 
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         if self.units is not None:
-            return self._lowered.forward(x, w, ctx)
+            return self.lower().forward(x, w, ctx)
         y, back = self.activate(x, ctx.scratch)
         return y, lambda dy: (back(dy), {})

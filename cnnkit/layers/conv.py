@@ -1,18 +1,16 @@
 """Convolution."""
 
-from __future__ import annotations
-
+from math import prod
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from cnnkit.arrays import Array, Shape, Weights
-from cnnkit.base import Backward, Context, Fans, Init, Layer, Pair, Weight
-from cnnkit.base.component import Positive, Synonyms
+from cnnkit.base import Backward, Context, Fans, Init, Layer, Pair, Positive, Synonyms, Weight
 from cnnkit.base.layer import image_shape, sized
 from cnnkit.errors import ShapeError
-from cnnkit.kernels.conv import ConvGeometry, conv, output_length
-from cnnkit.layers.padding import Padding, Sides, pads
+from cnnkit.kernels.conv import ConvGeometry, conv
+from cnnkit.layers.padding import Padding, pads
 
 
 class Conv(Layer):
@@ -54,20 +52,19 @@ class Conv(Layer):
     """How the bias is drawn."""
 
     def _geometry(self, shape: Shape) -> ConvGeometry:
-        _, H, W = shape
-        return ConvGeometry(self.kernel, self.stride, self.dilation, self._pads(H, W), self.groups)
+        walk = self.kernel, self.stride, self.dilation
+        return ConvGeometry(*walk, pads(self.padding, shape[1:], *walk), self.groups)
 
-    def _pads(self, H: int, W: int) -> Sides:
-        return pads(self.padding, (H, W), self.kernel, self.stride, self.dilation)
+    def _padded(self, shape: Shape) -> tuple[int, int]:
+        (_, H, W), (rows, columns) = shape, self._geometry(shape).padding
+        return H + sum(rows), W + sum(columns)
 
     def output_shape(self, shape: Shape) -> Shape:
         C, H, W = image_shape(shape)
         self._check_groups(C)
-        g = self._geometry(shape)
-        axes = zip((H, W), g.kernel, g.stride, g.dilation, g.padding, strict=True)
-        down, across = (output_length(*axis) for axis in axes)
+        down, across = self._geometry(shape).output(H, W)
         if down < 1 or across < 1:
-            raise self._too_large(H, W)
+            raise self._too_large(shape)
         return self.filters, down, across
 
     def _check_groups(self, C: int) -> None:
@@ -80,16 +77,16 @@ class Conv(Layer):
                     help="choose groups that divide both the input channels and the filters",
                 )
 
-    def _too_large(self, H: int, W: int) -> ShapeError:
-        spans = [d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True)]
-        kernel = _side(self.kernel)
+    def _too_large(self, shape: Shape) -> ShapeError:
+        down, across = (d * (k - 1) for k, d in zip(self.kernel, self.dilation, strict=True))
         dilated = "" if self.dilation == (1, 1) else f" with dilation {_side(self.dilation)}"
-        limit = [n + sum(p) for n, p in zip((H, W), self._pads(H, W), strict=True)]
-        most = min(limit) if spans[0] == spans[1] else f"{limit[0]}x{limit[1]}"
+        room = self._padded(shape)
+        most = min(room) if down == across else f"{room[0]}x{room[1]}"
         padding = f'"{self.padding}"' if isinstance(self.padding, str) else f"{self.padding}"
         what = "kernel" if not dilated else "dilation * (kernel - 1) + 1"
+        map_ = sized(shape[1], shape[2], "map")
         return ShapeError(
-            f"cannot cover its input: kernel {kernel}{dilated} does not fit {sized(H, W, 'map')}",
+            f"cannot cover its input: kernel {_side(self.kernel)}{dilated} does not fit {map_}",
             option="dilation" if dilated else "kernel",
             expected=f"{what} <= {most} with padding {padding}",
             help=f'use padding = "same", a smaller kernel{" or dilation" if dilated else ""}, '
@@ -103,17 +100,16 @@ class Conv(Layer):
         if self.bias == "none":
             return {"W": W}
         form = self.output_shape(shape) if self.bias == "untied" else (self.filters,)
-        rows, columns = (n + sum(p) for n, p in zip(shape[1:], self._pads(*shape[1:]), strict=True))
-        padded = Fans(fans.fan_in, fans.fan_out, rows * columns)
-        return {"W": W, "b": Weight(form, self.bias_init, padded, decays=False)}
+        fans = Fans(fans.fan_in, fans.fan_out, prod(self._padded(shape)))
+        return {"W": W, "b": Weight(form, self.bias_init, fans, decays=False)}
 
     def macs(self, shape: Shape) -> int:
         _, H, W = self.output_shape(shape)
-        return self.filters * H * W * (shape[0] // self.groups) * self.kernel[0] * self.kernel[1]
+        return prod(self.weights(shape)["W"].shape) * H * W
 
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
-        geometry, b = self._geometry(x.shape[1:]), w.get("b")
-        y, back = conv(x, w["W"], b, geometry, ctx.scratch, ctx.wants_dx)
+        geometry = self._geometry(x.shape[1:])
+        y, back = conv(x, w["W"], w.get("b"), geometry, ctx.scratch, ctx.wants_dx)
 
         def backward(dy: Array) -> tuple[Array, Weights]:
             dx, dW, db = back(dy)

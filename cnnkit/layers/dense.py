@@ -1,15 +1,12 @@
 """Dense, also called fully connected or linear."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from cnnkit.arrays import Array, Shape, Weights
-from cnnkit.base import Backward, Context, Fans, Init, Layer, Weight
-from cnnkit.base.component import Positive, Synonyms
+from cnnkit.base import Backward, Context, Fans, Init, Layer, Positive, Synonyms, Weight
 from cnnkit.kernels.dense import dense
 
 

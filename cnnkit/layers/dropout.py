@@ -1,15 +1,12 @@
 """Dropout."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from cnnkit.arrays import Array, Weights
-from cnnkit.base import Backward, Context, Layer
-from cnnkit.base.component import Synonyms
+from cnnkit.base import Backward, Context, Layer, Synonyms
 
 
 class Dropout(Layer):

@@ -1,13 +1,10 @@
 """Flatten."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import ClassVar, Literal
 
 from cnnkit.arrays import Array, Shape, Weights
-from cnnkit.base import Backward, Context, Layer
-from cnnkit.base.component import Synonyms
+from cnnkit.base import Backward, Context, Layer, Synonyms
 
 
 class Flatten(Layer):

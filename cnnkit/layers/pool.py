@@ -1,12 +1,9 @@
 """Pooling."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from cnnkit.arrays import Array, Shape, Weights
-from cnnkit.base import Backward, Context, Layer, Pair
-from cnnkit.base.component import Synonyms
+from cnnkit.base import Backward, Context, Layer, Pair, Synonyms
 from cnnkit.base.layer import image_shape, sized
 from cnnkit.errors import ShapeError
 from cnnkit.kernels import pool
@@ -43,20 +40,15 @@ class Pool(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         C, H, W = image_shape(shape)
-        if self.size[0] > H or self.size[1] > W:
-            raise self._too_large(H, W)
         (h, w), (down, across) = self.size, self.stride or self.size
+        if h > H or w > W:
+            raise ShapeError(
+                f"cannot pool its input: {sized(h, w, 'window')} does not fit {sized(H, W, 'map')}",
+                option="size",
+                expected=f"size <= {min(H, W) if h == w else f'{H}x{W}'}",
+                help="use a smaller size, or drop a pool before it",
+            )
         return C, (H - h) // down + 1, (W - w) // across + 1
-
-    def _too_large(self, H: int, W: int) -> ShapeError:
-        is_square = self.size[0] == self.size[1]
-        window = sized(*self.size, "window")
-        return ShapeError(
-            f"cannot pool its input: {window} does not fit {sized(H, W, 'map')}",
-            option="size",
-            expected=f"size <= {min(H, W) if is_square else f'{H}x{W}'}",
-            help="use a smaller size, or drop a pool before it",
-        )
 
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         kernel, stride = _KERNELS[self.kind], self.stride or self.size

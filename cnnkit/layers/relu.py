@@ -1,7 +1,5 @@
 """Rectified linear unit."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from cnnkit.arrays import Array, Weights

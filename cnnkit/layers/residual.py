@@ -1,16 +1,13 @@
 """Residual: a body and a way around it."""
 
-from __future__ import annotations
-
 from functools import cached_property
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
 from cnnkit.arrays import Array, Shape, Weights
-from cnnkit.base import Backward, Context, Layer, WeightTree
-from cnnkit.base.component import Synonyms
+from cnnkit.base import Backward, Context, Layer, Synonyms, WeightTree
 from cnnkit.base.layer import Layers, chain_shapes, show
 from cnnkit.errors import ShapeError
 from cnnkit.layers.sequential import Sequential
@@ -41,8 +38,8 @@ class Residual(Layer):
         return Sequential(layers=self.body)
 
     @cached_property
-    def _shortcut(self) -> Sequential | None:
-        return Sequential(layers=self.shortcut) if self.shortcut else None
+    def _shortcut(self) -> Sequential:
+        return Sequential.model_construct(layers=self.shortcut)  # unvalidated: it may be empty
 
     def output_shape(self, shape: Shape) -> Shape:
         body = chain_shapes(self.body, shape, "body")[-1]
@@ -58,22 +55,19 @@ class Residual(Layer):
         return body
 
     def weights(self, shape: Shape) -> WeightTree:
-        around = self._shortcut.weights(shape) if self._shortcut else {}
-        return {"": self._body.weights(shape), "shortcut": around}
+        return {"": self._body.weights(shape), "shortcut": self._shortcut.weights(shape)}
 
-    def lower(self) -> Residual:
-        return Residual(
-            body=[layer.lower() for layer in self.body],
-            shortcut=[layer.lower() for layer in self.shortcut],
-        )
+    def lower(self) -> Self:
+        body, around = ([a.lower() for a in chain] for chain in (self.body, self.shortcut))
+        return type(self)(body=body, shortcut=around)
 
     def macs(self, shape: Shape) -> int:
-        around = self._shortcut.macs(shape) if self._shortcut else 0
-        return self._body.macs(shape) + around
+        return self._body.macs(shape) + self._shortcut.macs(shape)
 
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         y, body_back = self._body.forward(x, w, ctx)
-        around, around_back = self._way_around(x, w, ctx)
+        inner = w.get("shortcut", {}), ctx.child("shortcut")
+        around, around_back = self._shortcut.forward(x, *inner)
         total = np.add(y, around, out=ctx.scratch.empty(y.shape, y.dtype))
 
         def backward(dy: Array) -> tuple[Array, Weights]:
@@ -84,9 +78,3 @@ class Residual(Layer):
             return (np.add(dx, dx_around) if ctx.wants_dx else dy), grads
 
         return total, backward
-
-    def _way_around(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
-        if self._shortcut is None:
-            return x, lambda dy: (dy, {})
-        inner = ctx.child("shortcut")
-        return self._shortcut.forward(x, w.get("shortcut", {}), inner)

@@ -1,10 +1,9 @@
 """Sequential: layers one after the other."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -36,8 +35,9 @@ class Sequential(Layer):
 
     @cached_property
     def names(self) -> list[str]:
-        """The layers' names in weight trees."""
-        return [f"{i}_{name_of(layer)}" for i, layer in enumerate(self.layers)]
+        """The layers' names in weight trees: place and type, or the label of a lowered macro."""
+        types = [a.label if isinstance(a, Sequential) else a.type for a in self.layers]
+        return [f"{i}_{type}" for i, type in enumerate(types)]
 
     @cached_property
     def steps(self) -> list[tuple[str, Layer]]:
@@ -56,24 +56,21 @@ class Sequential(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         return chain_shapes(self.layers, shape, "layers")[-1]
 
-    def weights(self, shape: Shape) -> WeightTree:
-        shapes = chain_shapes(self.layers, shape, "layers")
-        each = zip(self.names, self.layers, shapes, strict=False)
-        return {name: layer.weights(before) for name, layer, before in each}
+    def _each(self, shape: Shape) -> Iterator[tuple[str, Layer, Shape]]:
+        """Yield each layer's name, the layer, and the shape that goes into it."""
+        return zip(
+            self.names, self.layers, chain_shapes(self.layers, shape, "layers"), strict=False
+        )
 
-    def lower(self) -> Sequential:
-        lowered = [layer.lower() for layer in self.layers]
-        return Sequential(layers=lowered, label=self.label)
+    def weights(self, shape: Shape) -> WeightTree:
+        return {name: layer.weights(before) for name, layer, before in self._each(shape)}
+
+    def lower(self) -> Self:
+        return type(self)(layers=[layer.lower() for layer in self.layers], label=self.label)
 
     def macs(self, shape: Shape) -> int:
-        shapes = chain_shapes(self.layers, shape, "layers")
-        return sum(layer.macs(s) for layer, s in zip(self.layers, shapes, strict=False))
+        return sum(layer.macs(before) for _, layer, before in self._each(shape))
 
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         steps = self.steps if ctx.tap is None else zip(self.names, self.layers, strict=True)
         return forward_chain(steps, x, w, ctx)
-
-
-def name_of(layer: Layer) -> str:
-    """Return the layer's part of a weight name: its type, or the label of a lowered macro."""
-    return layer.label if isinstance(layer, Sequential) else layer.type

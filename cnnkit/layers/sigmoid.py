@@ -1,11 +1,7 @@
 """Sigmoid, with or without a dense layer of its own."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from typing import Literal
 
-from cnnkit.arrays import Array, Scratch
 from cnnkit.kernels.sigmoid import sigmoid
 from cnnkit.layers.activation import Activation
 
@@ -22,6 +18,4 @@ class Sigmoid(Activation):
     """
 
     type: Literal["sigmoid"] = "sigmoid"
-
-    def activate(self, x: Array, scratch: Scratch) -> tuple[Array, Callable[[Array], Array]]:
-        return sigmoid(x, scratch)
+    activate = staticmethod(sigmoid)

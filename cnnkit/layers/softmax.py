@@ -1,11 +1,7 @@
 """Softmax, with or without a dense layer of its own."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from typing import ClassVar, Literal
 
-from cnnkit.arrays import Array, Scratch
 from cnnkit.kernels.softmax import softmax
 from cnnkit.layers.activation import Activation
 
@@ -24,6 +20,4 @@ class Softmax(Activation):
 
     type: Literal["softmax"] = "softmax"
     probabilities: ClassVar[bool] = True
-
-    def activate(self, x: Array, scratch: Scratch) -> tuple[Array, Callable[[Array], Array]]:
-        return softmax(x, scratch)
+    activate = staticmethod(softmax)

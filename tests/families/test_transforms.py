@@ -76,7 +76,7 @@ def test_bounds_out_of_order(low, high):
     with pytest.raises(ValidationError) as caught:
         Scale(low=low, high=high)
     (error,) = caught.value.errors()
-    assert error["msg"] == f"high must be above low, got low = {low} and high = {high}"
+    assert error["msg"] == f"Value error, high must be above low, got low = {low} and high = {high}"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30, "0"])
