@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -114,23 +114,7 @@ def predict_shard(images: int, layers: Sequence[Layer], shape: Shape, itemsize: 
     return max(1, min(half, _BYTES // each))
 
 
-class Weighted(Protocol):
-    """What running needs of a model besides its layers."""
-
-    @property
-    def weights(self) -> Weights: ...
-
-    @property
-    def transforms(self) -> Sequence[Transform]: ...
-
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
-
-    @property
-    def input_shape(self) -> Shape: ...
-
-
-def check_images(model: Weighted, images: Array) -> None:
+def check_images(model: Model, images: Array) -> None:
     """Demand numbers, and the shape that the model's transforms bring to its input's.
 
     Raises:
@@ -150,10 +134,7 @@ def check_images(model: Weighted, images: Array) -> None:
 
 
 def run_shards(
-    steps: Sequence[tuple[str, Layer]],
-    model: Weighted,
-    images: Array,
-    threads: Threads,
+    steps: Sequence[tuple[str, Layer]], model: Model, images: Array, threads: Threads
 ) -> Array:
     """Return the output of the model's named layers for all `images`, shard by shard."""
     weights, transforms, dtype = model.weights, model.transforms, model.dtype

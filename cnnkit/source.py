@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import BaseModel
+from pydantic_core import PydanticCustomError
+
+from cnnkit.base.component import Component, Lookup, Slot, slots
 from cnnkit.base.place import KeyPath
 
 BIDI = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
@@ -108,3 +112,38 @@ class Problem:
     def as_json(self) -> dict[str, Any]:
         """Return the fields as JSON has them, the path as a list."""
         return asdict(self) | {"path": list(self.path)}
+
+
+def slot_at(root: type[BaseModel], tree: Any, path: KeyPath, lookup: Lookup) -> Slot | None:
+    """Return what may stand at `path` of a tree of plain values, which may be invalid; None for
+    anything but components and sections.
+
+    Args:
+        root: the class that the whole tree is validated by.
+    """
+    if not path:
+        return Slot("", root)
+    if isinstance(path[-1], int):
+        held = slot_at(root, tree, path[:-1], lookup)
+        return replace(held, many=False) if held and held.many else None
+    cls = class_at(root, tree, path[:-1], lookup)
+    return slots(cls).get(path[-1]) if cls else None
+
+
+def class_at(
+    root: type[BaseModel], tree: Any, path: KeyPath, lookup: Lookup
+) -> type[BaseModel] | None:
+    """Return the class of the component or section at `path`, None where that cannot be known."""
+    held = slot_at(root, tree, path, lookup)
+    if held is None or held.many:
+        return None
+    if held.section:
+        return held.section
+    try:
+        for step in path:
+            tree = tree[step]
+        if isinstance(tree, Component):
+            return type(tree)
+        return lookup.find(held.family, tree if isinstance(tree, str) else tree["type"])
+    except (PydanticCustomError, LookupError, TypeError):
+        return None

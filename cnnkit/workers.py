@@ -14,7 +14,6 @@ from functools import cache, partial
 from itertools import count
 from queue import SimpleQueue
 from threading import Lock, Thread
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -29,37 +28,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class _OneThread:
-    """Keeps BLAS on one thread while anybody wants that; the count of threads is the process's."""
-
-    def __init__(self) -> None:
-        self._lock, self._wanted = Lock(), 0
-        self._limit: Any = None
-
-    def begin(self) -> None:
-        with self._lock:
-            if not self._wanted:
-                self._limit = _blas().limit(limits=1, user_api="blas")
-            self._wanted += 1
-
-    def end(self) -> None:
-        with self._lock:
-            self._wanted -= 1
-            if not self._wanted:
-                self._limit.restore_original_limits()
-
-
-_ONE_THREAD = _OneThread()
+_BLAS_LOCK = Lock()
+_BLAS_LIMITS: list[Any] = []  # one for each block that wants the limit; the first one set it
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Keep BLAS on one thread: the pool uses the cores, and the bits must not depend on them."""
-    _ONE_THREAD.begin()
+    """Keep BLAS on one thread: the threads use the cores, and the bits must not depend on them.
+
+    The count of BLAS's threads is the whole process's, so the last block to end puts it back.
+    """
+    with _BLAS_LOCK:
+        limit = _BLAS_LIMITS[0] if _BLAS_LIMITS else _blas().limit(limits=1, user_api="blas")
+        _BLAS_LIMITS.append(limit)
     try:
         yield
     finally:
-        _ONE_THREAD.end()
+        with _BLAS_LOCK:
+            if len(_BLAS_LIMITS) == 1:
+                limit.restore_original_limits()
+            _BLAS_LIMITS.pop()
 
 
 @cache
@@ -153,12 +141,7 @@ class Threads:
     def __enter__(self) -> Threads:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

@@ -9,10 +9,11 @@ from pydantic import Field, SerializeAsAny
 
 import cnnkit
 from cnnkit.base import Initializer, Layer, child
-from cnnkit.base.component import Section, Slot, slot_at, slots, unnamed_chain, walk
+from cnnkit.base.component import Section, Slot, slots, unnamed_chain, walk
 from cnnkit.initializers import Glorot
 from cnnkit.layers import Dense, Relu, Residual, Sequential
 from cnnkit.plugins import load_plugins
+from cnnkit.source import slot_at
 from cnnkit.specfile.runspec import ModelSpec, RunSpec
 
 Layers = list[Annotated[SerializeAsAny[Layer], child("layers")]]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -75,40 +73,6 @@ class Component(BaseModel):
         field = cls.model_fields.get("type")
         default = field.default if field is not None else None
         return default if isinstance(default, str) else ""
-
-    @classmethod
-    def option_docs(cls) -> dict[str, str]:
-        """Return `{option: description}`, read from the docstrings under the fields."""
-        docs: dict[str, str] = {}
-        for owner in reversed(cls.__mro__):
-            if issubclass(owner, Component) and owner is not Component:
-                docs.update(attribute_docstrings(owner))
-        return {name: docs.get(name, "") for name in cls.model_fields if name != "type"}
-
-
-def attribute_docstrings(cls: type) -> dict[str, str]:
-    """Read the string literals that follow annotated fields; only `--help`-like callers pay."""
-    try:
-        source = inspect.getsource(sys.modules[cls.__module__])
-    except (OSError, TypeError, KeyError):
-        return {}
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
-            return {
-                field.target.id: inspect.cleandoc(doc.value.value)
-                for field, doc in zip(node.body, node.body[1:], strict=False)
-                if isinstance(field, ast.AnnAssign)
-                and isinstance(field.target, ast.Name)
-                and isinstance(doc, ast.Expr)
-                and isinstance(doc.value, ast.Constant)
-                and isinstance(doc.value.value, str)
-            }
-    return {}
-
-
-def without_examples(doc: str) -> str:
-    """Return a docstring less the examples at its end: they speak to readers of Python."""
-    return doc.partition("\n\n>>> ")[0]
 
 
 _LARGEST = 2**31
@@ -268,38 +232,3 @@ def walk(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Component]]:
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from walk(item, (*path, index))
-
-
-def slot_at(root: type[BaseModel], tree: Any, path: KeyPath, lookup: Lookup) -> Slot | None:
-    """Return what may stand at `path` of a tree of plain values, which may be invalid; None for
-    anything but components and sections.
-
-    Args:
-        root: the class that the whole tree is validated by.
-    """
-    if not path:
-        return Slot("", root)
-    if isinstance(path[-1], int):
-        held = slot_at(root, tree, path[:-1], lookup)
-        return replace(held, many=False) if held and held.many else None
-    cls = class_at(root, tree, path[:-1], lookup)
-    return slots(cls).get(path[-1]) if cls else None
-
-
-def class_at(
-    root: type[BaseModel], tree: Any, path: KeyPath, lookup: Lookup
-) -> type[BaseModel] | None:
-    """Return the class of the component or section at `path`, None where that cannot be known."""
-    held = slot_at(root, tree, path, lookup)
-    if held is None or held.many:
-        return None
-    if held.section:
-        return held.section
-    try:
-        for step in path:
-            tree = tree[step]
-        if isinstance(tree, Component):
-            return type(tree)
-        return lookup.find(held.family, tree if isinstance(tree, str) else tree["type"])
-    except (PydanticCustomError, LookupError, TypeError):
-        return None

@@ -11,13 +11,12 @@ from pydantic_core import to_jsonable_python
 from rich.text import Text
 
 from cnnkit.base import Component
-from cnnkit.base.component import without_examples
 from cnnkit.commands._console import News, emit, emit_json, table
 from cnnkit.commands._plugins import warn_of_broken
 from cnnkit.errors import CnnkitError
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.plugins import load_plugins
-from cnnkit.registry import Entry, Registry, blaming, complete
+from cnnkit.registry import Entry, Registry, blaming, complete, option_docs, without_examples
 
 _HUGE = 2**31
 """A bound from here on guards the machine; it tells a reader nothing."""
@@ -39,7 +38,7 @@ def option_rows(cls: type[Component]) -> list[OptionRow]:
     properties = cls.model_json_schema()["properties"]
     return [
         OptionRow(name, in_words(properties[name]), _default(cls, name), text)
-        for name, text in cls.option_docs().items()
+        for name, text in option_docs(cls).items()
     ]
 
 

@@ -6,14 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel
-
-from cnnkit.base.component import Component, attribute_docstrings
 from cnnkit.base.place import KeyPath
 from cnnkit.diagnosis.problems import bare, did_you_mean
 from cnnkit.diagnosis.source import Draft, toml_value
 from cnnkit.hookspecs import FAMILIES
-from cnnkit.registry import Registry, canonical
+from cnnkit.registry import Registry, canonical, option_docs
 from cnnkit.source import Finding
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", re.ASCII)
@@ -142,7 +139,7 @@ def missing_options(draft: Draft, path: KeyPath, names: Sequence[str]) -> Findin
     quoted = _listed([f'"{name}"' for name in names])
     words = f"the option {quoted} is" if len(names) == 1 else f"the options {quoted} are"
     cls = draft.class_at(path)
-    doc = _docs(cls).get(names[0], "") if cls and len(names) == 1 else ""
+    doc = option_docs(cls).get(names[0], "") if cls and len(names) == 1 else ""
     explained = f" ({' '.join(doc.split()).rstrip('.')})" if doc else ""
     help_ = f"add {', '.join(f'{name} = ...' for name in names)}{explained}"
     return Finding(path, f"{draft.place(path)}{words} missing", help=help_, at="key")
@@ -159,10 +156,6 @@ def _section_of(draft: Draft, name: str) -> str | None:
     """Return the section that an option belongs to, if it is not where it was written."""
     sections = (key for key, value in draft.tree.items() if isinstance(value, dict))
     return next((s for s in sections if name in draft.options_at((s,))), None)
-
-
-def _docs(cls: type[BaseModel]) -> dict[str, str]:
-    return cls.option_docs() if issubclass(cls, Component) else attribute_docstrings(cls)
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cnnkit.base.component import Component, class_at, slot_at, unnamed_chain
+from cnnkit.base.component import Component, unnamed_chain
 from cnnkit.base.place import KeyPath
 from cnnkit.diagnosis.toml import Node, Scanner
 from cnnkit.registry import Registry
+from cnnkit.source import class_at, slot_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
@@ -55,14 +55,14 @@ def profile(model: Model, plan: Plan, batch: int, repeats: int = 30) -> list[Tim
             ctx = Context(True, False, arena, tap=watch.layer)
             y, back = forward_chain(steps, x, model.weights, ctx)
             back(watch.loss(plan.loss, y, labels))
-    costs = {**_flops(steps, model), _LOSS: (0, 0)}
-    types = {name: layer.type for name, layer in steps} | {_LOSS: plan.loss.type}
-    order = [*(name for name in model.network.names if name in types), _LOSS]
-    rows = []
-    for name in order:
-        forward, backward = (watch.median(name, turn) / size for turn in (0, 1))
-        rows.append(Timing(name, types[name], forward, backward, *costs[name]))
-    return rows
+    run, rows = {name for name, _ in steps}, []
+    learned = False  # the first layer that learns computes no dx
+    for row in model.summary():
+        if row.path in run:
+            flops = 2 * row.macs
+            rows.append(watch.timing(row.path, row.layer.type, size, flops, flops * (1 + learned)))
+            learned = learned or row.weights > 0
+    return [*rows, watch.timing(_LOSS, plan.loss.type, size, 0, 0)]
 
 
 _LOSS = "loss"
@@ -88,17 +88,8 @@ class _Stopwatch:
         self._seconds.setdefault((name, turn), []).append(time.perf_counter() - started)
         return result
 
-    def median(self, name: str, turn: int) -> float:
-        """Return the median, the first two left out; 0 for a backward pass that never ran."""
-        return median(self._seconds.get((name, turn), [0.0])[2:] or [0.0])
-
-
-def _flops(steps: Sequence[tuple[str, Layer]], model: Model) -> dict[str, tuple[int, int]]:
-    """Return (forward, backward) FLOP per image; the first layer that learns computes no dx."""
-    shape, learned, costs = model.input_shape, False, {}
-    for name, layer in steps:
-        flops = 2 * layer.macs(shape)
-        costs[name] = (flops, flops * (1 + learned))
-        learned = learned or bool(model.weights.get(name))
-        shape = layer.output_shape(shape)
-    return costs
+    def timing(self, path: str, type: str, images: int, *flops: int) -> Timing:
+        """Return the medians, the first two left out; 0 for a backward pass that never ran."""
+        seconds = (self._seconds.get((path, turn), [0.0])[2:] or [0.0] for turn in (0, 1))
+        forward, backward = (median(each) / images for each in seconds)
+        return Timing(path, type, forward, backward, *flops)

@@ -16,12 +16,13 @@ from cnnkit.arrays import Array, FlatLayout, default_shard, flatten, replace_lea
 from cnnkit.base import Context, Epoch, Loss, Metric, Optimizer, Schedule, Split
 from cnnkit.base.layer import generator
 from cnnkit.base.optimizer import State
-from cnnkit.engine.guard import ADVICE, attribute, diverged, first_nonfinite, trial_step
+from cnnkit.engine.guard import ADVICE, diverged, first_nonfinite, trial_step
 from cnnkit.engine.plan import Plan, make_plan, tail
 from cnnkit.engine.step import Batch, Gradients
 from cnnkit.engine.update import Update
 from cnnkit.errors import DataError, TrainingError
 from cnnkit.model import Model, check_images, run_shards
+from cnnkit.provenance import attribute
 from cnnkit.registry import Registry
 from cnnkit.workers import Threads, one_blas_thread, shared_threads
 

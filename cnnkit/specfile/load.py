@@ -12,12 +12,11 @@ import tomli
 from pydantic import ValidationError
 
 from cnnkit.base import DataPaths, Dataset, DatasetInfo
-from cnnkit.base.component import slot_at
 from cnnkit.base.place import KeyPath
 from cnnkit.errors import SpecError
 from cnnkit.plugins import load_plugins
 from cnnkit.registry import Registry
-from cnnkit.source import BIDI, Finding, FindingError, Override, Source
+from cnnkit.source import BIDI, Finding, FindingError, Override, Source, slot_at
 from cnnkit.specfile.checks import (
     check_classes,
     check_mended,

@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cnnkit.base.component import Section, attribute_docstrings, without_examples
+from cnnkit.base.component import Section
 from cnnkit.errors import PluginError
 from cnnkit.hookspecs import FAMILIES
-from cnnkit.registry import Entry, Registry, blaming, complete, said
+from cnnkit.registry import Entry, Registry, blaming, complete, option_docs, said, without_examples
 from cnnkit.specfile.runspec import RunSpec
 
 _BASES = {cls.__name__: family for family, cls in FAMILIES.items()}
@@ -85,7 +85,7 @@ class _Definitions:
     def _component(self, entry: Entry, key: str, name: str) -> Schema:
         try:
             with blaming(entry):
-                schema = self.table(complete(entry), key, entry.cls.option_docs())
+                schema = self.table(complete(entry), key, option_docs(entry.cls))
         except PluginError as error:
             what = f"the options of {entry.type} of {entry.owner} are not in the schema"
             self.warn(f"{what}: {said(error.__cause__ or error)}")
@@ -114,7 +114,7 @@ class _Definitions:
                 self.known.setdefault(f"{key}.{name}", _tidy(inner, key))
         schema: Schema = _tidy(made, key)
         schema["description"] = without_examples(inspect.getdoc(cls) or "")
-        for name, text in (attribute_docstrings(cls) if docs is None else docs).items():
+        for name, text in (option_docs(cls) if docs is None else docs).items():
             if text and name in schema["properties"]:
                 schema["properties"][name]["description"] = " ".join(text.split())
         return schema

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from cnnkit.base import Component
+from cnnkit.registry import option_docs
 from cnnkit.testing.check import Fault, Kit, require
 from cnnkit.testing.tools import Known, built_ins
 
@@ -50,7 +51,7 @@ def documented(component: Component, *_: Any) -> None:
         got="nothing",
         fix="write it under the class line",
     )
-    for name, text in cls.option_docs().items():
+    for name, text in option_docs(cls).items():
         require(
             bool(text.strip()),
             f"option {name!r} is not described",

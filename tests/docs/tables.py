@@ -16,6 +16,8 @@ from importlib import import_module
 from io import StringIO
 from pathlib import Path
 
+from cnnkit.registry import option_docs
+
 os.environ["CNNKIT_PLUGINS"] = ""  # the pages document what comes with cnnkit
 os.environ["COLUMNS"] = "400"  # so that no line of help is broken
 
@@ -124,7 +126,7 @@ def sections() -> str:
     for name, cls in (("", RunSpec), ("[model]", ModelSpec), ("[train]", TrainSpec)):
         for key, doc in _docs(cls).items():
             text += _row(f"`{name}`" if name else "", f"`{key}`", doc)
-    dataset = FAMILIES["datasets"].option_docs()
+    dataset = option_docs(FAMILIES["datasets"])
     for key in _INHERITED["datasets"]:
         text += _row("`[data]`", f"`{key}`", dataset[key])
     return text
@@ -132,9 +134,8 @@ def sections() -> str:
 
 def _docs(cls: type) -> dict[str, str]:
     """Return the string literals under a class's fields."""
-    from cnnkit.base.component import attribute_docstrings
 
-    docs = attribute_docstrings(cls)
+    docs = option_docs(cls)
     return {name: docs[name] for name in cls.model_fields}  # type: ignore[attr-defined]
 
 
