@@ -94,7 +94,7 @@ def test_a_stack_that_does_not_fit_is_refused():
     with pytest.raises(ShapeError) as caught:
         Model.build([Pool(size=2), Pool(size=4)], (1, 6, 6))
     assert str(caught.value) == (
-        "layer 2 (pool) cannot pool its input: a 4x4 window does not fit a 3x3 map; expected "
+        "layer 2 (pool) cannot pool its input: the 4x4 window does not fit the 3x3 map; expected "
         "size <= 3; shapes: input (1,6,6) -> 1 pool (1,3,3) -> 2 pool; use a smaller size, or "
         "drop a pool before it"
     )
@@ -296,7 +296,7 @@ def test_layers_that_do_not_fit_each_other_are_refused(tmp_path):
     save_tensors(path, tensors, meta)
     assert refused(path) == (
         f"{path}: cannot rebuild the model: layer 1 (conv) cannot cover its input: kernel 3 does "
-        'not fit a 2x2 map; expected kernel <= 2 with padding "valid"; shapes: input (2,2,2) -> '
+        'not fit the 2x2 map; expected kernel <= 2 with padding "valid"; shapes: input (2,2,2) -> '
         '1 conv; use padding = "same", a smaller kernel, or drop a pool before it'
     )
 

@@ -163,21 +163,21 @@ ERRORS = [
     (
         Conv(filters=8, kernel=5),
         (6, 3, 3),
-        "cannot cover its input: kernel 5 does not fit a 3x3 map; "
+        "cannot cover its input: kernel 5 does not fit the 3x3 map; "
         f'expected kernel <= 3 with padding "valid"; {FIT_HELP}',
         "kernel",
     ),
     (
         Conv(filters=8, kernel=[2, 6], padding=1),
         (6, 9, 3),
-        "cannot cover its input: kernel 2x6 does not fit a 9x3 map; "
+        "cannot cover its input: kernel 2x6 does not fit the 9x3 map; "
         f"expected kernel <= 11x5 with padding ((1, 1), (1, 1)); {FIT_HELP}",
         "kernel",
     ),
     (
         Conv(filters=8, kernel=3, dilation=4),
         (6, 8, 8),
-        "cannot cover its input: kernel 3 with dilation 4 does not fit an 8x8 map; "
+        "cannot cover its input: kernel 3 with dilation 4 does not fit the 8x8 map; "
         'expected dilation * (kernel - 1) + 1 <= 8 with padding "valid"; use padding = "same", '
         "a smaller kernel or dilation, or drop a pool before it",
         "dilation",
@@ -213,15 +213,15 @@ ERRORS = [
     (
         Pool(size=4),
         (6, 3, 5),
-        "cannot pool its input: a 4x4 window does not fit a 3x5 map; expected size <= 3; use a "
+        "cannot pool its input: the 4x4 window does not fit the 3x5 map; expected size <= 3; use a "
         "smaller size, or drop a pool before it",
         "size",
     ),
     (
         Pool(size=[1, 9]),
         (6, 3, 5),
-        "cannot pool its input: a 1x9 window does not fit a 3x5 map; expected size <= 3x5; use a "
-        "smaller size, or drop a pool before it",
+        "cannot pool its input: the 1x9 window does not fit the 3x5 map; expected size <= 3x5; use "
+        "a smaller size, or drop a pool before it",
         "size",
     ),
     (
@@ -256,7 +256,7 @@ def test_a_misfit_in_a_stack_is_told_where():
     with pytest.raises(ShapeError) as caught:
         Model.build(Sequential(layers=stack).layers, (1, 14, 14))
     assert str(caught.value) == (
-        "layer 5 (conv) cannot cover its input: kernel 5 does not fit a 3x3 map; expected "
+        "layer 5 (conv) cannot cover its input: kernel 5 does not fit the 3x3 map; expected "
         'kernel <= 3 with padding "valid"; shapes: input (1,14,14) -> 1 conv (6,12,12) -> 2 relu '
         f"(6,12,12) -> 3 pool (6,6,6) -> 4 pool (6,3,3) -> 5 conv; {FIT_HELP}"
     )
@@ -276,7 +276,7 @@ def test_a_misfit_two_containers_deep_is_told_where():
     )
     assert str(caught.value) == (
         "layer 2 (residual) > layer 2 (residual) > layer 2 (conv) cannot cover its input: kernel "
-        '9 does not fit a 6x6 map; expected kernel <= 6 with padding "valid"; shapes: '
+        '9 does not fit the 6x6 map; expected kernel <= 6 with padding "valid"; shapes: '
         f"{caught.value.trail}; {FIT_HELP}"
     )
 

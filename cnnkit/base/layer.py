@@ -239,17 +239,6 @@ def show(shape: Shape) -> str:
     return f"({','.join(map(str, shape))})"
 
 
-def sized(height: int, width: int, noun: str) -> str:
-    """Return what `noun` is called at its size, with the article that English wants.
-
-    >>> sized(3, 5, "map"), sized(8, 8, "map"), sized(110, 9, "map"), sized(18, 1, "window")
-    ('a 3x5 map', 'an 8x8 map', 'a 110x9 map', 'an 18x1 window')
-    """
-    spoken = f"{height:,}".partition(",")[0]  # 11 thousand begins as 11 does, 110 does not
-    article = "an" if spoken[0] == "8" or spoken in ("11", "18") else "a"
-    return f"{article} {height}x{width} {noun}"
-
-
 def image_shape(shape: Shape) -> tuple[int, int, int]:
     """Return (C, H, W).
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from cnnkit.arrays import Array, Shape, Weights
 from cnnkit.base import Backward, Context, Fans, Init, Layer, Pair, Positive, Synonyms, Weight
-from cnnkit.base.layer import image_shape, sized
+from cnnkit.base.layer import image_shape
 from cnnkit.errors import ShapeError
 from cnnkit.kernels.conv import ConvGeometry, conv
 from cnnkit.layers.padding import Padding, pads
@@ -84,9 +84,9 @@ class Conv(Layer):
         most = min(room) if down == across else f"{room[0]}x{room[1]}"
         padding = f'"{self.padding}"' if isinstance(self.padding, str) else f"{self.padding}"
         what = "kernel" if not dilated else "dilation * (kernel - 1) + 1"
-        map_ = sized(shape[1], shape[2], "map")
         return ShapeError(
-            f"cannot cover its input: kernel {_side(self.kernel)}{dilated} does not fit {map_}",
+            f"cannot cover its input: kernel {_side(self.kernel)}{dilated} does not fit the "
+            f"{shape[1]}x{shape[2]} map",
             option="dilation" if dilated else "kernel",
             expected=f"{what} <= {most} with padding {padding}",
             help=f'use padding = "same", a smaller kernel{" or dilation" if dilated else ""}, '

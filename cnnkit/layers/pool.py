@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from cnnkit.arrays import Array, Shape, Weights
 from cnnkit.base import Backward, Context, Layer, Pair, Synonyms
-from cnnkit.base.layer import image_shape, sized
+from cnnkit.base.layer import image_shape
 from cnnkit.errors import ShapeError
 from cnnkit.kernels import pool
 
@@ -43,7 +43,7 @@ class Pool(Layer):
         (h, w), (down, across) = self.size, self.stride or self.size
         if h > H or w > W:
             raise ShapeError(
-                f"cannot pool its input: {sized(h, w, 'window')} does not fit {sized(H, W, 'map')}",
+                f"cannot pool its input: the {h}x{w} window does not fit the {H}x{W} map",
                 option="size",
                 expected=f"size <= {min(H, W) if h == w else f'{H}x{W}'}",
                 help="use a smaller size, or drop a pool before it",

@@ -17,7 +17,7 @@ from cnnkit.layers import cnnkit_layers
 from cnnkit.source import Problem
 
 SMALL = Problem(
-    "layer 5 (conv) cannot cover its input: kernel 5 does not fit a 3x3 map",
+    "layer 5 (conv) cannot cover its input: kernel 5 does not fit the 3x3 map",
     file="specs/small.toml",
     path=("model", "layers", 4, "kernel"),
     line=14,
@@ -38,7 +38,7 @@ def test_every_part() -> None:
     assert (
         show(SMALL)
         == """
-error: layer 5 (conv) cannot cover its input: kernel 5 does not fit a 3x3 map
+error: layer 5 (conv) cannot cover its input: kernel 5 does not fit the 3x3 map
   --> specs/small.toml:14:33
    |
 14 |   { type = "conv", filters = 8, kernel = 5 },
@@ -53,7 +53,7 @@ def test_parts_that_are_empty_leave_no_trace() -> None:
     assert (
         show(replace(SMALL, line=1000, note="", trail="", help=""))
         == """
-error: layer 5 (conv) cannot cover its input: kernel 5 does not fit a 3x3 map
+error: layer 5 (conv) cannot cover its input: kernel 5 does not fit the 3x3 map
     --> specs/small.toml:1000:33
      |
 1000 |   { type = "conv", filters = 8, kernel = 5 },

@@ -129,7 +129,7 @@ KINDS: dict[str, tuple[str, str]] = {
         "type-two-colons type-colon-before type-colon-after",
     ),
     "no other number is meant": (r"got \"float16\"\n(?!(?s:.*)did you mean)", "word-dtype-float16"),
-    "collapsed shapes": ("does not fit a 1x1 map", "shape-collapsed"),
+    "collapsed shapes": ("does not fit the 1x1 map", "shape-collapsed"),
     "images where there are none": (
         "needs images",
         "shape-conv-after-dense shape-pool-after-flatten shape-input-flat",
