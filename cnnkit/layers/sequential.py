@@ -35,9 +35,8 @@ class Sequential(Layer):
 
     @cached_property
     def names(self) -> list[str]:
-        """The layers' names in weight trees: place and type, or the label of a lowered macro."""
-        types = [a.label if isinstance(a, Sequential) else a.type for a in self.layers]
-        return [f"{i}_{type}" for i, type in enumerate(types)]
+        """The layers' names in weight trees."""
+        return [f"{i}_{name_of(layer)}" for i, layer in enumerate(self.layers)]
 
     @cached_property
     def steps(self) -> list[tuple[str, Layer]]:
@@ -74,3 +73,8 @@ class Sequential(Layer):
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         steps = self.steps if ctx.tap is None else zip(self.names, self.layers, strict=True)
         return forward_chain(steps, x, w, ctx)
+
+
+def name_of(layer: Layer) -> str:
+    """Return the layer's part of a weight name: its type, or the label of a lowered macro."""
+    return layer.label if isinstance(layer, Sequential) else layer.type
