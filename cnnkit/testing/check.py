@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from functools import wraps
+from functools import cache, wraps
 from itertools import zip_longest
 from typing import Any, TypeVar
 
@@ -17,9 +17,9 @@ Test = TypeVar("Test", bound=Callable[..., None])
 
 
 class Fault(Exception):  # noqa: N818 - a finding, caught by Check
-    """What one check found. `Check` turns it into a `CheckFailure` that names the check."""
+    """What one check found, with another `fix` than the check's own where there is one."""
 
-    def __init__(self, what: str, *, expected: str, got: str, fix: str) -> None:
+    def __init__(self, what: str, *, expected: str, got: str, fix: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.expected = expected
@@ -55,14 +55,14 @@ class CheckFailure(AssertionError):  # noqa: N818 - test runners call these fail
         )
 
 
-def require(ok: bool, what: str, *, expected: str, got: str, fix: str) -> None:
+def require(ok: bool, what: str, *, expected: str, got: str, fix: str = "") -> None:
     """Raise a Fault with these lines unless `ok`."""
     __tracebackhide__ = True
     if not ok:
         raise Fault(what, expected=expected, got=got, fix=fix)
 
 
-def require_equal(wanted: object, got: object, what: str, *, fix: str) -> None:
+def require_equal(wanted: object, got: object, what: str, *, fix: str = "") -> None:
     """Demand that `got` equals `wanted`, and show both."""
     __tracebackhide__ = True
     require(wanted == got, what, expected=str(wanted), got=str(got), fix=fix)
@@ -72,6 +72,11 @@ def require_equal(wanted: object, got: object, what: str, *, fix: str) -> None:
 class Check:
     """One named demand; call it with a component and the rest of its case.
 
+    Args:
+        purpose: what is demanded, and why.
+        fix: how to mend a component that does not meet it.
+        needed: whether the checks after it mean nothing where it fails.
+
     Raises:
         CheckFailure: where the component does not meet it, or raises an error on the way.
     """
@@ -79,8 +84,8 @@ class Check:
     name: str
     purpose: str
     run: Callable[..., None]
+    fix: str = ""
     needed: bool = False
-    """Whether the checks after it mean nothing where it fails."""
 
     def __call__(self, component: Component, *case: Any) -> None:
         __tracebackhide__ = True
@@ -89,6 +94,7 @@ class Check:
                 warnings.simplefilter("ignore")  # warnings have a check of their own
                 self.run(component, *case)
         except Fault as fault:
+            fault.fix = fault.fix or self.fix
             raise CheckFailure(self.name, self._where(component, case), fault) from fault.__cause__
         except Exception as error:
             raise CheckFailure(self.name, self._where(component, case), _crash(error)) from error
@@ -125,16 +131,21 @@ class Kit:
         self.checks: list[Check] = [check for part in parts for check in part.checks]
         self._case = case
 
-    def check(self, body: Callable[..., None], *, needed: bool = False) -> Check:
-        """Register a function as the next check; its docstring says what is demanded."""
-        run = _of_case(self._case, body) if self._case else body
-        one = Check(body.__name__, inspect.getdoc(body) or "", run, needed)
-        self.checks.append(one)
-        return one
+    def check(
+        self, fix: str = "", *, needed: bool = False
+    ) -> Callable[[Callable[..., None]], Check]:
+        """Register the decorated function as the next check.
 
-    def needed(self, body: Callable[..., None]) -> Check:
-        """Register a check without which those after it mean nothing: they are skipped."""
-        return self.check(body, needed=True)
+        Its docstring says what is demanded. Where a needed check fails, those after it are skipped.
+        """
+
+        def register(body: Callable[..., None]) -> Check:
+            run = _of_case(self._case, body) if self._case else body
+            one = Check(body.__name__, inspect.getdoc(body) or "", run, fix, needed)
+            self.checks.append(one)
+            return one
+
+        return register
 
     def run(self, component: Component, *case: Any) -> None:
         """Run every check.
@@ -173,7 +184,7 @@ class Kit:
             cells = []
             for number, case in enumerate(cases):
                 name = f"{case[0].type}-{number}"
-                for one in self._guarded(name):
+                for one in self._guarded(name, case):
                     why = expected.get(one.name, "")
                     fails = pytest.mark.xfail(strict=True, raises=CheckFailure, reason=why)
                     marks = [fails] if one.name in expected else []
@@ -183,21 +194,20 @@ class Kit:
 
         return decorate
 
-    def _guarded(self, case: str) -> Iterator[Check]:
+    def _guarded(self, name: str, case: tuple[Any, ...]) -> Iterator[Check]:
         """Yield the checks for one case; those after a needed one skip their test if it fails."""
         guard: Callable[[Check], Check] | None = None
         for one in self.checks:
             yield guard(one) if guard else one
-            guard = _skip_after(one, case) if one.needed else guard
+            guard = _skipping_after(one, name, case) if one.needed else guard
 
     def _require_known(self, names: Iterable[str]) -> None:
         known = [one.name for one in self.checks]
-        for name in names:
-            if name not in known:
-                near = get_close_matches(name, known, 1)
-                see = f"see cnnkit.testing.{self.family}_checks()"
-                hint = f"did you mean {near[0]!r}?" if near else see
-                raise ValueError(f"no {self.family} check is called {name!r}; {hint}")
+        for name in set(names) - set(known):
+            near = get_close_matches(name, known, 1)
+            see = f"see cnnkit.testing.{self.family}_checks()"
+            hint = f"did you mean {near[0]!r}?" if near else see
+            raise ValueError(f"no {self.family} check is called {name!r}; {hint}")
 
 
 def _of_case(case: Callable[..., Any], body: Callable[..., None]) -> Callable[..., None]:
@@ -208,20 +218,17 @@ def _of_case(case: Callable[..., Any], body: Callable[..., None]) -> Callable[..
     return run
 
 
-def _skip_after(needed: Check, case: str) -> Callable[[Check], Check]:
-    """Return what makes a check skip its test where `needed` fails, which is tried once."""
-    failed: list[bool] = []
+def _skipping_after(needed: Check, name: str, case: tuple[Any, ...]) -> Callable[[Check], Check]:
+    """Return what makes a check skip its test where `needed` fails; that is tried once."""
+    failed = cache(lambda: needed.fails(*case))
 
     def guard(one: Check) -> Check:
         @wraps(one.run)
         def run(*args: Any) -> None:
-            __tracebackhide__ = True
-            if not failed:
-                failed.append(needed.fails(*args) is not None)
-            if failed[0]:
+            if failed():
                 import pytest
 
-                pytest.skip(f"{needed.name} failed for {case}")
+                pytest.skip(f"{needed.name} failed for {name}")
             one.run(*args)
 
         return replace(one, run=run)

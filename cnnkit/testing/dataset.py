@@ -21,7 +21,7 @@ def _use(dataset: Dataset, paths: DataPaths) -> None:
 kit = Kit("dataset", options.kit, manners(_use, reads_files=True))
 
 
-@kit.check
+@kit.check("bring them to (N, C, H, W), one shape for training and test")
 def images_are_nchw(dataset: Dataset, paths: DataPaths) -> None:
     """Images are (N, C, H, W), uint8 or float32, C-contiguous, equal in shape, and finite."""
     data = dataset.load(paths)
@@ -32,7 +32,6 @@ def images_are_nchw(dataset: Dataset, paths: DataPaths) -> None:
             f"the {what} images are not (N, C, H, W)",
             expected=f"N images of {data.train.images.shape[1:]}",
             got=str(x.shape),
-            fix="bring them to (N, C, H, W), one shape for training and test",
         )
         require(
             x.dtype.name in ("uint8", "float32") and x.flags.c_contiguous,
@@ -50,7 +49,7 @@ def images_are_nchw(dataset: Dataset, paths: DataPaths) -> None:
         )
 
 
-@kit.check
+@kit.check("give every class a display name")
 def labels_are_classes(dataset: Dataset, paths: DataPaths) -> None:
     """Labels are int64 (N,), one per image, each an index into the names of the classes."""
     data = dataset.load(paths)
@@ -60,7 +59,6 @@ def labels_are_classes(dataset: Dataset, paths: DataPaths) -> None:
         "classes is not a tuple of distinct names",
         expected='such as ("cat", "dog")',
         got=repr(data.classes)[:80],
-        fix="give every class a display name",
     )
     for what, split in _splits(data):
         t = split.labels
@@ -80,18 +78,16 @@ def labels_are_classes(dataset: Dataset, paths: DataPaths) -> None:
         )
 
 
-@kit.check
+@kit.check("correct it, or return None where it cannot be known without loading")
 def info_is_true(dataset: Dataset, paths: DataPaths) -> None:
     """info gives the shape and class count that load gives, or None."""
     info, data = dataset.info(paths), dataset.load(paths)
     found = data.train.images.shape[1:], len(data.classes)
     is_true = info is None or (info.shape, info.classes) == found
-    what = "info is not what load gives"
-    fix = "correct it, or return None where it cannot be known without loading"
-    require(is_true, what, expected=str(found), got=str(info), fix=fix)
+    require(is_true, "info is not what load gives", expected=str(found), got=str(info))
 
 
-@kit.check
+@kit.check("return DatasetInfo(shape, classes) of what is known without reading, or None")
 def info_loads_nothing(dataset: Dataset, paths: DataPaths) -> None:
     """info answers without load: specs are judged before data is read or downloaded."""
     with patch.object(type(dataset), "load", autospec=True, side_effect=type(dataset).load) as load:
@@ -101,18 +97,16 @@ def info_loads_nothing(dataset: Dataset, paths: DataPaths) -> None:
         "info calls load",
         expected="an answer from options, file names or headers, or None",
         got="the whole dataset loaded",
-        fix="return DatasetInfo(shape, classes) of what is known without reading, or None",
     )
 
 
-@kit.check
+@kit.check("sort file names; shuffle nothing")
 def loads_repeat(dataset: Dataset, paths: DataPaths) -> None:
     """Loading twice gives the same images in the same order: shuffling is the engine's."""
     one, two = dataset.load(paths), dataset.load(paths)
     for (what, a), (_, b) in zip(_splits(one), _splits(two), strict=True):
-        fix = "sort file names; shuffle nothing"
-        require_same(a.images, b.images, f"the {what} images differ between two loads", fix=fix)
-        require_same(a.labels, b.labels, f"the {what} labels differ between two loads", fix=fix)
+        require_same(a.images, b.images, f"the {what} images differ between two loads")
+        require_same(a.labels, b.labels, f"the {what} labels differ between two loads")
 
 
 def _splits(data: Data) -> tuple[tuple[str, Split], tuple[str, Split]]:
@@ -122,8 +116,7 @@ def _splits(data: Data) -> tuple[tuple[str, Split], tuple[str, Split]]:
 def check_dataset(dataset: Dataset, paths: DataPaths | None = None) -> None:
     """Run every check on a dataset that can be had at `paths`; small ones are fast.
 
-    Raises:
-        CheckFailure: for the first check that fails; it says what to mend.
+    Raises CheckFailure for the first that fails.
     """
     __tracebackhide__ = True
     kit.run(dataset, paths or DataPaths())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 
 from cnnkit.arrays import Array
@@ -23,39 +25,34 @@ def _use(initializer: Initializer, seed: int = 0) -> None:
 kit = Kit("initializer", options.kit, manners(_use))
 
 
-@kit.check
+@kit.check("draw float64 with rng; the model casts")
 def draws_the_shape(initializer: Initializer, seed: int = 0) -> None:
     """draw gives finite float64 of the shape asked for, for small and large layers."""
-    for shape in _SHAPES:
-        for fans in _FANS:
-            drawn = initializer.draw(shape, fans, np.random.default_rng(seed))
-            require(
-                drawn.shape == shape
-                and drawn.dtype == np.float64
-                and bool(np.isfinite(drawn).all()),
-                f"draw({shape}, {fans}) is not finite float64 of that shape",
-                expected=f"float64 {shape}",
-                got=f"{drawn.dtype.name} {drawn.shape}",
-                fix="draw float64 with rng; the model casts",
-            )
+    for shape, fans in product(_SHAPES, _FANS):
+        drawn = initializer.draw(shape, fans, np.random.default_rng(seed))
+        is_right = drawn.shape == shape and drawn.dtype == np.float64
+        require(
+            is_right and bool(np.isfinite(drawn).all()),
+            f"draw({shape}, {fans}) is not finite float64 of that shape",
+            expected=f"float64 {shape}",
+            got=f"{drawn.dtype.name} {drawn.shape}",
+        )
 
 
-@kit.check
+@kit.check("draw from the rng you are given, into a new array")
 def same_rng_same_draw(initializer: Initializer, seed: int = 0) -> None:
     """Equal generators give equal arrays, which share no memory."""
     one, two = _draw(initializer, seed), _draw(initializer, seed)
-    fix = "draw from the rng you are given, into a new array"
-    require_same(one, two, "the same rng gives another array", fix=fix)
+    require_same(one, two, "the same rng gives another array")
     require(
         not np.shares_memory(one, two),
         "two draws share memory",
         expected="an array of its own for every weight",
         got="one array",
-        fix=fix,
     )
 
 
-@kit.check
+@kit.check("draw from the rng you are given, never from one of your own")
 def other_rng_other_draw(initializer: Initializer, seed: int = 0) -> None:
     """What looks random differs for another rng: seeds must matter."""
     one, two = _draw(initializer, seed), _draw(initializer, seed + 1)
@@ -64,15 +61,13 @@ def other_rng_other_draw(initializer: Initializer, seed: int = 0) -> None:
         "the draw is the same for every rng",
         expected="other values for another seed",
         got="the same values",
-        fix="draw from the rng you are given, never from one of your own",
     )
 
 
 def check_initializer(initializer: Initializer, *, seed: int = 0) -> None:
     """Run every check on an initializer; its moments are for its own tests.
 
-    Raises:
-        CheckFailure: for the first check that fails; it says what to mend.
+    Raises CheckFailure for the first that fails.
     """
     __tracebackhide__ = True
     kit.run(initializer, seed)

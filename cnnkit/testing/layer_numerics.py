@@ -15,10 +15,10 @@ from cnnkit.testing.check import Fault, Kit, require
 from cnnkit.testing.probe import Probe
 from cnnkit.testing.tools import (
     TOLERANCE,
+    allocated,
     numeric_derivative,
     require_close,
     require_finite,
-    tracing,
 )
 
 kit = Kit("layer", case=Probe)
@@ -28,28 +28,28 @@ _SCALES = (1, 10)
 """How large inputs are: a bound such as 6 shows only in the larger ones."""
 Draw = Callable[[int], Array]
 Place = Callable[[Array], tuple[Array, Weights]]
+_DERIVE = "derive backward again from the formula of forward; mind axes, factors and signs"
 _LARGE = 1e3
 _STEPS = 4
 
 
-@kit.check
+@kit.check("multiply by dy once in every term; assume nothing about the loss")
 def backward_is_linear(probe: Probe) -> None:
     """backward(a + 3b) = backward(a) + 3 backward(b): it is a derivative, for any loss."""
     a, b, w = probe.dy(draw=80), probe.dy(draw=81), probe.weights()
     one, two, both = (probe.step(dy=dy, w=w).arrays() for dy in (a, b, a + 3 * b))
     wanted = {name: one[name] + 3 * two[name] for name in one if name != "y"}
     got = {name: both[name] for name in wanted}
-    fix = "multiply by dy once in every term; assume nothing about the loss"
-    require_close(wanted, got, "{name} is not linear in dy", expected="a linear map of dy", fix=fix)
+    require_close(wanted, got, "{name} is not linear in dy", expected="a linear map of dy")
 
 
-@kit.check
+@kit.check(_DERIVE)
 def input_gradient(probe: Probe) -> None:
     """dx is the derivative of forward, in float64, along random directions."""
     _require_derivative(probe, "dx")
 
 
-@kit.check
+@kit.check(_DERIVE)
 def weight_gradients(probe: Probe) -> None:
     """Every weight's gradient is its derivative, in float64, along random directions."""
     for path in probe.step().grads:
@@ -110,11 +110,10 @@ def _compare(name: str, measured: float, claimed: float, size: float, mode: str)
         f"{what} is not the derivative of forward (in {mode})",
         expected=f"slope {measured:.8g} along a random direction",
         got=f"{claimed:.8g}{ratio}",
-        fix="derive backward again from the formula of forward; mind axes, factors and signs",
     )
 
 
-@kit.check
+@kit.check("keep no array on self, the class, the module or in a cache; avoid reference cycles")
 def memory_is_freed(probe: Probe) -> None:
     """When backward is done, nothing keeps x alive and nothing grows from step to step."""
     batch = probe.x(2 + 4096 // prod(probe.shape))  # stands out from Python's own allocations
@@ -125,20 +124,17 @@ def memory_is_freed(probe: Probe) -> None:
     finally:
         if collecting:
             gc.enable()
-    fix = "keep no array on self, the class, the module or in a cache; avoid reference cycles"
     require(
         not kept,
         "x is still alive after backward",
         expected="its memory freed",
         got="a reference that only the garbage collector may find",
-        fix=fix,
     )
     require(
         grown < 2 * batch.nbytes,
         f"memory grows over {_STEPS} steps",
         expected="the same memory after each step",
         got=f"{grown:,} bytes more, for inputs of {batch.nbytes:,}",
-        fix=fix,
     )
 
 
@@ -153,25 +149,25 @@ def _kept_alive(probe: Probe) -> bool:
 
 def _growth(probe: Probe, x: Array) -> int:
     dy, w, ctx = probe.dy(len(x)), probe.weights(), probe.context()
-    probe.step(x, dy, w, ctx)
-    with tracing() as allocated:
-        before = allocated()
+
+    def steps() -> None:
         for _ in range(_STEPS):
             probe.step(x, dy, w, ctx)
-        return allocated() - before
+
+    probe.step(x, dy, w, ctx)
+    return allocated(steps)[0]
 
 
-@kit.check
+@kit.check("subtract the maximum before exp, add an epsilon under roots and divisions")
 def extreme_input_stays_finite(probe: Probe) -> None:
     """Zeros, and inputs around 1000, give finite y, dx and gradients in float32."""
     x = probe.x(dtype=np.float32)
-    fix = "subtract the maximum before exp, add an epsilon under roots and divisions"
     for what, extreme in (("zeros", x * 0), ("values around 1000", x * np.float32(_LARGE))):
         step = probe.step(extreme).arrays()
-        require_finite(step, f"{what} going in give NaN or infinity", fix=fix)
+        require_finite(step, f"{what} going in give NaN or infinity")
 
 
-@kit.check
+@kit.check("normalise over the last axis, or leave out `probabilities`")
 def probabilities_are_probabilities(probe: Probe) -> None:
     """A layer that declares `probabilities` gives rows that are >= 0 and sum to 1."""
     for training in (True, False) if probe.layer.probabilities else ():
@@ -182,5 +178,4 @@ def probabilities_are_probabilities(probe: Probe) -> None:
             f"the outputs are not probabilities (in {'training' if training else 'evaluation'})",
             expected="rows that are >= 0 and sum to 1",
             got=f"sums from {sums.min():.4g} to {sums.max():.4g}",
-            fix="normalise over the last axis, or leave out `probabilities`",
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from collections.abc import Iterator
 from math import prod
 from typing import Any
@@ -13,16 +12,16 @@ from cnnkit.arrays import Array, Shape, flatten
 from cnnkit.base import Layer
 from cnnkit.base.weight import declared
 from cnnkit.errors import PluginError, ShapeError
-from cnnkit.testing.check import Fault, Kit, require
+from cnnkit.testing.check import Fault, Kit, require, require_equal
 from cnnkit.testing.probe import Probe
-from cnnkit.testing.tools import require_same
+from cnnkit.testing.tools import allocated, require_finite, require_same
 
 kit = Kit("layer")
 
 _RULE = "make output_shape compute what forward does, or raise ShapeError where it cannot"
 
 
-@kit.check
+@kit.check("mend its initializer")
 def weights_are_plain(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """weights declares Weights under plain names, and what is drawn for them is finite."""
     try:
@@ -36,34 +35,25 @@ def weights_are_plain(layer: Layer, shape: Shape, seed: int = 0) -> None:
             "the layers inside, under their names",
         ) from None
     for path, value in flatten(Probe(layer, shape, seed).initial()).items():
-        require(
-            bool(np.isfinite(value).all()),
-            f"the initial weight {path} is not finite",
-            expected="finite numbers",
-            got="NaN or infinity",
-            fix="mend its initializer",
-        )
+        require_finite({path: value}, f"the initial weight {path} is not finite")
 
 
-@kit.check
+@kit.check("draw from the rng that the initializer is given, never from one of its own")
 def same_rng_same_weights(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """Weights depend on options, shape and rng alone: equal ones give equal weights."""
     probe = Probe(layer, shape, seed)
-    one, two = probe.declared(), probe.declared()
-    require(
-        one == two,
-        "weights declares something else at every call",
-        expected=str(one),
-        got=str(two),
-        fix="compute it from options and shape alone",
-    )
+    what, fix = "weights declares something else at every call", "compute it from options and shape"
+    require_equal(probe.declared(), probe.declared(), what, fix=f"{fix} alone")
     again = flatten(probe.initial())
     for path, value in flatten(probe.initial()).items():
-        fix = "draw from the rng that the initializer is given, never from one of its own"
-        require_same(value, again[path], f"the same rng gives another {path}", fix=fix)
+        require_same(value, again[path], f"the same rng gives another {path}")
 
 
-@kit.check
+@kit.check(
+    "draw from the rng that the initializer is given; an array that never learns is "
+    "declared with learns=False; for a pattern that does learn, name this check in "
+    "expected_failures"
+)
 def other_rng_other_weights(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """Weights that look random differ for another rng: seeds must matter.
 
@@ -78,9 +68,6 @@ def other_rng_other_weights(layer: Layer, shape: Shape, seed: int = 0) -> None:
             f"{path} is the same for every rng",
             expected="other values for another seed",
             got="the same values",
-            fix="draw from the rng that the initializer is given; an array that never learns is "
-            "declared with learns=False; for a pattern that does learn, name this check in "
-            "expected_failures",
         )
 
 
@@ -90,7 +77,7 @@ def _evenly_spaced(array: Array) -> bool:
     return len(gaps) < 2 or bool(np.ptp(gaps) <= 4 * rounding)
 
 
-@kit.check
+@kit.check("derive from base.Macro, which takes both from lower()")
 def lowering_is_final(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """lower returns a layer of the same output shape and weights, which lowers to its equal."""
     lowered = layer.lower()
@@ -106,56 +93,36 @@ def lowering_is_final(layer: Layer, shape: Shape, seed: int = 0) -> None:
         ("output shape", layer.output_shape(shape), lowered.output_shape(shape)),
         ("weights", declared(layer.weights(shape)), declared(lowered.weights(shape))),
     ):
-        require(
-            wanted == got,
-            f"lower() changes the {what}",
-            expected=str(wanted),
-            got=str(got),
-            fix="derive from base.Macro, which takes both from lower()",
-        )
+        require_equal(wanted, got, f"lower() changes the {what}")
 
 
-@kit.check
+@kit.check(
+    "compute sizes from ints, and draw in an initializer: specs are judged before "
+    "anything is allocated"
+)
 def shape_needs_no_arrays(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """output_shape and weights answer for huge maps at once: with ints, not with arrays."""
     large = (*shape[:1], *(2**10 * n for n in shape[1:])) if len(shape) > 1 else (2**20,)
     if not accepts(layer, large):
         return
-    was_tracing = tracemalloc.is_tracing()
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        tracemalloc.reset_peak()
-        layer.output_shape(large)
-        layer.weights(large)
-        used = tracemalloc.get_traced_memory()[1] - before
-    finally:
-        if not was_tracing:
-            tracemalloc.stop()
+    _, used = allocated(lambda: (layer.output_shape(large), layer.weights(large)))
     require(
         used < 2 * prod(large),
         "output_shape or weights allocates arrays",
         expected=f"a few ints for an input of {large}",
         got=f"{used:,} bytes",
-        fix="compute sizes from ints, and draw in an initializer: specs are judged before "
-        "anything is allocated",
     )
 
 
-@kit.check
+@kit.check("compute it from ints")
 def counts_are_true(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """macs is a count."""
     macs = layer.macs(shape)
-    require(
-        type(macs) is int and macs >= 0,
-        "macs is not a count",
-        expected="an int >= 0",
-        got=repr(macs),
-        fix="compute it from ints",
-    )
+    is_count = type(macs) is int and macs >= 0
+    require(is_count, "macs is not a count", expected="an int >= 0", got=repr(macs))
 
 
-@kit.check
+@kit.check("use // on ints, never NumPy numbers, lists or None; raise ShapeError for size 0")
 def declared_shape_is_plain(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """output_shape returns a tuple of positive Python ints, the same for equal shapes."""
     declared = layer.output_shape(shape)
@@ -164,20 +131,19 @@ def declared_shape_is_plain(layer: Layer, shape: Shape, seed: int = 0) -> None:
         "output_shape does not return plain positive ints",
         expected="a tuple such as (6, 12, 12), without the batch axis",
         got=repr(declared),
-        fix="use // on ints, never NumPy numbers, lists or None; raise ShapeError for size 0",
     )
 
 
-@kit.needed
+@kit.check(needed=True)
 def a_step_runs(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """forward and backward run on the case's own shape, and return what they should."""
     probe = Probe(layer, shape, seed)
     for training in (True, False):
-        y, back = probe.forward(probe.x(), probe.weights(), probe.context(training))
+        y, back = probe.forward(ctx=probe.context(training))
         probe.backward(back, np.ones_like(y))
 
 
-@kit.check
+@kit.check("mend output_shape, or give the kit a shape that fits these options")
 def declared_shape_is_real(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """forward gives (N, *output_shape), for the shape itself and the sizes next to it."""
     require(
@@ -185,14 +151,13 @@ def declared_shape_is_real(layer: Layer, shape: Shape, seed: int = 0) -> None:
         f"output_shape refuses the case's own shape {shape}",
         expected="a shape that the layer can take",
         got="ShapeError",
-        fix="mend output_shape, or give the kit a shape that fits these options",
     )
     for near in _neighbours(shape):
         if accepts(layer, near):
             _runs_as_declared(layer, near, seed)
 
 
-@kit.check
+@kit.check(_RULE)
 def wrong_rank_refused(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """A shape of another rank raises ShapeError, or works: forward never meets a bad one."""
     for other in ((4,), (4, 4), (2, 4, 4), (2, 4, 4, 4)):
@@ -232,18 +197,16 @@ def _runs_as_declared(layer: Layer, shape: Shape, seed: int) -> None:
     probe, declared = Probe(layer, shape, seed), layer.output_shape(shape)
     for N in (2, 3):
         try:
-            y = probe.forward(probe.x(N), probe.weights(), probe.context())[0]
+            y, _ = probe.forward(probe.x(N))
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise Fault(
                 f"output_shape accepts {shape}, which forward cannot take",
                 expected=f"an output of shape {(N, *declared)}",
                 got=f"{type(error).__name__}: {error}",
-                fix=_RULE,
             ) from error
         require(
             y.shape == (N, *declared) and _is_shape(declared),
             f"output_shape is wrong for inputs of {shape}",
             expected=f"{(N, *declared)}, N = {N} samples of the declared {declared}",
             got=str(y.shape),
-            fix=_RULE,
         )

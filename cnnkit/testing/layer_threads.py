@@ -17,41 +17,37 @@ from cnnkit.testing.tools import couples_batch, require_close
 kit = Kit("layer", case=Probe)
 
 _AXES = "keep axis 0 for samples: reduce over axes 1, 2, ... or declare couples_batch = True"
-_SUM = "add gradients up over the batch, never average: the engine divides by the batch size"
 _STRIDES = "use x.reshape(...) and x.shape, never x.data, x.strides or ravel(order='K')"
 _CLOSURE = "keep what backward needs in local variables, not on self, the class or the module"
 _INTERRUPTIONS = 100
 
 
-@kit.check
+@kit.check("undo in backward what forward did to the shape: dx.reshape(x.shape)")
 def dx_is_shaped_like_x(probe: Probe) -> None:
     """backward returns dx of x's own shape."""
-    fix = "undo in backward what forward did to the shape: dx.reshape(x.shape)"
     step = probe.step(probe.x(4))
-    require_equal((4, *probe.shape), step.dx.shape, "dx is not shaped like x", fix=fix)
+    require_equal((4, *probe.shape), step.dx.shape, "dx is not shaped like x")
 
 
-@kit.check
+@kit.check("never squeeze(); the last batch of an epoch may hold one sample")
 def batch_of_one(probe: Probe) -> None:
     """One sample works, and keeps its batch axis."""
-    fix = "never squeeze(); the last batch of an epoch may hold one sample"
     for training in (True, False):
         x, dy = probe.x(1), probe.dy(1)
         step = probe.step(x, dy, ctx=probe.context(training))
         for name, wanted, got in (("y", dy, step.y), ("dx", x, step.dx)):
-            what = f"{name} has another shape for a batch of one"
-            require_equal(wanted.shape, got.shape, what, fix=fix)
+            require_equal(wanted.shape, got.shape, f"{name} has another shape for a batch of one")
 
 
-@kit.check
+@kit.check(_AXES)
 def batch_equals_singles(probe: Probe) -> None:
     """A batch gives what its samples give one by one: what a gradient check cannot see."""
     for training in _comparable_modes(probe):
         what = "{name} of a batch is not the stack of its samples' {name}"
-        _cut_equals_whole(probe, [1, 1, 1], training, what, _AXES, {"y", "dx"})
+        _cut_equals_whole(probe, [1, 1, 1], training, what, {"y", "dx"})
 
 
-@kit.check
+@kit.check(_AXES)
 def samples_do_not_meet(probe: Probe) -> None:
     """Another last sample leaves y and dx of the others as they were, whatever is random."""
     x, dy = probe.x(), probe.dy()
@@ -60,24 +56,23 @@ def samples_do_not_meet(probe: Probe) -> None:
     two = probe.step(other_x, other_dy)
     if not couples_batch(probe.layer):
         before, after = ({"y": step.y[:-1], "dx": step.dx[:-1]} for step in (one, two))
-        what = "{name} of a sample changes with another sample of the batch"
-        require_close(before, after, what, fix=_AXES)
+        require_close(before, after, "{name} of a sample changes with another sample of the batch")
 
 
-@kit.check
+@kit.check("add gradients up over the batch, never average: the engine divides by the batch size")
 def shards_equal_batch(probe: Probe) -> None:
     """Shards of a batch give its outputs, and gradients that add up to its gradients."""
     for training in _comparable_modes(probe):
         what = "{name} of the shards is not {name} of the whole batch"
-        _cut_equals_whole(probe, [2, 3], training, what, _SUM)
+        _cut_equals_whole(probe, [2, 3], training, what)
 
 
-@kit.check
+@kit.check("treat every sample alike, however many")
 def batch_of_33(probe: Probe) -> None:
     """A batch of 33 works, and in evaluation gives what its first 8 and the other 25 give."""
     probe.step(probe.x(33))
     what = "{name} of a batch of 33 is not that of its first 8 samples and the other 25"
-    _cut_equals_whole(probe, [8, 25], False, what, "treat every sample alike, however many")
+    _cut_equals_whole(probe, [8, 25], False, what)
 
 
 def _comparable_modes(probe: Probe) -> list[bool]:
@@ -87,12 +82,7 @@ def _comparable_modes(probe: Probe) -> list[bool]:
 
 
 def _cut_equals_whole(
-    probe: Probe,
-    sizes: list[int],
-    training: bool,
-    what: str,
-    fix: str,
-    only: Collection[str] = (),
+    probe: Probe, sizes: list[int], training: bool, what: str, only: Collection[str] = ()
 ) -> None:
     x, dy = probe.x(sum(sizes)), probe.dy(sum(sizes))
     ctx, ends = probe.context(training), np.cumsum(sizes)
@@ -101,7 +91,7 @@ def _cut_equals_whole(
     whole = probe.step(x, dy, ctx=ctx).arrays()
     for name in only or joined:
         pair = {name: joined[name]}, {name: whole[name]}
-        require_close(*pair, what, expected="equal", fix=fix)
+        require_close(*pair, what, expected="equal")
 
 
 def _joined(steps: list[Step]) -> Step:
@@ -112,22 +102,22 @@ def _joined(steps: list[Step]) -> Step:
     return Step(y, dx, grads)
 
 
-@kit.check
+@kit.check(_STRIDES)
 def non_contiguous_input(probe: Probe) -> None:
     """x may have any strides: a layer before may hand over a view."""
     wanted = probe.step().arrays()
     what = "{name} changes where x is a view that is not contiguous"
     for x in _views(probe.x()):
-        require_close(wanted, probe.step(x).arrays(), what, fix=_STRIDES)
+        require_close(wanted, probe.step(x).arrays(), what)
 
 
-@kit.check
+@kit.check(_STRIDES)
 def non_contiguous_dy(probe: Probe) -> None:
     """dy may have any strides: the layer after may hand back a view."""
     wanted = probe.step().arrays()
     what = "{name} changes where dy is a view that is not contiguous"
     for dy in _views(probe.dy()):
-        require_close(wanted, probe.step(dy=dy).arrays(), what, fix=_STRIDES)
+        require_close(wanted, probe.step(dy=dy).arrays(), what)
 
 
 def _views(array: Array) -> list[Array]:
@@ -136,7 +126,7 @@ def _views(array: Array) -> list[Array]:
     return [wide[..., ::2], np.asfortranarray(array)]
 
 
-@kit.check
+@kit.check(_CLOSURE)
 def two_forwards_then_backwards(probe: Probe) -> None:
     """Two forwards before their backwards do not disturb each other, in either order."""
     w = probe.weights()
@@ -148,10 +138,10 @@ def two_forwards_then_backwards(probe: Probe) -> None:
             y, back = forwards[i]
             both = Step(y, *probe.backward(back, inputs[i][1]))
             what = "{name} changes when another forward comes between forward and backward"
-            require_close(alone[i].arrays(), both.arrays(), what, fix=_CLOSURE)
+            require_close(alone[i].arrays(), both.arrays(), what)
 
 
-@kit.check
+@kit.check(_CLOSURE)
 def two_threads_at_once(probe: Probe) -> None:
     """A whole step of another thread fits between any two lines without being noticed."""
     w = probe.weights()
@@ -160,7 +150,7 @@ def two_threads_at_once(probe: Probe) -> None:
     package = type(probe.layer).__module__.partition(".")[0]
     both = _interrupted(lambda: probe.step(*ours), lambda: probe.step(*theirs), package)
     what = "{name} changes when another thread runs the layer at the same time"
-    require_close(alone.arrays(), both.arrays(), what, fix=_CLOSURE)
+    require_close(alone.arrays(), both.arrays(), what)
 
 
 def _interrupted(run: Callable[[], Step], intrude: Callable[[], Step], package: str) -> Step:

@@ -13,7 +13,7 @@ from cnnkit.testing.tools import require_close, require_same
 kit = Kit("layer", case=Probe)
 
 
-@kit.check
+@kit.check('ask for weights by w["name"]')
 def weights_round_trip(probe: Probe) -> None:
     """Weights survive flatten, a file and unflatten, and their order does not matter."""
     flat = flatten(probe.weights())
@@ -24,49 +24,46 @@ def weights_round_trip(probe: Probe) -> None:
     require_equal(sorted(flat), sorted(flatten(tree)), what, fix=fix)
     ctx = probe.context(False)
     one, two = (probe.forward(w=w, ctx=ctx)[0] for w in (probe.weights(), tree))
-    require_same(one, two, "loaded weights give another output", fix='ask for weights by w["name"]')
+    require_same(one, two, "loaded weights give another output")
 
 
-@kit.check
+@kit.check("return it from backward under the weight's name, or declare it with learns=False")
 def every_weight_has_gradient(probe: Probe) -> None:
     """backward returns a gradient for every weight that learns."""
     wanted, got = _learning(probe), sorted(probe.step().grads)
     missing = [path for path in wanted if path not in got]
     what = f"no gradient for {', '.join(missing)}"
-    fix = "return it from backward under the weight's name, or declare it with learns=False"
-    _require_none(missing, wanted, got, what, fix)
+    _require_none(missing, wanted, got, what)
 
 
-@kit.check
+@kit.check("leave it out of the tree that backward returns: the optimizer would move it")
 def no_other_gradients(probe: Probe) -> None:
     """backward returns no gradient for weights that do not learn, or for names that are none."""
     wanted, got = _learning(probe), sorted(probe.step().grads)
     surplus = [path for path in got if path not in wanted]
     what = f"a gradient for {', '.join(surplus)}, which does not learn or is no weight at all"
-    fix = "leave it out of the tree that backward returns: the optimizer would move it"
-    _require_none(surplus, wanted, got, what, fix)
+    _require_none(surplus, wanted, got, what)
 
 
 def _learning(probe: Probe) -> list[str]:
     return sorted(path for path, weight in probe.declared().items() if weight.learns)
 
 
-def _require_none(paths: list[str], wanted: list[str], got: list[str], what: str, fix: str) -> None:
+def _require_none(paths: list[str], wanted: list[str], got: list[str], what: str) -> None:
     expected, found = (f"gradients for {names}" for names in (wanted, got))
-    require(not paths, what, expected=expected, got=found, fix=fix)
+    require(not paths, what, expected=expected, got=found)
 
 
-@kit.check
+@kit.check("sum over the batch axis and every axis along which the weight is broadcast")
 def gradients_shaped_like_weights(probe: Probe) -> None:
     """Every gradient has its weight's shape: no batch axis, nothing transposed."""
     grads = probe.step().grads
-    fix = "sum over the batch axis and every axis along which the weight is broadcast"
     for path, value in flatten(probe.weights()).items():
         what = f"the gradient of {path} is not shaped like {path}"
-        require_equal(value.shape, grads.get(path, value).shape, what, fix=fix)
+        require_equal(value.shape, grads.get(path, value).shape, what)
 
 
-@kit.check
+@kit.check("copy it, or let NumPy compute into a new array or ctx.scratch.empty(...)")
 def gradients_own_their_memory(probe: Probe) -> None:
     """Gradients share no memory with anything else: shards are summed into them in place."""
     w, x, dy = probe.weights(), probe.x(1), probe.dy(1)
@@ -80,13 +77,12 @@ def gradients_own_their_memory(probe: Probe) -> None:
             f"the gradient of {path} shares memory with {', '.join(shared)}",
             expected="an array of its own",
             got="a view",
-            fix="copy it, or let NumPy compute into a new array or ctx.scratch.empty(...)",
         )
 
 
-@kit.check
+@kit.check("skip dx alone")
 def wants_dx_changes_no_gradient(probe: Probe) -> None:
     """Where nobody reads dx, the weights' gradients stay the same."""
     one, two = (probe.step(ctx=probe.context(wants_dx=wants)).grads for wants in (True, False))
     what = "the gradient of {name} depends on ctx.wants_dx"
-    require_close(one, two, what, expected="the same gradients", fix="skip dx alone")
+    require_close(one, two, what, expected="the same gradients")

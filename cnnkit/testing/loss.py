@@ -45,10 +45,9 @@ def judge(loss: Loss, y: Array, labels: Array) -> dict[str, Array]:
 def heads() -> Iterator[Layer]:
     """Yield every built-in layer that needs no option."""
     for cls in built_ins("layers").values():
-        if all(not field.is_required() for field in cls.model_fields.values()):
-            head = cls.model_validate({})
-            if isinstance(head, Layer):
-                yield head
+        needed = any(field.is_required() for field in cls.model_fields.values())
+        if issubclass(cls, Layer) and not needed:
+            yield cls.model_validate({})
 
 
 def fusions(loss: Loss) -> Iterator[tuple[Layer, Loss]]:
@@ -66,17 +65,16 @@ def _use(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
 kit = Kit("loss", options.kit, manners(_use))
 
 
-@kit.check
+@kit.check("compute into new arrays")
 def loss_inputs_unmodified(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     """Outputs and labels are left as they were: metrics still read them."""
     (y, labels), (y_before, labels_before) = case(outputs, seed), case(outputs, seed)
     judge(loss, y, labels)
-    fix = "compute into new arrays"
-    require_same(y_before, y, "the loss changes the outputs y", fix=fix)
-    require_same(labels_before, labels, "the loss changes the labels", fix=fix)
+    require_same(y_before, y, "the loss changes the outputs y")
+    require_same(labels_before, labels, "the loss changes the labels")
 
 
-@kit.check
+@kit.check("one number per sample: reduce over axis 1 only, in y.dtype")
 def loss_per_sample(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     """forward gives one finite number per sample, in y's dtype, for any integer labels."""
     for dtype in (np.float32, np.float64):
@@ -90,42 +88,38 @@ def loss_per_sample(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
                     f"{what} are not finite {name} of shape {shape}",
                     expected=f"{name} {shape}",
                     got=f"{array.dtype.name} {array.shape}",
-                    fix="one number per sample: reduce over axis 1 only, in y.dtype",
                 )
 
 
-@kit.check
+@kit.check("write labels.astype(y.dtype) before any arithmetic")
 def loss_takes_any_labels(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     """Integer labels of any width give the same losses and dy: uint8 must not wrap around."""
     y, labels = case(outputs, seed)[0], np.arange(N) % max(2, outputs)
     wanted, got = judge(loss, y, labels), judge(loss, y, labels.astype(np.uint8))
     what = "{name} are others where labels are uint8"
-    fix = "write labels.astype(y.dtype) before any arithmetic"
-    require_close(wanted, got, what, expected="those of int64 labels", fix=fix)
+    require_close(wanted, got, what, expected="those of int64 labels")
 
 
-@kit.check
+@kit.check("use y.reshape(...) and y.shape, never y.data or y.strides")
 def loss_non_contiguous(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     """Outputs may have any strides."""
     y, labels = case(outputs, seed)
     wanted, got = judge(loss, y, labels), judge(loss, np.repeat(y, 2, axis=1)[:, ::2], labels)
     what = "{name} change where y is a view that is not contiguous"
-    fix = "use y.reshape(...) and y.shape, never y.data or y.strides"
-    require_close(wanted, got, what, expected="equal", fix=fix)
+    require_close(wanted, got, what, expected="equal")
 
 
-@kit.check
+@kit.check("sum or average over axis 1 only; the engine averages over the batch")
 def loss_of_singles(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     """A sample's loss and gradient do not depend on its batch."""
     y, labels = case(outputs, seed)
     singles = [judge(loss, y[i : i + 1], labels[i : i + 1]) for i in range(N)]
     stacked = {name: np.concatenate([one[name] for one in singles]) for name in singles[0]}
     what = "{name} of a batch are not those of its samples"
-    fix = "sum or average over axis 1 only; the engine averages over the batch"
-    require_close(stacked, judge(loss, y, labels), what, expected="equal", fix=fix)
+    require_close(stacked, judge(loss, y, labels), what, expected="equal")
 
 
-@kit.check
+@kit.check("keep what the gradient needs in local variables, not on self or in the module")
 def loss_reentrant(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     """Another batch may come between forward and its gradient."""
     y, labels = case(outputs, seed)
@@ -133,12 +127,10 @@ def loss_reentrant(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     losses, gradient = loss.forward(y, labels)
     loss.forward(*case(outputs, seed + 1))
     got = {"losses": losses, "dy": gradient()}
-    what = "{name} change when another forward comes between"
-    fix = "keep what the gradient needs in local variables, not on self or in the module"
-    require_close(wanted, got, what, expected="equal", fix=fix)
+    require_close(wanted, got, "{name} change when another forward comes between", expected="equal")
 
 
-@kit.check
+@kit.check("compute into a new array, or return a copy: lambda: y.copy()")
 def loss_gradient_is_a_new_array(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     """The gradient, fused or not, is an array of its own: the engine scales it in place."""
     for name, one in _forms(loss):
@@ -153,19 +145,17 @@ def loss_gradient_is_a_new_array(loss: Loss, outputs: int = 3, seed: int = 0) ->
             f"dy of {name} {fault}",
             expected="a new array, which the engine divides by the batch size in place",
             got="a view of it" if shared else "a read-only view",
-            fix="compute into a new array, or return a copy: lambda: y.copy()",
         )
 
 
-@kit.check
+@kit.check("change nothing that forward computed: a new array in every call")
 def loss_gradient_repeats(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     """The function gives the same gradient however often it is called."""
     for name, one in _forms(loss):
         gradient = one.forward(*case(outputs, seed))[1]
         first, again = {"dy": gradient().copy()}, {"dy": gradient()}
         what = f"{{name}} of {name} changes with a second call of the gradient function"
-        fix = "change nothing that forward computed: a new array in every call"
-        require_close(first, again, what, expected="the same gradient", fix=fix)
+        require_close(first, again, what, expected="the same gradient")
 
 
 def _forms(loss: Loss) -> Iterator[tuple[str, Loss]]:
@@ -174,7 +164,7 @@ def _forms(loss: Loss) -> Iterator[tuple[str, Loss]]:
     yield from ((f"the loss fused with {head.type}", fused) for head, fused in fusions(loss))
 
 
-@kit.check
+@kit.check("derive it again; do not average: the engine divides by the batch size")
 def loss_gradient(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     """The returned function gives d(sum of losses)/dy, measured along a random direction."""
     y, labels = case(outputs, seed)
@@ -191,11 +181,10 @@ def loss_gradient(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
         "dy is not the derivative of the sum of losses",
         expected=f"slope {measured} along a random direction",
         got=f"{claimed:.8g}",
-        fix="derive it again; do not average: the engine divides by the batch size",
     )
 
 
-@kit.check
+@kit.check("compare the whole shape first, and raise cnnkit.errors.ShapeError")
 def unfit_heads_get_shape_error(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     """check takes a head or raises ShapeError, whatever the shape of its output."""
     shapes, classes = ((outputs,), (outputs + 1,), (1,), (2, 3, 3)), max(2, outputs)
@@ -209,11 +198,10 @@ def unfit_heads_get_shape_error(loss: Loss, outputs: int = 3, seed: int = 0) -> 
                 f"check({head.type}, {shape}, {classes}) raised {type(error).__name__}",
                 expected="no error, or ShapeError saying what the loss can judge",
                 got=str(error) or type(error).__name__,
-                fix="compare the whole shape first, and raise cnnkit.errors.ShapeError",
             ) from error
 
 
-@kit.check
+@kit.check("derive the fused loss again from head and loss")
 def fused_equals_unfused(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     """The fused loss gives what head and loss give one after the other, in float64."""
     logits, labels = _logits(outputs, seed, draw=8), case(outputs, seed)[1]
@@ -222,19 +210,16 @@ def fused_equals_unfused(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
         losses, gradient = loss.forward(y, labels)
         wanted = {"losses": losses, "dy": back(gradient())[0]}
         what = f"{{name}} of the loss fused with {head.type} differ from the unfused ones"
-        fix = "derive the fused loss again from head and loss"
-        require_close(wanted, judge(fused, logits, labels), what, expected="equal", fix=fix)
+        require_close(wanted, judge(fused, logits, labels), what, expected="equal")
 
 
-@kit.check
+@kit.check("subtract the maximum before exp, and take log(sum(exp)) as one")
 def fused_stays_finite(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     """The fused loss is finite for any logits: that is what it is for."""
     logits = (1000 * _logits(outputs, seed, draw=7)).astype(np.float32)
     for head, fused in fusions(loss):
         arrays = judge(fused, logits, case(outputs, seed)[1])
-        what = f"fused with {head.type}, logits around 1000 give NaN or infinity"
-        fix = "subtract the maximum before exp, and take log(sum(exp)) as one"
-        require_finite(arrays, what, fix=fix)
+        require_finite(arrays, f"fused with {head.type}, logits around 1000 give NaN or infinity")
 
 
 def _logits(outputs: int, seed: int, draw: int) -> Array:
@@ -242,12 +227,9 @@ def _logits(outputs: int, seed: int, draw: int) -> Array:
 
 
 def check_loss(loss: Loss, outputs: int = 3, *, seed: int = 0) -> None:
-    """Run every check on a loss, for outputs (N, outputs) that are probabilities.
+    """Run every check on a loss; raise CheckFailure for the first that fails.
 
-    `outputs = 1` stands for two classes and the probability of class 1.
-
-    Raises:
-        CheckFailure: for the first check that fails; it says what to mend.
+    Outputs (N, outputs) are probabilities; 1 stands for two classes and that of class 1.
     """
     __tracebackhide__ = True
     kit.run(loss, outputs, seed)

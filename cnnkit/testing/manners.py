@@ -39,8 +39,9 @@ _here = threading.local()
 def manners(use: Use, *, reads_files: bool = False) -> Kit:
     """Return the checks of manners, for a family whose methods `use` calls."""
     kit = Kit("manners")
+    effects = Kit("effects") if reads_files else kit
 
-    @kit.check
+    @kit.check("drop the print; raise an error where something is wrong")
     def silent(component: Component, *case: Any) -> None:
         """Nothing is printed: stdout belongs to the command, and --json is parsed."""
         out = io.StringIO()
@@ -51,9 +52,9 @@ def manners(use: Use, *, reads_files: bool = False) -> Kit:
             f"the {component.type} component prints",
             expected="nothing on stdout or stderr",
             got=repr(out.getvalue()[:80]),
-            fix="drop the print; raise an error where something is wrong",
         )
 
+    @effects.check("put what it reads into its options or its weights; load data in a dataset")
     def no_side_effects(component: Component, *case: Any) -> None:
         """No file, network connection or process is opened: a spec is data, and runs replay."""
         with watched() as seen:
@@ -63,13 +64,9 @@ def manners(use: Use, *, reads_files: bool = False) -> Kit:
             f"the {component.type} component reaches outside its arrays",
             expected="no file, network or process",
             got="; ".join(seen[:3]),
-            fix="put what it reads into its options or its weights; load data in a dataset",
         )
 
-    if not reads_files:
-        kit.check(no_side_effects)
-
-    @kit.check
+    @kit.check("replace np.random.x(...) by rng.x(...) or ctx.rng().x(...); never seed")
     def global_randomness_untouched(component: Component, *case: Any) -> None:
         """np.random's and random's global states are neither drawn from nor seeded."""
         with global_seed(271828):
@@ -81,10 +78,9 @@ def manners(use: Use, *, reads_files: bool = False) -> Kit:
             f"the {component.type} component changes the global random state",
             expected="draws from the rng it is given, or from ctx.rng()",
             got="another state of np.random or random",
-            fix="replace np.random.x(...) by rng.x(...) or ctx.rng().x(...); never seed",
         )
 
-    @kit.check
+    @kit.check("compute without the overflow or division; do not silence it")
     def no_warnings(component: Component, *case: Any) -> None:
         """It works with warnings as errors, on ordinary values and on zeros."""
         with warnings.catch_warnings(), np.errstate(divide="warn", over="warn", invalid="warn"):
@@ -96,10 +92,9 @@ def manners(use: Use, *, reads_files: bool = False) -> Kit:
                     f"{type(warning).__name__}: {warning}",
                     expected="no warning",
                     got=type(warning).__name__,
-                    fix="compute without the overflow or division; do not silence it",
                 ) from warning
 
-    @kit.check
+    @kit.check("keep what backward needs in local variables: its closure dies with it")
     def keeps_no_state(component: Component, *case: Any) -> None:
         """Using it leaves no trace on it or its class: two threads may use it at once."""
         use(component, *case)
@@ -112,7 +107,6 @@ def manners(use: Use, *, reads_files: bool = False) -> Kit:
             f"state is kept in {', '.join(changed)}",
             expected="an unchanged component",
             got=f"another value of {changed[0]}" if changed else "",
-            fix="keep what backward needs in local variables: its closure dies with it",
         )
 
     return kit

@@ -20,19 +20,44 @@ _N = 40
 _ROUNDING = 1e-5
 
 
+class Judged:
+    """A metric, with outputs and labels to judge."""
+
+    def __init__(self, metric: Metric, classes: int = 3, seed: int = 0) -> None:
+        self.metric = metric
+        self.classes = max(2, classes)
+        rng = np.random.default_rng([seed, 1])
+        y = rng.uniform(0.01, 1, (_N, classes))
+        self.y = (y / y.sum(axis=1, keepdims=True) if classes > 1 else y).astype(np.float32)
+        self.labels = rng.integers(0, self.classes, _N)
+        self.order = np.random.default_rng([seed, 2]).permutation(_N)
+
+    def figure(self, y: Array, labels: Array) -> Any:
+        """Return what the metric gives."""
+        return self.metric.evaluate(y, labels, self.classes)
+
+    def situations(self) -> Iterator[tuple[str, Array, Array]]:
+        """Yield outputs and labels of every kind there is, with a name."""
+        yield "ordinary data", self.y, self.labels
+        yield "a single sample", self.y[:1], self.labels[:1]
+        yield "data with one class only", self.y, self.labels * 0
+        yield "equal outputs", self.y * 0 + self.y[0], self.labels
+
+
 def _use(metric: Metric, classes: int = 3, seed: int = 0) -> None:
-    for _, y, labels in _situations(classes, seed):
-        metric.evaluate(y, labels, max(2, classes))
+    judged = Judged(metric, classes, seed)
+    for _, y, labels in judged.situations():
+        judged.figure(y, labels)
 
 
-kit = Kit("metric", options.kit, manners(_use))
+kit = Kit("metric", options.kit, manners(_use), case=Judged)
 
 
-@kit.check
-def metric_is_json(metric: Metric, classes: int = 3, seed: int = 0) -> None:
+@kit.check("end with float(...) or .tolist(); say what 0 / 0 means")
+def metric_is_json(judged: Judged) -> None:
     """evaluate gives what JSON can hold: no NumPy numbers, no NaN, whatever classes occur."""
-    for what, y, labels in _situations(classes, seed):
-        figure = metric.evaluate(y, labels, max(2, classes))
+    for what, y, labels in judged.situations():
+        figure = judged.figure(y, labels)
         try:
             json.dumps(figure, allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -40,67 +65,35 @@ def metric_is_json(metric: Metric, classes: int = 3, seed: int = 0) -> None:
                 f"the figure for {what} does not go into summary.json",
                 expected="finite floats and ints, lists and dicts of them",
                 got=f"{figure!r}: {error}",
-                fix="end with float(...) or .tolist(); say what 0 / 0 means",
             ) from error
 
 
-@kit.check
-def metric_inputs_unmodified(metric: Metric, classes: int = 3, seed: int = 0) -> None:
+@kit.check("compute into new arrays")
+def metric_inputs_unmodified(judged: Judged) -> None:
     """Outputs and labels are left as they were: other metrics read them too."""
-    (y, labels), (y_before, labels_before) = _case(classes, seed), _case(classes, seed)
-    metric.evaluate(y, labels, max(2, classes))
-    fix = "compute into new arrays"
-    require_same(y_before, y, "the metric changes the outputs y", fix=fix)
-    require_same(labels_before, labels, "the metric changes the labels", fix=fix)
+    y, labels = judged.y.copy(), judged.labels.copy()
+    judged.figure(y, labels)
+    require_same(judged.y, y, "the metric changes the outputs y")
+    require_same(judged.labels, labels, "the metric changes the labels")
 
 
-@kit.check
-def metric_takes_any_labels(metric: Metric, classes: int = 3, seed: int = 0) -> None:
+@kit.check("write labels.astype(np.int64) before any arithmetic")
+def metric_takes_any_labels(judged: Judged) -> None:
     """Integer labels of any width give the same figure: uint8 must not wrap around."""
-    y, labels = _case(classes, seed)
-    one = metric.evaluate(y, labels, max(2, classes))
-    two = metric.evaluate(y, labels.astype(np.uint8), max(2, classes))
-    require(
-        _alike(one, two),
-        "uint8 labels give another figure",
-        expected=f"{one!r}",
-        got=f"{two!r}",
-        fix="write labels.astype(np.int64) before any arithmetic",
-    )
+    short = judged.labels.astype(np.uint8)
+    _require_alike(judged, judged.y, short, "uint8 labels give another figure")
 
 
-@kit.check
-def metric_ignores_order(metric: Metric, classes: int = 3, seed: int = 0) -> None:
+@kit.check("count and average over all samples at once")
+def metric_ignores_order(judged: Judged) -> None:
     """The order of the samples does not matter."""
-    y, labels = _case(classes, seed)
-    order = np.random.default_rng([seed, 2]).permutation(_N)
-    one = metric.evaluate(y, labels, max(2, classes))
-    two = metric.evaluate(y[order], labels[order], max(2, classes))
-    require(
-        _alike(one, two),
-        "the figure depends on the order of the samples",
-        expected=f"{one!r}",
-        got=f"{two!r}",
-        fix="count and average over all samples at once",
-    )
+    y, labels = judged.y[judged.order], judged.labels[judged.order]
+    _require_alike(judged, y, labels, "the figure depends on the order of the samples")
 
 
-def check_metric(metric: Metric, classes: int = 3, *, seed: int = 0) -> None:
-    """Run every check on a metric; `classes = 1` stands for outputs (N, 1) with two classes.
-
-    Raises:
-        CheckFailure: for the first check that fails; it says what to mend.
-    """
-    __tracebackhide__ = True
-    kit.run(metric, classes, seed)
-
-
-def _case(classes: int, seed: int) -> tuple[Array, Array]:
-    rng = np.random.default_rng([seed, 1])
-    y = rng.uniform(0.01, 1, (_N, classes))
-    if classes > 1:
-        y /= y.sum(axis=1, keepdims=True)
-    return y.astype(np.float32), rng.integers(0, max(2, classes), _N)
+def _require_alike(judged: Judged, y: Array, labels: Array, what: str) -> None:
+    wanted, got = judged.figure(judged.y, judged.labels), judged.figure(y, labels)
+    require(_alike(wanted, got), what, expected=repr(wanted), got=repr(got))
 
 
 def _alike(one: Any, two: Any) -> bool:
@@ -114,9 +107,10 @@ def _alike(one: Any, two: Any) -> bool:
     return bool(one == two)
 
 
-def _situations(classes: int, seed: int) -> Iterator[tuple[str, Array, Array]]:
-    y, labels = _case(classes, seed)
-    yield "ordinary data", y, labels
-    yield "a single sample", y[:1], labels[:1]
-    yield "data with one class only", y, labels * 0
-    yield "equal outputs", y * 0 + y[0], labels
+def check_metric(metric: Metric, classes: int = 3, *, seed: int = 0) -> None:
+    """Run every check on a metric; raise CheckFailure for the first that fails.
+
+    `classes = 1` stands for outputs (N, 1) with two classes.
+    """
+    __tracebackhide__ = True
+    kit.run(metric, classes, seed)

@@ -23,12 +23,7 @@ _OF_THE_RUN = ("spec.toml", "resolved.toml", "env.json", "metrics.jsonl", "check
 Figures = Sequence[dict[str, Any] | None]
 """What validation gave, an epoch each."""
 FIGURES: dict[str, Any] = {"loss": 0.75, "accuracy": 0.5, "confusion": [[3, 1], [2, 2]]}
-ODD: dict[str, Any] = {
-    "loss": 0.5,
-    "per_class": {"cat": 0.25, "dog": None},
-    "note": "none",
-    "n": 7,
-}
+ODD: dict[str, Any] = {"loss": 0.5, "per_class": {"cat": 0.25, "dog": None}, "note": "none", "n": 7}
 DONE: dict[str, Any] = {
     "status": "done",
     "dataset": "digits",
@@ -40,14 +35,14 @@ DONE: dict[str, Any] = {
 }
 
 
-@_first.check
+@_first.check()
 def takes_any_record(observer: Observer) -> None:
     """Epochs without validation are taken, and metrics of any kind that JSON can hold."""
     watch(observer, [None, None])
     watch(observer, [ODD, {"loss": 0.25}])
 
 
-@_first.check
+@_first.check()
 def takes_any_ending(observer: Observer) -> None:
     """A run that failed or was interrupted is taken, before its first epoch and after it."""
     for status in ("failed", "interrupted"):
@@ -63,7 +58,7 @@ def _use(observer: Observer) -> None:
 kit = Kit("observer", _first, manners(_use, reads_files=True))
 
 
-@kit.check
+@kit.check("start every path with run.path: run.path / 'name'")
 def files_stay_in_the_run(observer: Observer) -> None:
     """Files are written in the run directory, or deeper: elsewhere two runs would share them."""
     run, changed = _changed(observer)
@@ -73,11 +68,10 @@ def files_stay_in_the_run(observer: Observer) -> None:
         f"the {observer.type} observer writes outside the run directory",
         expected=f"files below run.path, {run}",
         got=", ".join(dict.fromkeys(strays)),
-        fix="start every path with run.path: run.path / 'name'",
     )
 
 
-@kit.check
+@kit.check(f"choose another name than {', '.join(_OF_THE_RUN)}")
 def run_files_left_alone(observer: Observer) -> None:
     """What the run writes itself is not written, moved or removed: it is the run's record."""
     run, changed = _changed(observer)
@@ -88,11 +82,10 @@ def run_files_left_alone(observer: Observer) -> None:
         f"the {observer.type} observer changes the run's own files",
         expected="files under names of its own",
         got=", ".join(dict.fromkeys(taken)),
-        fix=f"choose another name than {', '.join(_OF_THE_RUN)}",
     )
 
 
-@kit.check
+@kit.check("open what a call needs inside it, by `with`; keep nothing between calls")
 def leaves_nothing_open(observer: Observer) -> None:
     """When the run is over, no file, socket or thread of the observer's is left."""
     _use(observer)  # what a first use imports and keeps is no leak
@@ -104,7 +97,6 @@ def leaves_nothing_open(observer: Observer) -> None:
         f"the {observer.type} observer leaves something open",
         expected="the files, sockets and threads there were before the run",
         got=", ".join(left),
-        fix="open what a call needs inside it, by `with`; keep nothing between calls",
     )
 
 
@@ -128,8 +120,7 @@ def _open_things() -> Iterator[str]:
 def check_observer(observer: Observer) -> None:
     """Run every check on an observer; it is told of short runs in temporary folders.
 
-    Raises:
-        CheckFailure: for the first check that fails; it says what to mend.
+    Raises CheckFailure for the first that fails.
     """
     __tracebackhide__ = True
     kit.run(observer)

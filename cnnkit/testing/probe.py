@@ -73,11 +73,7 @@ class Probe:
         return unflatten(flat)
 
     def context(
-        self,
-        training: bool = True,
-        shard: int = 0,
-        scratch: Scratch = CLEAN,
-        wants_dx: bool = True,
+        self, training: bool = True, shard: int = 0, scratch: Scratch = CLEAN, wants_dx: bool = True
     ) -> Context:
         """Return the context of a shard."""
         return Context(training, wants_dx, scratch, (self.seed, 0, 0, shard), "0_layer")

@@ -19,7 +19,7 @@ def _use(schedule: Schedule) -> None:
 kit = Kit("schedule", options.kit, manners(_use))
 
 
-@kit.check
+@kit.check("return float(...), and mind the first and the last step")
 def factor_is_a_number(schedule: Schedule) -> None:
     """factor gives a finite float >= 0 anywhere in training, its end included."""
     for epoch, epochs in _moments():
@@ -29,11 +29,10 @@ def factor_is_a_number(schedule: Schedule) -> None:
             f"factor({epoch}, {epochs}) is not a learning rate's factor",
             expected="a finite float >= 0",
             got=repr(factor),
-            fix="return float(...), and mind the first and the last step",
         )
 
 
-@kit.check
+@kit.check("compute it from epoch and epochs; count nothing")
 def factor_is_pure(schedule: Schedule) -> None:
     """factor depends on its arguments alone: a resumed run asks in the middle."""
     forwards = [schedule.factor(*moment) for moment in _moments()]
@@ -43,11 +42,10 @@ def factor_is_pure(schedule: Schedule) -> None:
         "factor depends on what was asked before",
         expected="equal answers to equal questions",
         got="two answers",
-        fix="compute it from epoch and epochs; count nothing",
     )
 
 
-@kit.check
+@kit.check("leave multiplier as Schedule has it, and write factor without warm-up")
 def warm_up_starts_low(schedule: Schedule) -> None:
     """multiplier climbs to factor over the warm-up and equals it afterwards."""
     for epoch, epochs in _moments():
@@ -58,16 +56,11 @@ def warm_up_starts_low(schedule: Schedule) -> None:
             f"multiplier({epoch}, {epochs}) is not factor with its warm-up",
             expected=f"{climb * factor}",
             got=f"{got}",
-            fix="leave multiplier as Schedule has it, and write factor without warm-up",
         )
 
 
 def check_schedule(schedule: Schedule) -> None:
-    """Run every check on a schedule.
-
-    Raises:
-        CheckFailure: for the first check that fails; it says what to mend.
-    """
+    """Run every check on a schedule; raise CheckFailure for the first that fails."""
     __tracebackhide__ = True
     kit.run(schedule)
 

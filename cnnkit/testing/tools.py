@@ -10,7 +10,6 @@ from importlib import import_module
 
 import numpy as np
 import numpy.typing as npt
-from pydantic_core import PydanticCustomError
 
 from cnnkit.arrays import Array, Scratch, Shape
 from cnnkit.base import Component, Layer
@@ -24,15 +23,11 @@ TOLERANCE = 1e-6
 """Relative error of a central difference in float64 that counts as agreement."""
 
 
-def require_same(before: Array, after: Array, what: str, *, fix: str) -> None:
+def require_same(before: Array, after: Array, what: str) -> None:
     """Demand equal bits: the same shape, dtype and values (NaN equals NaN)."""
-    require(
-        before.dtype == after.dtype and np.array_equal(before, after, equal_nan=True),
-        what,
-        expected="the same values, bit for bit",
-        got=difference(before, after),
-        fix=fix,
-    )
+    is_same = before.dtype == after.dtype and np.array_equal(before, after, equal_nan=True)
+    expected, got = "the same values, bit for bit", difference(before, after)
+    require(is_same, what, expected=expected, got=got)
 
 
 def require_close(
@@ -41,19 +36,13 @@ def require_close(
     what: str,
     *,
     expected: str = "the same values",
-    fix: str,
 ) -> None:
     """Demand the same names, shapes and values up to rounding; `what` may hold "{name}"."""
     for name in {**wanted, **got}:
-        missing = [source for source, t in (("wanted", wanted), ("got", got)) if name not in t]
-        close = not missing and _is_close(wanted[name], got[name])
-        require(
-            close,
-            what.format(name=name),
-            expected=expected,
-            got=f"{name} once only" if missing else difference(wanted[name], got[name]),
-            fix=fix,
-        )
+        both = name in wanted and name in got
+        close = both and _is_close(wanted[name], got[name])
+        found = difference(wanted[name], got[name]) if both else f"{name} once only"
+        require(close, what.format(name=name), expected=expected, got=found)
 
 
 def _is_close(a: Array, b: Array) -> bool:
@@ -67,33 +56,23 @@ def difference(a: Array, b: Array) -> str:
     """Return the first place where two arrays differ: "[0, 1] 0.5 became 0.25 (3 of 8 differ)"."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return f"{a.dtype} {a.shape} became {b.dtype} {b.shape}"
-    places = np.argwhere(_unequal(a, b))
+    places = np.argwhere((a != b) & ~(np.isnan(a) & np.isnan(b)))
     if not len(places):
         return "no difference"
-    first = tuple(int(i) for i in places[0])
-    where = f"[{', '.join(map(str, first))}] "
-    return f"{where}{a[first]:.6g} became {b[first]:.6g} ({len(places)} of {a.size} differ)"
-
-
-def _unequal(a: Array, b: Array) -> Array:
-    unequal: Array = (a != b) & ~(np.isnan(a) & np.isnan(b))
-    return unequal
+    first = tuple(places[0].tolist())
+    change = f"{list(first)} {a[first]:.6g} became {b[first]:.6g}"
+    return f"{change} ({len(places)} of {a.size} differ)"
 
 
 def require_finite(
-    arrays: Mapping[str, Array], what: str, *, expected: str = "finite numbers", fix: str
+    arrays: Mapping[str, Array], what: str, *, expected: str = "finite numbers"
 ) -> None:
     """Demand that no array holds NaN or infinity."""
-    lost = list(not_finite(arrays))
-    require(not lost, what, expected=expected, got="; ".join(lost), fix=fix)
-
-
-def not_finite(arrays: Mapping[str, Array]) -> Iterator[str]:
-    """Yield a line per array that holds NaN or infinity."""
+    lost = []
     for name, array in arrays.items():
-        bad = int(np.count_nonzero(~np.isfinite(array)))
-        if bad:
-            yield f"{bad} of {array.size} values of {name} are NaN or infinite"
+        if bad := np.count_nonzero(~np.isfinite(array)):
+            lost.append(f"{bad} of {array.size} values of {name} are NaN or infinite")
+    require(not lost, what, expected=expected, got="; ".join(lost))
 
 
 def numeric_derivative(f: Callable[[float], float], size: float) -> float | None:
@@ -103,12 +82,8 @@ def numeric_derivative(f: Callable[[float], float], size: float) -> float | None
     corner or a maximum that changes hands in between makes them differ. `size` is the slope's
     natural size, which the agreement is measured against.
     """
-    wide, narrow = _central(f, STEP), _central(f, STEP / 5)
+    wide, narrow = ((f(h) - f(-h)) / (2 * h) for h in (STEP, STEP / 5))
     return narrow if abs(wide - narrow) <= TOLERANCE * size else None
-
-
-def _central(f: Callable[[float], float], h: float) -> float:
-    return (f(h) - f(-h)) / (2 * h)
 
 
 class CleanScratch(Scratch):
@@ -128,23 +103,21 @@ class HostileScratch(Scratch):
     """Hands out arrays full of NaN (or the largest integer), and can spoil every temp array."""
 
     def __init__(self) -> None:
-        self._temps: dict[str, list[Array]] = {}
+        self._temps: dict[str, Array] = {}
 
     def empty(self, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
         return np.full(shape, _worst(dtype), dtype)
 
     def temp(self, name: str, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
-        for stale in self._temps.get(name, []):
-            stale.fill(_worst(stale.dtype))
-        array = np.full(shape, _worst(dtype), dtype)
-        self._temps[name] = [array]
-        return array
+        if name in self._temps:
+            self.spoil(name)
+        self._temps[name] = self.empty(shape, dtype)
+        return self._temps[name]
 
-    def spoil(self) -> None:
-        """Overwrite every temp array, as the next function that asks for one would."""
-        for arrays in self._temps.values():
-            for array in arrays:
-                array.fill(_worst(array.dtype))
+    def spoil(self, *names: str) -> None:
+        """Overwrite temp arrays, by default all, as the next that asks for the name would."""
+        for name in names or self._temps:
+            self._temps[name].fill(_worst(self._temps[name].dtype))
 
 
 def _worst(dtype: npt.DTypeLike) -> float | int:
@@ -154,13 +127,16 @@ def _worst(dtype: npt.DTypeLike) -> float | int:
     return 1 if kind == "b" else float("nan")
 
 
-@contextmanager
-def tracing() -> Iterator[Callable[[], int]]:
-    """Trace Python's memory; the function says how many bytes are allocated."""
+def allocated(run: Callable[[], object]) -> tuple[int, int]:
+    """Run, and return how many bytes are allocated more afterwards, and were at most meanwhile."""
     was_tracing = tracemalloc.is_tracing()
     tracemalloc.start()
     try:
-        yield lambda: tracemalloc.get_traced_memory()[0]
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        run()
+        after, peak = tracemalloc.get_traced_memory()
+        return after - before, peak - before
     finally:
         if not was_tracing:
             tracemalloc.stop()
@@ -185,31 +161,12 @@ def global_state() -> tuple[str, object]:
     return f"{rest} {np.asarray(words).tobytes().hex()}", random.getstate()
 
 
-def layers_in(layer: Layer) -> list[Layer]:
-    """Return the layer and all layers inside it."""
-    return [inner for _, inner in walk(layer) if isinstance(inner, Layer)]
-
-
 def couples_batch(layer: Layer) -> bool:
     """Return whether samples of a batch meet anywhere in the layer."""
-    return any(inner.couples_batch for inner in layers_in(layer))
+    return any(isinstance(inner, Layer) and inner.couples_batch for _, inner in walk(layer))
 
 
 def built_ins(family: str) -> dict[str, type[Component]]:
     """Return `{type: class}` of what cnnkit itself brings in `family`."""
     hook = getattr(import_module(f"cnnkit.{family}"), f"cnnkit_{family}")
     return {cls.type_name(): cls for cls in hook()}
-
-
-class Known:
-    """A registry of the built-in types and those that a given component is made of."""
-
-    def __init__(self, component: Component) -> None:
-        self._classes = {(c.family, c.type): type(c) for _, c in walk(component)}
-
-    def find(self, family: str, name: str) -> type[Component]:
-        """Return the class behind `name`, or raise PydanticCustomError("unknown_type")."""
-        known = self._classes.get((family, name)) or built_ins(family).get(name)
-        if known is None:
-            raise PydanticCustomError("unknown_type", "no type {name}", {"name": name})
-        return known

@@ -47,29 +47,27 @@ def _use(transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
 kit = Kit("transform", options.kit, manners(_use), case=Images)
 
 
-@kit.check
+@kit.check("make output_shape compute what apply does; keep axis 0 for images")
 def transform_shape_is_real(images: Images) -> None:
     """apply gives (N, *output_shape) for uint8 and float images, one or several."""
-    fix = "make output_shape compute what apply does; keep axis 0 for images"
     for dtype in (np.uint8, np.float32):
         for N in (1, BATCH):
             got = images.apply(images.draw(dtype)[:N]).shape
             wanted = (N, *images.transform.output_shape(images.shape))
             kind = f"{N} {np.dtype(dtype).name} images of {images.shape}"
-            require_equal(wanted, got, f"output_shape is wrong for {kind}", fix=fix)
+            require_equal(wanted, got, f"output_shape is wrong for {kind}")
 
 
-@kit.check
+@kit.check("write into scratch.empty(...) or a new array, never into x")
 def transform_input_unmodified(images: Images) -> None:
     """The images are left as they were: the next epoch needs them."""
     for dtype in (np.uint8, np.float32):
         x = images.draw(dtype)
         images.apply(x)
-        fix = "write into scratch.empty(...) or a new array, never into x"
-        require_same(images.draw(dtype), x, "apply changes the images", fix=fix)
+        require_same(images.draw(dtype), x, "apply changes the images")
 
 
-@kit.check
+@kit.check("compute in float32; make constants of the output's dtype")
 def transform_dtype(images: Images) -> None:
     """Floats keep their dtype; uint8 stays uint8 or becomes float32."""
     for given, allowed in (("uint8", ("uint8", "float32")), ("float32", ("float32",))):
@@ -79,11 +77,13 @@ def transform_dtype(images: Images) -> None:
             f"{given} images come out as {got}",
             expected=" or ".join(allowed),
             got=got,
-            fix="compute in float32; make constants of the output's dtype",
         )
 
 
-@kit.check
+@kit.check(
+    "write x.astype(np.float32) before any arithmetic, as uint8 wraps around; "
+    "clip before going back"
+)
 def transform_bytes_equal_floats(images: Images) -> None:
     """Images of uint8 give what the same values in float32 give, but for rounding."""
     whole, exact = (images.apply(images.draw(dtype)) for dtype in ("uint8", "float32"))
@@ -95,18 +95,15 @@ def transform_bytes_equal_floats(images: Images) -> None:
         "uint8 images give other values than the same images in float32",
         expected="the same, but for rounding, and for values beyond 0..255 where uint8 comes out",
         got=difference(np.where(far, exact, whole), whole.astype(np.float32)),
-        fix="write x.astype(np.float32) before any arithmetic, as uint8 wraps around; "
-        "clip before going back",
     )
 
 
-@kit.check
+@kit.check("draw from rng; where `random` is False, rng is None")
 def transform_randomness(images: Images) -> None:
     """Randomness comes from the rng alone, and only where `random` says so."""
     x = images.draw()
     one, two = (images.apply(x, HostileScratch()) for _ in range(2))
-    fix = "draw from rng; where `random` is False, rng is None"
-    _require_same_y(one, two, "equal generators give different images", fix)
+    _require_same_y(one, two, "equal generators give different images")
     others = (images.apply(x, draw=draw) for draw in range(1, 9))
     require(
         not images.transform.random or any(not np.array_equal(one, other) for other in others),
@@ -117,50 +114,46 @@ def transform_randomness(images: Images) -> None:
     )
 
 
-@kit.check
+@kit.check("fill scratch arrays before reading them; return scratch.empty, never scratch.temp")
 def transform_scratch(images: Images) -> None:
     """Scratch memory holds anything at first, and is used again for the next shard."""
     x, arena, hostile = images.draw(), Arena(), HostileScratch()
     wanted = images.apply(x)
     got = images.apply(x, hostile)
     hostile.spoil()
-    fix = "fill scratch arrays before reading them; return scratch.empty, never scratch.temp"
-    _require_same_y(wanted, got, "y depends on what a scratch array held before", fix)
+    _require_same_y(wanted, got, "y depends on what a scratch array held before")
     for _ in range(2):
         arena.reset()
-        _require_same_y(wanted, images.apply(x, arena), "y changes in reused scratch memory", fix)
+        _require_same_y(wanted, images.apply(x, arena), "y changes in reused scratch memory")
 
 
-@kit.check
+@kit.check("use x.shape and indexing, never x.data or x.strides")
 def transform_non_contiguous(images: Images) -> None:
     """Images may have any strides."""
     x = images.draw()
     view = np.repeat(x, 2, axis=-1)[..., ::2]
     what = "y changes where x is a view that is not contiguous"
-    fix = "use x.shape and indexing, never x.data or x.strides"
-    _require_same_y(images.apply(x), images.apply(view), what, fix)
+    _require_same_y(images.apply(x), images.apply(view), what)
 
 
-@kit.check
+@kit.check("keep axis 0 for images; shards are cut anywhere")
 def transform_of_singles(images: Images) -> None:
     """A transform that is not random treats every image alone."""
     if images.transform.random:
         return
     x = images.draw()
     singles = np.concatenate([images.apply(x[i : i + 1]) for i in range(BATCH)])
-    fix = "keep axis 0 for images; shards are cut anywhere"
-    _require_same_y(singles, images.apply(x), "y of a batch is not that of its images", fix)
+    _require_same_y(singles, images.apply(x), "y of a batch is not that of its images")
 
 
-def _require_same_y(wanted: Array, got: Array, what: str, fix: str) -> None:
-    require_close({"y": wanted}, {"y": got}, what, fix=fix)
+def _require_same_y(wanted: Array, got: Array, what: str) -> None:
+    require_close({"y": wanted}, {"y": got}, what)
 
 
 def check_transform(transform: Transform, shape: Shape = (1, 8, 8), *, seed: int = 0) -> None:
     """Run every check on a transform, for images of `shape` (C, H, W).
 
-    Raises:
-        CheckFailure: for the first check that fails; it says what to mend.
+    Raises CheckFailure for the first that fails.
     """
     __tracebackhide__ = True
     kit.run(transform, shape, seed)

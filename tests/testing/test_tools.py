@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 
 from cnnkit.layers import Conv, Dense, Residual
-from cnnkit.testing.check import describe
+from cnnkit.testing.check import Fault, describe
 from cnnkit.testing.manners import changed_files, watched
 from cnnkit.testing.tools import (
     HostileScratch,
     difference,
     global_seed,
     global_state,
-    not_finite,
     numeric_derivative,
+    require_finite,
 )
 
 
@@ -90,9 +90,11 @@ def test_difference_names_the_first_place():
     assert difference(a, b.astype(np.float32)) == "float64 (2, 2) became float32 (2, 2)"
 
 
-def test_not_finite_counts():
+def test_what_is_not_finite_is_counted():
     arrays = {"y": np.array([1.0, np.nan, np.inf]), "dx": np.ones(3)}
-    assert list(not_finite(arrays)) == ["2 of 3 values of y are NaN or infinite"]
+    with pytest.raises(Fault) as caught:
+        require_finite(arrays, "a step goes wrong")
+    assert caught.value.got == "2 of 3 values of y are NaN or infinite"
 
 
 def test_hostile_scratch_spoils_temps_only():
