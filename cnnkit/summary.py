@@ -8,7 +8,7 @@ from math import prod
 
 from cnnkit.arrays import Shape
 from cnnkit.base import Layer, chain_shapes
-from cnnkit.base.component import slots, unnamed_chain
+from cnnkit.base.component import chain_name, slots
 from cnnkit.base.place import place_of
 from cnnkit.base.weight import count
 from cnnkit.layers.sequential import Sequential, name_of
@@ -76,5 +76,6 @@ def _chains(layer: Layer) -> Iterator[tuple[str, list[Layer]]]:
     for name, slot in slots(type(layer)).items():
         value = getattr(layer, name)
         if slot.family == "layers" and value:
-            said = "" if name == unnamed_chain(type(layer)) else f"{name}/"
+            called = chain_name(type(layer), name)
+            said = f"{called}/" if called else ""
             yield said, value if slot.many else [value]

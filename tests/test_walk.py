@@ -9,7 +9,7 @@ from pydantic import Field, SerializeAsAny
 
 import cnnkit
 from cnnkit.base import Initializer, Layer, child
-from cnnkit.base.component import Section, Slot, slots, unnamed_chain, walk
+from cnnkit.base.component import Section, Slot, chain_name, slots, walk
 from cnnkit.initializers import Glorot
 from cnnkit.layers import Dense, Relu, Residual, Sequential
 from cnnkit.plugins import load_plugins
@@ -87,11 +87,21 @@ def test_a_whole_spec():
 
 
 @pytest.mark.parametrize(
-    ("cls", "name"),
-    [(Sequential, "layers"), (Residual, "body"), (Optional, "main"), (Gate, ""), (Dense, "")],
+    ("cls", "option", "name"),
+    [
+        (Sequential, "layers", ""),
+        (Residual, "body", ""),
+        (Residual, "shortcut", "shortcut"),
+        (Optional, "before", "before"),
+        (Optional, "main", ""),
+        (Gate, "left", "left"),
+        (Gate, "right", "right"),
+        (Gate, "one", "one"),
+        (Dense, "layers", ""),  # of what a macro stands for
+    ],
 )
-def test_the_chain_that_goes_without_saying(cls, name):
-    assert unnamed_chain(cls) == name
+def test_what_a_chain_is_called_by(cls, option, name):
+    assert chain_name(cls, option) == name
 
 
 TREE = {

@@ -211,12 +211,16 @@ def _slot(annotation: Any, marks: Iterable[Any] = ()) -> Slot | None:
     return replace(found, many=True) if found and origin in (list, tuple) else found
 
 
-def unnamed_chain(cls: type[BaseModel]) -> str:
-    """Return the option whose layers are a container's layers without saying: its only chain of
-    layers, or the only one that may not be left out; "" where there is none."""
-    chains = [name for name, slot in slots(cls).items() if slot.many and slot.family == "layers"]
-    needed = [name for name in chains if slots(cls)[name].required]
-    return next((found[0] for found in (chains, needed) if len(found) == 1), "")
+def chain_name(cls: type[BaseModel], option: str) -> str:
+    """Return what the layers of one of a container's chains are called by: the option's name.
+
+    It is "" for its only chain, and for the only one that may not be left out, such as the body
+    of a residual: their layers are the container's layers without saying.
+    """
+    chains = {name: slot for name, slot in slots(cls).items() if slot.family == "layers"}
+    needed = [name for name, slot in chains.items() if slot.required]
+    alone = [option] in (list(chains), needed)
+    return "" if alone or option not in chains else option
 
 
 def walk(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Component]]:

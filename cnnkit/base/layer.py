@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import SerializeAsAny
 
 from cnnkit.arrays import FRESH, Array, Scratch, Shape, Weights
-from cnnkit.base.component import Component, child
+from cnnkit.base.component import Component, chain_name, child
 from cnnkit.base.place import spoken
 from cnnkit.base.weight import WeightTree
 from cnnkit.errors import CnnkitError, ShapeError
@@ -168,7 +168,10 @@ def chain_shapes(layers: Sequence[Layer], shape: Shape, option: str) -> list[Sha
             shapes.append(layer.output_shape(shapes[-1]))
         except ShapeError as error:
             place = f"layer {index + 1} ({layer.type})"
-            error.place = f"{place} > {error.place}" if error.place else place
+            if error.place:
+                chain = chain_name(type(layer), str(error.path[0]))
+                place = f"{place} > {f'{chain} {error.place}'.strip()}"
+            error.place = place
             inner = f": {error.trail}" if error.trail else ""
             error.trail = shape_trail(layers, shapes) + inner
             error.path = (option, index, *error.path)

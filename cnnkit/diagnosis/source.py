@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cnnkit.base.component import Component, unnamed_chain
+from cnnkit.base.component import Component, chain_name
 from cnnkit.base.place import KeyPath
 from cnnkit.diagnosis.toml import Node, Scanner
 from cnnkit.registry import Registry
@@ -102,8 +102,7 @@ class Draft:
             return f"{words} {str(option).rstrip('s')} {number}"
         if not (holder and issubclass(holder, Component)):
             return f"layer {number}"  # of the whole network
-        chain = "" if option == unnamed_chain(holder) else f"{option} "
-        return f"{words} > {chain}layer {number}"
+        return f"{words} > {f'{chain_name(holder, str(option))} layer {number}'.strip()}"
 
 
 def shortened(text: str) -> str:

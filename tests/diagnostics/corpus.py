@@ -24,6 +24,9 @@ from cnnkit.registry import CORE, Plugin
 
 FOLDER = Path(__file__).parent
 SPECS = sorted(FOLDER.glob("*.toml"))
+FOREIGN_SPECS = sorted(FOLDER.glob("foreign/*.toml"))
+FOREIGN = (Plugin("foreign", "cnnkit-foreign", "1.0", "foreign_plugin"),)
+"""What is installed for the specs in `foreign`, which name layers of a plugin."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,12 @@ class Verdict:
 
 
 @cache
-def check(spec: Path) -> Verdict:
-    """Check a spec of the corpus where only cnnkit itself is installed."""
+def check(spec: Path, others: tuple[Plugin, ...] = ()) -> Verdict:
+    """Check a spec where only cnnkit itself and some plugins are installed."""
     out, err = StringIO(), StringIO()
-    with chdir(FOLDER), alone(), redirect_stdout(out), redirect_stderr(err):
+    with chdir(spec.parent), alone(others), redirect_stdout(out), redirect_stderr(err):
         code = main(["check", spec.name, "--json", *arguments(spec)])
-    return Verdict(code, abridged(err.getvalue()), json.loads(out.getvalue())[0])
+    return Verdict(code, abridged(err.getvalue(), others), json.loads(out.getvalue())[0])
 
 
 def arguments(spec: Path) -> list[str]:
@@ -52,18 +55,18 @@ def arguments(spec: Path) -> list[str]:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def alone(others: tuple[Plugin, ...] = ()) -> Iterator[None]:
     """Overlook the plugins that happen to be installed, and how wide the terminal is."""
-    found = own()
+    found = [*own(), *others]
     with patch.object(plugins, "find_plugins", lambda: iter(found)), patch.dict(os.environ):
         os.environ.pop("CNNKIT_PLUGINS", None)
         os.environ.pop("FORCE_COLOR", None)
         yield
 
 
-def abridged(text: str) -> str:
+def abridged(text: str, others: tuple[Plugin, ...] = ()) -> str:
     """Leave out of a text what changes with every type that cnnkit gets, and its version."""
-    for family, types in offered().items():
+    for family, types in offered(others).items():
         for before in (f"installed {family}: ", "offers "):
             text = text.replace(f"{before}{types}\n", f"{before}(all {family})\n")
     return text.replace(f"cnnkit {cnnkit.__version__}", "cnnkit (version)")
@@ -76,8 +79,8 @@ def own() -> list[Plugin]:
 
 
 @cache
-def offered() -> dict[str, str]:
+def offered(others: tuple[Plugin, ...] = ()) -> dict[str, str]:
     """Return the types of every family, as messages list them."""
-    with alone():
+    with alone(others):
         registry = plugins.load_plugins()
     return {family: ", ".join(registry.types(family)) for family in FAMILIES}

@@ -54,6 +54,16 @@ def test_a_healthy_plugin(site):
     assert 0 < plugin.seconds < 60
 
 
+def test_synonyms_that_are_none(site):
+    line = '    type: Literal["mine"] = "mine"\n'
+    site.install("cnnkit-mine", code("mine").replace(line, f'{line}    synonyms = ["my"]\n'))
+    (plugin,) = third_party()
+    assert plugin.error == (
+        "cnnkit_layers: the synonyms of Mine are ['my']; expected such as "
+        '{"my_layer": "itsname othername"}'
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "range_"),
     [
