@@ -33,7 +33,7 @@ def read_array(file: Path) -> Array:
     Raises:
         DataError: where it cannot be read, or holds other numbers than images have.
     """
-    array = _npy(file) if file.suffix == ".npy" else read_npz(file, _member_name(file))
+    array = _npy(file) if file.suffix == ".npy" else read_npz(file, _member_name(file)).array
     if array.dtype.kind == "f":
         if np.isfinite(array).all():
             return array.astype(np.float32)

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from cnnkit.arrays import Array, Shape
 from cnnkit.base import Data, Dataset, Split
-from cnnkit.base.component import PathText
 from cnnkit.datasets.files import problem
 
-__all__ = ["ClassNames", "PathText"]
 ClassNames = Annotated[list[str], Field(min_length=2)]
 """Display names of the classes, in the order of their labels."""
 
 Layout = Literal["auto", "chw", "hwc"]
 """Where the channels of a 4-axis array sit; "auto": in the axis that has 1 or 3 of them."""
+
+
+class Part(NamedTuple):
+    """An array of a dataset as read, and the words that tell a user where it came from."""
+
+    array: Array
+    where: Path | str
 
 
 def to_images(array: Array, where: Path | str, layout: Layout = "auto") -> Array:
@@ -38,11 +42,8 @@ def to_images(array: Array, where: Path | str, layout: Layout = "auto") -> Array
         array = array.transpose(0, 3, 1, 2)
     images = np.ascontiguousarray(_pixels(array, where).reshape(shape))
     if images.min() == images.max():
-        raise problem(
-            where,
-            "every pixel of every image has the same value: there is nothing to learn",
-            got=f"{images.flat[0]} in {len(images)} images",
-        )
+        what = "every pixel of every image has the same value: there is nothing to learn"
+        raise problem(where, what, got=f"{images.flat[0]} in {len(images)} images")
     return images
 
 
@@ -52,36 +53,23 @@ def nchw_shape(shape: Shape, where: Path | str, layout: Layout = "auto") -> Shap
     Raises:
         DataError: where the shape is not one of images, or leaves the channel axis open.
     """
+    got, advice = f"shape {shape}", 'write layout = "chw" or layout = "hwc" in [data]'
     if 0 in shape:
-        raise problem(where, "there are no images", expected="at least one", got=f"shape {shape}")
+        raise problem(where, "there are no images", expected="at least one", got=got)
     if len(shape) == 3:
         return (shape[0], 1, *shape[1:])
-    if len(shape) != 4:
-        raise _not_images(shape, where)
-    first, last = (axis in (1, 3) for axis in (shape[1], shape[3]))
-    if layout == "auto" and first and last:
-        raise problem(
-            where,
-            f"images of shape {shape} may have their channels first or last",
-            help='write layout = "chw" or layout = "hwc" in [data]',
-        )
-    if layout == "auto" and not (first or last):
-        raise _not_images(shape, where)
-    if layout == "hwc" or (layout == "auto" and last):
-        return (shape[0], shape[3], shape[1], shape[2])
-    return shape
-
-
-def _not_images(shape: Shape, where: Path | str) -> Exception:
-    return problem(
-        where,
-        "the array does not have the shape of images",
-        expected="(N, H, W), (N, H, W, 1 or 3) or (N, 1 or 3, H, W)",
-        got=f"shape {shape}",
-        help='with another number of channels, write layout = "chw" or layout = "hwc" in [data]'
-        if len(shape) == 4
-        else "",
-    )
+    if len(shape) == 4 and layout == "auto":
+        first, last = shape[1] in (1, 3), shape[3] in (1, 3)
+        if first and last:
+            what = f"images of {got} may have their channels first or last"
+            raise problem(where, what, help=advice)
+        layout = "chw" if first else "hwc" if last else "auto"
+    if len(shape) == 4 and layout != "auto":
+        return shape if layout == "chw" else (shape[0], shape[3], *shape[1:3])
+    what = "the array does not have the shape of images"
+    expected = "(N, H, W), (N, H, W, 1 or 3) or (N, 1 or 3, H, W)"
+    help = f"with another number of channels, {advice}" if len(shape) == 4 else ""
+    raise problem(where, what, expected=expected, got=got, help=help)
 
 
 def _pixels(array: Array, where: Path | str) -> Array:
@@ -91,25 +79,16 @@ def _pixels(array: Array, where: Path | str) -> Array:
     if array.dtype.kind == "f":
         with np.errstate(over="ignore"):  # the inf that comes out is refused below
             images = array.astype(np.float32, copy=False)
-        bad = np.count_nonzero(~np.isfinite(images))
-        if bad:
+        if bad := np.count_nonzero(~np.isfinite(images)):
             raise problem(where, "the images hold NaN or infinity", got=f"{bad} such values")
         return images
     if array.dtype.kind not in "iu":
-        raise problem(
-            where,
-            "the images are not numbers",
-            expected="uint8 or float",
-            got=f"dtype {array.dtype}",
-        )
+        what, got = "the images are not numbers", f"dtype {array.dtype}"
+        raise problem(where, what, expected="uint8 or float", got=got)
     low, high = int(array.min()), int(array.max())
     if low < 0 or high > 255:
-        raise problem(
-            where,
-            "integer images must lie in 0..255",
-            got=f"{low}..{high}",
-            help="scale them, or save them as float32",
-        )
+        what, help = "integer images must lie in 0..255", "scale them, or save them as float32"
+        raise problem(where, what, got=f"{low}..{high}", help=help)
     return array.astype(np.uint8)
 
 
@@ -122,13 +101,10 @@ def to_labels(array: Array, where: Path | str) -> Array:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise problem(
-            where,
-            "the array does not have the shape of labels",
-            expected="(N,): one class index per image",
-            got=f"shape {array.shape}",
-            help="for one-hot rows, save labels.argmax(axis=1)" if array.ndim == 2 else "",
-        )
+        what = "the array does not have the shape of labels"
+        expected = "(N,): one class index per image"
+        help = "for one-hot rows, save labels.argmax(axis=1)" if array.ndim == 2 else ""
+        raise problem(where, what, expected=expected, got=f"shape {array.shape}", help=help)
     if array.dtype.kind not in "iu":
         what, got = "labels must be whole numbers", f"dtype {array.dtype}"
         help = "save them with .astype(numpy.int64)"
@@ -142,22 +118,22 @@ def to_labels(array: Array, where: Path | str) -> Array:
     return array.astype(np.int64)
 
 
-def class_names(labels: Array, where: Path | str, names: list[str] | None) -> tuple[str, ...]:
+def class_names(
+    labels: Array, where: Path | str, names: list[str] | None = None
+) -> tuple[str, ...]:
     """Return the display name of each class: `names`, or "0", "1", ... as the labels count.
 
     Raises:
         DataError: for a label outside, fewer than two classes, or, where no names tell how many
             classes there are, a class that no training label belongs to.
     """
-    check_within(labels, where, len(names) if names else None)
+    if names:
+        _check_within(labels, where, len(names))
     present = np.unique(labels)
     if len(present) < 2:
-        raise problem(
-            where,
-            "all training labels are the same: there is nothing to learn",
-            expected="at least 2 classes",
-            got=f"{len(labels)} labels {present[0]}",
-        )
+        what = "all training labels are the same: there is nothing to learn"
+        got = f"{len(labels)} labels {present[0]}"
+        raise problem(where, what, expected="at least 2 classes", got=got)
     if names:
         return tuple(names)
     gaps = np.flatnonzero(present != np.arange(len(present)))
@@ -172,34 +148,19 @@ def class_names(labels: Array, where: Path | str, names: list[str] | None) -> tu
     return tuple(str(one) for one in present)
 
 
-def check_within(labels: Array, where: Path | str, count: int | None) -> None:
-    """Refuse a label that is not below `count`.
-
-    Raises:
-        DataError: naming the first such label and its place.
-    """
-    if count is not None and int(labels.max()) >= count:
+def _check_within(labels: Array, where: Path | str, count: int) -> None:
+    """Refuse a label that is not below `count`, naming the first such and its place."""
+    if int(labels.max()) >= count:
         place = int(np.argmax(labels >= count))
-        raise problem(
-            where,
-            "a label lies outside the classes",
-            expected=f"labels 0..{count - 1}, for {count} classes",
-            got=f"label {labels[place]} at index {place}",
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """An array as read, and the words that tell a user where it came from."""
-
-    array: Array
-    where: Path | str
+        expected = f"labels 0..{count - 1}, for {count} classes"
+        got = f"label {labels[place]} at index {place}"
+        raise problem(where, "a label lies outside the classes", expected=expected, got=got)
 
 
 def assemble(
     dataset: Dataset,
-    train: tuple[Source, Source],
-    test: tuple[Source, Source],
+    train: tuple[Part, Part],
+    test: tuple[Part, Part],
     classes: list[str] | None = None,
     layout: Layout = "auto",
 ) -> Data:
@@ -211,51 +172,36 @@ def assemble(
     Raises:
         DataError: where one of the arrays is not what it should be, or two do not match.
     """
-    first, second = (_split(*pair, layout) for pair in (train, test))
+    first, second = _split(*train, layout), _split(*test, layout)
     names = class_names(first.labels, train[1].where, classes)
-    check_within(second.labels, test[1].where, len(names))
-    _check_alike((first, train[0]), (second, test[0]))
-    for split, source in ((first, train[0]), (second, test[0])):
-        _check_range(split.images, source.where, dataset)
-    return Data(dataset.type, first, second, names)
-
-
-def _check_alike(train: tuple[Split, Source], test: tuple[Split, Source]) -> None:
-    (first, source), (second, other) = train, test
+    _check_within(second.labels, test[1].where, len(names))
     for what, want, got in (
         ("shape", first.images.shape[1:], second.images.shape[1:]),
         ("dtype", first.images.dtype, second.images.dtype),
     ):
         if want != got:
-            raise problem(
-                other.where,
-                f"training and test images differ in {what}",
-                expected=f"{want}, as in {source.where}",
-                got=str(got),
-            )
+            differ = f"training and test images differ in {what}"
+            expected = f"{want}, as in {train[0].where}"
+            raise problem(test[0].where, differ, expected=expected, got=str(got))
+    for split, images in ((first, train[0]), (second, test[0])):
+        _check_range(split.images, images.where, dataset)
+    return Data(dataset.type, first, second, names)
+
+
+def _split(images: Part, labels: Part, layout: Layout) -> Split:
+    split = Split(to_images(*images, layout), to_labels(*labels))
+    want, got = len(split.images), len(split.labels)
+    if want != got:
+        expected = f"{want} labels, for the images in {images.where}"
+        what = "there must be one label per image"
+        raise problem(labels.where, what, expected=expected, got=f"{got} labels")
+    return split
 
 
 def _check_range(images: Array, where: Path | str, dataset: Dataset) -> None:
     """Refuse images in [0, 1] that `scale` would squeeze into 1/255 of the range it is for."""
     scales = any(transform.type == "scale" for transform in dataset.transforms)
     if scales and images.dtype.kind == "f" and images.max() <= 1:
-        raise problem(
-            where,
-            "the images lie within 0..1 already, but the transform scale is for 0..255",
-            got=f"{images.min()}..{images.max()}",
-            help="write transforms = [] in [data]",
-        )
-
-
-def _split(images: Source, labels: Source, layout: Layout) -> Split:
-    split = Split(
-        to_images(images.array, images.where, layout), to_labels(labels.array, labels.where)
-    )
-    if len(split.images) != len(split.labels):
-        raise problem(
-            labels.where,
-            "there must be one label per image",
-            expected=f"{len(split.images)} labels, for the images in {images.where}",
-            got=f"{len(split.labels)} labels",
-        )
-    return split
+        what = "the images lie within 0..1 already, but the transform scale is for 0..255"
+        got = f"{images.min()}..{images.max()}"
+        raise problem(where, what, got=got, help="write transforms = [] in [data]")

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo
-from cnnkit.datasets.arrays import Source, assemble
+from cnnkit.datasets.arrays import Part, assemble
 
 _FILE = Path(__file__).with_name("digits.npz")
 
@@ -34,8 +34,7 @@ class Digits(Dataset):
         test = np.zeros(len(labels), bool)
         for one in range(10):
             test[np.flatnonzero(labels == one)[4::5]] = True
-        return assemble(
-            self,
-            (Source(images[~test], _FILE), Source(labels[~test], _FILE)),
-            (Source(images[test], _FILE), Source(labels[test], _FILE)),
+        train, held = (
+            (Part(images[rows], _FILE), Part(labels[rows], _FILE)) for rows in (~test, test)
         )
+        return assemble(self, train, held)

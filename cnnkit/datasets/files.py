@@ -11,6 +11,8 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
+import numpy as np
+
 from cnnkit.arrays import Array
 from cnnkit.errors import DataError, DataUnavailable
 
@@ -75,21 +77,29 @@ def content(path: Path) -> Iterator[BinaryIO]:
         raise problem(path, f"cannot read {path.name}: {reason}") from error
 
 
-def room(path: Path, packed: bool) -> int:
-    """Return how many bytes a file's header may declare before it is taken for a lie."""
-    size = path.stat().st_size
-    return max(_SMALL, _RATIO * size) if packed else size
+def check_room(path: Path, size: int, declared: str, packed: bool) -> None:
+    """Refuse a file whose header declares more bytes than it can hold, before they are allocated.
+
+    Raises:
+        DataError: naming what is `declared`.
+    """
+    there = path.stat().st_size
+    limit = max(_SMALL, _RATIO * there) if packed else there
+    if size > limit:
+        what = f"{path.name} declares more than it can hold"
+        expected = f"at most {limit} bytes in a file of {there} bytes"
+        raise problem(path, what, expected=expected, got=declared, help=ANEW)
 
 
-def fill(stream: IO[bytes], buffer: Array) -> int:
-    """Read into `buffer` (bytes) until it is full or the stream ends; return the bytes read."""
-    view, done = buffer.data, 0
-    while done < len(view):  # in chunks, because gzip would build one bytes object of the whole
-        got = stream.readinto(view[done : done + _CHUNK])  # type: ignore[attr-defined]
+def read_up_to(size: int, stream: IO[bytes]) -> Array:
+    """Return the next `size` bytes, fewer where the stream ends before."""
+    buffer, done = np.empty(size, np.uint8), 0
+    while done < size:  # in chunks, because gzip would build one bytes object of the whole
+        got = stream.readinto(buffer.data[done : done + _CHUNK])  # type: ignore[attr-defined]
         if not got:
             break
         done += got
-    return done
+    return buffer[:done]
 
 
 def exists(path: Path) -> bool:

@@ -6,23 +6,24 @@ import gzip
 import struct
 from math import prod
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
-from cnnkit.arrays import Array, Shape
+from cnnkit.arrays import Shape
 from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo
+from cnnkit.base.component import PathText
 from cnnkit.datasets.arrays import (
     ClassNames,
     Layout,
-    PathText,
-    Source,
+    Part,
     assemble,
     class_names,
     nchw_shape,
     to_labels,
 )
-from cnnkit.datasets.files import ANEW, content, exists, fill, problem, room
+from cnnkit.datasets.files import ANEW, check_room, content, exists, problem, read_up_to
+from cnnkit.errors import DataError
 
 Role = Literal["images", "labels"]
 
@@ -30,7 +31,7 @@ _DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _RANKS = {"images": (3, 4), "labels": (1,)}
 
 
-def read_idx(path: Path, role: Role) -> Array:
+def read_idx(path: Path, role: Role) -> Part:
     """Return the file's array: images (N, H, W) or of four axes, or labels (N,).
 
     Nothing is allocated before the declared size is found credible, and no more is unpacked than
@@ -41,87 +42,50 @@ def read_idx(path: Path, role: Role) -> Array:
     """
     with content(path) as stream:
         shape, dtype = _header(stream, path, role)
-        return _body(stream, path, shape, dtype)
+        size = prod(shape) * dtype.itemsize
+        declared = f"{size} bytes, {' x '.join(map(str, shape))} values"
+        check_room(path, size, declared, packed=isinstance(stream, gzip.GzipFile))
+        data = read_up_to(size, stream)
+        if len(data) < size:
+            what, got = f"{path.name} is cut short", f"{len(data)} bytes"
+            raise problem(path, what, expected=declared, got=got, help=ANEW)
+        if stream.read(1):  # reading to the end is also what makes gzip compare its checksum
+            what = f"{path.name} goes on behind its end"
+            raise problem(path, what, expected=declared, got="more", help=ANEW)
+        return Part(data.view(dtype).reshape(shape), path)
 
 
-def idx_shape(path: Path, role: Role) -> Shape:
-    """Return the shape that the file declares, reading its header only."""
-    with content(path) as stream:
-        return _header(stream, path, role)[0]
-
-
-def _header(stream: BinaryIO, path: Path, role: Role) -> tuple[Shape, np.dtype[np.generic]]:
+def _header(stream: BinaryIO, path: Path, role: Role) -> tuple[Shape, np.dtype[Any]]:
     magic = stream.read(4)
     if len(magic) < 4:
         size = path.stat().st_size
         what = f"{path.name} is empty" if size == 0 else f"{path.name} is cut short"
         raise problem(path, what, expected="an IDX file", got=f"{size} bytes", help=ANEW)
     if magic[:2] != b"\0\0" or magic[2] not in _DTYPES:
-        raise _not_idx(path, magic)
+        page = magic.lstrip()[:1] == b"<"
+        what = f"{path.name} is {'a web page, not data' if page else 'not an IDX file'}"
+        expected = "first bytes 00 00 08 03 (images) or 00 00 08 01 (labels), gzipped or plain"
+        got = f"first bytes {magic.hex(' ')}"
+        raise problem(path, what, expected=expected, got=got, help=ANEW)
     rank = magic[3]
     if rank not in _RANKS[role]:
         raise _wrong_role(path, role, magic)
     sizes = stream.read(4 * rank)
     if len(sizes) < 4 * rank:
-        raise problem(
-            path,
-            f"{path.name} is cut short inside its header",
-            expected=f"{4 + 4 * rank} bytes of header",
-            got=f"{4 + len(sizes)} bytes",
-            help=ANEW,
-        )
+        what = f"{path.name} is cut short inside its header"
+        expected, got = f"{4 + 4 * rank} bytes of header", f"{4 + len(sizes)} bytes"
+        raise problem(path, what, expected=expected, got=got, help=ANEW)
     return struct.unpack(f">{rank}I", sizes), np.dtype(_DTYPES[magic[2]])
 
 
-def _not_idx(path: Path, magic: bytes) -> Exception:
-    page = magic.lstrip()[:1] == b"<"
-    return problem(
-        path,
-        f"{path.name} is {'a web page, not data' if page else 'not an IDX file'}",
-        expected="first bytes 00 00 08 03 (images) or 00 00 08 01 (labels), gzipped or plain",
-        got=f"first bytes {magic.hex(' ')}",
-        help=ANEW,
-    )
-
-
-def _wrong_role(path: Path, role: Role, magic: bytes) -> Exception:
-    swapped = magic[3] in _RANKS["labels" if role == "images" else "images"]
+def _wrong_role(path: Path, role: Role, magic: bytes) -> DataError:
     other = "labels" if role == "images" else "images"
     axes = {"images": "3 or 4 axes (magic 00 00 08 03)", "labels": "1 axis (magic 00 00 08 01)"}
-    return problem(
-        path,
-        f"{path.name} holds {other}, not {role}"
-        if swapped
-        else f"{path.name} does not hold {role}",
-        expected=axes[role],
-        got=f"magic {magic.hex(' ')}",
-        help="images and labels seem to be swapped; exchange the two files" if swapped else ANEW,
-    )
-
-
-def _body(stream: BinaryIO, path: Path, shape: Shape, dtype: np.dtype[np.generic]) -> Array:
-    size = prod(shape) * dtype.itemsize
-    declared = f"{size} bytes, {' x '.join(map(str, shape))} values"
-    limit = room(path, packed=isinstance(stream, gzip.GzipFile))
-    if size > limit:
-        raise problem(
-            path,
-            f"{path.name} declares more than it can hold",
-            expected=f"at most {limit} bytes in a file of {path.stat().st_size} bytes",
-            got=declared,
-            help=ANEW,
-        )
-    buffer = np.empty(size, np.uint8)
-    done = fill(stream, buffer)
-    if done < size:
-        raise problem(
-            path, f"{path.name} is cut short", expected=declared, got=f"{done} bytes", help=ANEW
-        )
-    if stream.read(1):  # reading to the end is also what makes gzip compare its checksum
-        raise problem(
-            path, f"{path.name} goes on behind its end", expected=declared, got="more", help=ANEW
-        )
-    return buffer.view(dtype).reshape(shape)
+    what, help = f"{path.name} does not hold {role}", ANEW
+    if magic[3] in _RANKS[other]:
+        what = f"{path.name} holds {other}, not {role}"
+        help = "images and labels seem to be swapped; exchange the two files"
+    return problem(path, what, expected=axes[role], got=f"magic {magic.hex(' ')}", help=help)
 
 
 class Idx(Dataset):
@@ -147,25 +111,19 @@ class Idx(Dataset):
 
     def info(self, paths: DataPaths) -> DatasetInfo | None:
         """Read the header of the images and, where no classes are named, the labels."""
-        images = paths.spec_dir / self.train_images
-        labels = paths.spec_dir / self.train_labels
+        images, labels = paths.spec_dir / self.train_images, paths.spec_dir / self.train_labels
         if not (exists(images) and exists(labels)):
             return None
-        shape = nchw_shape(idx_shape(images, "images"), images, self.layout)[1:]
-        names = self.classes or class_names(
-            to_labels(read_idx(labels, "labels"), labels), labels, None
-        )
-        return DatasetInfo(shape, len(names))
+        with content(images) as stream:
+            shape = nchw_shape(_header(stream, images, "images")[0], images, self.layout)
+        names = self.classes or class_names(to_labels(*read_idx(labels, "labels")), labels)
+        return DatasetInfo(shape[1:], len(names))
 
     def load(self, paths: DataPaths) -> Data:
-        def read(name: str, role: Role) -> Source:
-            path: Path = paths.spec_dir / name
-            return Source(read_idx(path, role), path)
+        def pair(images: str, labels: str) -> tuple[Part, Part]:
+            folder = paths.spec_dir
+            return read_idx(folder / images, "images"), read_idx(folder / labels, "labels")
 
-        return assemble(
-            self,
-            (read(self.train_images, "images"), read(self.train_labels, "labels")),
-            (read(self.test_images, "images"), read(self.test_labels, "labels")),
-            self.classes,
-            self.layout,
-        )
+        train = pair(self.train_images, self.train_labels)
+        test = pair(self.test_images, self.test_labels)
+        return assemble(self, train, test, self.classes, self.layout)

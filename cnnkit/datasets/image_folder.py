@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, BinaryIO, Literal
@@ -14,7 +13,8 @@ from pydantic import Field
 
 from cnnkit.arrays import Array
 from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo, Pair
-from cnnkit.datasets.arrays import PathText, Source, assemble
+from cnnkit.base.component import PathText
+from cnnkit.datasets.arrays import Part, assemble
 from cnnkit.datasets.files import content, exists, problem
 from cnnkit.errors import DataError, DataUnavailable
 
@@ -57,54 +57,38 @@ def read_picture(path: Path, mode: Mode, size: tuple[int, int] | None) -> Array:
     try:
         import PIL.Image
     except ImportError as error:
-        raise problem(
-            path, "reading pictures needs Pillow", help='pip install "cnnkit[images]"'
-        ) from error
-    with _there(path) as raw:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
-                return _decode(raw, path, mode, size)
-        except DataError:
-            raise
-        except Exception as error:  # Pillow raises a dozen types on damaged bytes
-            raise problem(
-                path,
-                f"{path.name} is not a picture that can be read, or is damaged",
-                got=f"{type(error).__name__}: {error}",
-                help="open it in a picture viewer; mend it, or leave it out",
-            ) from error
-
-
-@contextmanager
-def _there(path: Path) -> Iterator[BinaryIO]:
-    """Yield a picture's bytes; one that is gone is damage: the other pictures are there."""
+        help = 'pip install "cnnkit[images]"'
+        raise problem(path, "reading pictures needs Pillow", help=help) from error
     try:
-        with content(path) as raw:
-            yield raw
-    except DataUnavailable as error:
+        with content(path) as raw, warnings.catch_warnings():
+            warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
+            return _decode(raw, path, mode, size)
+    except DataUnavailable as error:  # one that is gone is damage: the other pictures are there
         raise DataError(str(error)) from error
 
 
 def _decode(raw: BinaryIO, path: Path, mode: Mode, size: tuple[int, int] | None) -> Array:
     from PIL import Image, ImageOps
 
-    with Image.open(raw) as image:
-        image.verify()  # compares a PNG's checksums, which decoding does not
-    raw.seek(0)
-    with Image.open(raw) as image:
-        if image.mode in _DEEP:
-            raise problem(
-                path,
-                f"{path.name} has more than 8 bits per channel",
-                expected="8 bits",
-                got=f"mode {image.mode}",
-                help="save it with 8 bits per channel",
-            )
-        upright = ImageOps.exif_transpose(image).convert("RGB" if mode == "rgb" else "L")
-        if size is not None and upright.size != size[::-1]:
-            upright = upright.resize(size[::-1], Image.Resampling.BILINEAR)
-        pixels = np.array(upright)  # (H, W) or (H, W, 3)
+    try:
+        with Image.open(raw) as image:
+            image.verify()  # compares a PNG's checksums, which decoding does not
+        raw.seek(0)
+        with Image.open(raw) as image:
+            if image.mode in _DEEP:
+                what, got = f"{path.name} has more than 8 bits per channel", f"mode {image.mode}"
+                help = "save it with 8 bits per channel"
+                raise problem(path, what, expected="8 bits", got=got, help=help)
+            upright = ImageOps.exif_transpose(image).convert("RGB" if mode == "rgb" else "L")
+            if size is not None and upright.size != size[::-1]:
+                upright = upright.resize(size[::-1], Image.Resampling.BILINEAR)
+            pixels = np.array(upright)  # (H, W) or (H, W, 3)
+    except DataError:
+        raise
+    except Exception as error:  # Pillow raises a dozen types on damaged bytes
+        what = f"{path.name} is not a picture that can be read, or is damaged"
+        help = "open it in a picture viewer; mend it, or leave it out"
+        raise problem(path, what, got=f"{type(error).__name__}: {error}", help=help) from error
     return pixels[None] if mode == "grayscale" else pixels.transpose(2, 0, 1)
 
 
@@ -125,11 +109,9 @@ def classes_in(folder: Path, say: Callable[[str], None]) -> Listing:
     """
     folders = [entry for entry in _entries(folder) if entry.is_dir()]
     if not folders:
-        raise problem(
-            folder,
-            f"there are no class folders in {folder.name}",
-            expected="one folder of pictures per class, such as cat/ and dog/",
-        )
+        what = f"there are no class folders in {folder.name}"
+        expected = "one folder of pictures per class, such as cat/ and dog/"
+        raise problem(folder, what, expected=expected)
     return {entry.name: _pictures(entry, say) for entry in folders}
 
 
@@ -137,12 +119,9 @@ def _pictures(folder: Path, say: Callable[[str], None]) -> list[Path]:
     entries = _entries(folder)
     pictures = [path for path in entries if path.suffix.lower() in SUFFIXES]
     if not pictures:
-        raise problem(
-            folder,
-            f"there are no pictures in the class folder {folder.name}",
-            expected=f"files named {', '.join(sorted(SUFFIXES))}",
-            got=f"{len(entries)} other files",
-        )
+        what = f"there are no pictures in the class folder {folder.name}"
+        expected = f"files named {', '.join(sorted(SUFFIXES))}"
+        raise problem(folder, what, expected=expected, got=f"{len(entries)} other files")
     if len(pictures) < len(entries):
         other = next(path for path in entries if path not in pictures)
         say(f"{folder}: {len(entries) - len(pictures)} files are no pictures, such as {other.name}")
@@ -184,7 +163,7 @@ class ImageFolder(Dataset):
         folder = paths.spec_dir / self.path
         if not exists(folder):
             return None
-        train, _ = self._listings(folder, DataPaths())
+        train, _ = self._listings(folder, say=lambda line: None)
         if self.size is not None:
             return DatasetInfo((3 if self.mode == "rgb" else 1, *self.size), len(train))
         first = next(iter(train.values()))[0]
@@ -192,31 +171,24 @@ class ImageFolder(Dataset):
 
     def load(self, paths: DataPaths) -> Data:
         folder = paths.spec_dir / self.path
-        train, test = self._listings(folder, paths)
+        train, test = self._listings(folder, paths.say)
         names = list(train)
-        halves = (self._read(train, names, folder), self._read(test, names, folder))
+        halves = self._read(train, names, folder), self._read(test, names, folder)
         return assemble(self, *halves, names, "chw")
 
-    def _listings(self, folder: Path, paths: DataPaths) -> tuple[Listing, Listing]:
-        halves = [folder / half for half in ("train", "test")]
-        found = [exists(half) for half in halves]
-        if not any(found):
-            return self._parted(classes_in(folder, paths.say), folder)
-        if not all(found):
-            raise problem(
-                folder,
-                f"{folder.name} has a folder train or test, but not both",
-                expected="train and test, or one folder per class",
-                got=", ".join(half.name for half in halves if exists(half)),
-            )
-        train, test = (classes_in(half, paths.say) for half in halves)
-        strange = sorted(set(test) - set(train))
-        if strange:
-            raise problem(
-                halves[1] / strange[0],
-                f"class {strange[0]} has test pictures, but none to train on",
-                expected=", ".join(train),
-            )
+    def _listings(self, folder: Path, say: Callable[[str], None]) -> tuple[Listing, Listing]:
+        halves = [folder / "train", folder / "test"]
+        found = [half.name for half in halves if exists(half)]
+        if not found:
+            return self._parted(classes_in(folder, say), folder)
+        if len(found) == 1:
+            what = f"{folder.name} has a folder train or test, but not both"
+            expected = "train and test, or one folder per class"
+            raise problem(folder, what, expected=expected, got=found[0])
+        train, test = (classes_in(half, say) for half in halves)
+        if strange := sorted(set(test) - set(train)):
+            what = f"class {strange[0]} has test pictures, but none to train on"
+            raise problem(halves[1] / strange[0], what, expected=", ".join(train))
         return train, test
 
     def _parted(self, listing: Listing, folder: Path) -> tuple[Listing, Listing]:
@@ -224,24 +196,22 @@ class ImageFolder(Dataset):
         train, test = {}, {}
         for name, paths in listing.items():
             count = min(int(self.test * len(paths) + 0.5), len(paths) - 1)
-            aside = set(sorted(paths, key=lambda path: self._rank(path))[:count])
+            aside = set(sorted(paths, key=self._rank)[:count])
             train[name] = [path for path in paths if path not in aside]
             test[name] = [path for path in paths if path in aside]
         if not any(test.values()):
-            raise problem(
-                folder,
-                f"no picture is left for test: {self.test} of each class is less than one",
-                got=", ".join(f"{len(paths)} of {name}" for name, paths in listing.items()),
-                help="raise test, add pictures, or make folders train and test",
-            )
+            what = f"no picture is left for test: {self.test} of each class is less than one"
+            got = ", ".join(f"{len(paths)} of {name}" for name, paths in listing.items())
+            help = "raise test, add pictures, or make folders train and test"
+            raise problem(folder, what, got=got, help=help)
         return train, test
 
     def _rank(self, path: Path) -> bytes:
         text = f"{self.seed}/{path.parent.name}/{path.name}"
         return blake2b(text.encode("utf-8", "surrogateescape")).digest()
 
-    def _read(self, listing: Listing, names: list[str], folder: Path) -> tuple[Source, Source]:
+    def _read(self, listing: Listing, names: list[str], folder: Path) -> tuple[Part, Part]:
         paths = [path for found in listing.values() for path in found]
         labels = [names.index(name) for name, found in listing.items() for _ in found]
         pictures = read_pictures(paths, self.mode, self.size)
-        return Source(pictures, folder), Source(np.array(labels), folder)
+        return Part(pictures, folder), Part(np.array(labels), folder)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo
-from cnnkit.datasets.arrays import Source, assemble
+from cnnkit.datasets.arrays import Part, assemble
 from cnnkit.datasets.download import cache_folder, download
 from cnnkit.datasets.files import ANEW, digest, exists, problem
 from cnnkit.datasets.idx import Role, read_idx
@@ -44,18 +44,21 @@ class Published(Dataset, ABC):
             paths.say(f"there is no data folder {paths.data_dir}")
         found = zip(self.names, self.sha256, strict=True)
         files = [self._find(name, sha256, paths) for name, sha256 in found]
-        images, labels, test_images, test_labels = map(self._read, files, self.sha256)
-        return assemble(self, (images, labels), (test_images, test_labels), list(self.labels))
+        images, labels, *test = map(self._read, files, self.sha256)
+        return assemble(self, (images, labels), (test[0], test[1]), list(self.labels))
 
     def _find(self, name: str, sha256: str, paths: DataPaths) -> Path:
-        cached = cache_folder(paths) / self.folders[0] / name
         try:
-            return self.local(name, sha256, paths) or download(self.mirrors, cached, sha256, paths)
+            found = self.local(name, sha256, paths)
+            return found or download(self.mirrors, self._cached(name, paths), sha256, paths)
         except DataUnavailable as error:
             if paths.data_dir is None:
                 raise
             looked = f"{', '.join(self.names)} in {' and '.join(map(str, self._folders(paths)))}"
             raise DataUnavailable(f"{error}\n   = note: looked for {looked}") from error
+
+    def _cached(self, name: str, paths: DataPaths) -> Path:
+        return cache_folder(paths) / self.folders[0] / name
 
     def _folders(self, paths: DataPaths) -> list[Path]:
         """Return the folders in which the user may have the files."""
@@ -67,23 +70,19 @@ class Published(Dataset, ABC):
         for folder in self._folders(paths):
             if exists(folder / name):
                 return folder / name
-        cached = cache_folder(paths) / self.folders[0] / name
+        cached = self._cached(name, paths)
         return cached if exists(cached) and digest(cached) == sha256 else None
 
-    def _read(self, path: Path, sha256: str) -> Source:
+    def _read(self, path: Path, sha256: str) -> Part:
         """Read first: a damaged file is better explained by its damage than by its hash."""
         role: Role = "images" if "images" in path.name else "labels"
-        array = read_idx(path, role)
-        got = digest(path)
-        if got != sha256:
-            raise problem(
-                path,
-                f"{path.name} is intact, but is not the one published as {self.type}",
-                expected=f"sha256 {sha256}",
-                got=f"sha256 {got}",
-                help=f'{ANEW}; for files of your own use type = "idx"',
-            )
-        return Source(array, path)
+        part = read_idx(path, role)
+        if (found := digest(path)) != sha256:
+            what = f"{path.name} is intact, but is not the one published as {self.type}"
+            expected, got = f"sha256 {sha256}", f"sha256 {found}"
+            help = f'{ANEW}; for files of your own use type = "idx"'
+            raise problem(path, what, expected=expected, got=got, help=help)
+        return part
 
 
 class Mnist(Published):
@@ -131,14 +130,6 @@ class FashionMnist(Published):
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     )
     labels: ClassVar[tuple[str, ...]] = (
-        "T-shirt/top",
-        "Trouser",
-        "Pullover",
-        "Dress",
-        "Coat",
-        "Sandal",
-        "Shirt",
-        "Sneaker",
-        "Bag",
-        "Ankle boot",
-    )
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+        "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    )  # fmt: skip

@@ -12,43 +12,37 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 import numpy as np
 from numpy.lib import format as npy
 
-from cnnkit.arrays import Array, Shape
+from cnnkit.arrays import Shape
 from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo
+from cnnkit.base.component import PathText
 from cnnkit.datasets.arrays import (
     ClassNames,
     Layout,
-    PathText,
-    Source,
+    Part,
     assemble,
     class_names,
     nchw_shape,
     to_labels,
 )
-from cnnkit.datasets.files import ANEW, content, exists, fill, problem, room
+from cnnkit.datasets.files import ANEW, check_room, content, exists, problem, read_up_to
 from cnnkit.errors import DataError
 
 Header = tuple[Shape, bool, np.dtype[Any]]
 """Shape, whether the order is Fortran's, dtype."""
 
 
-def read_npz(path: Path, name: str) -> Array:
+def read_npz(path: Path, name: str) -> Part:
     """Return the array `name` of the file.
 
     Raises:
         DataError: naming the file, what was expected, and what it holds.
     """
     with _member(path, name) as (stream, (shape, fortran, dtype), size):
-        buffer = np.empty(size, np.uint8)
-        done = fill(stream, buffer)
-        if done < size:  # zipfile has compared the checksum of what came, not its size
-            raise _other_size(path, name, f"{size} bytes", f"{done} bytes")
-        return buffer.view(dtype).reshape(shape, order="F" if fortran else "C")
-
-
-def npz_shape(path: Path, name: str) -> Shape:
-    """Return the shape of the array `name`, reading its header only."""
-    with _member(path, name) as (_, (shape, _, _), _):
-        return shape
+        data = read_up_to(size, stream)
+        if len(data) < size:  # zipfile has compared the checksum of what came, not its size
+            raise _other_size(path, name, f"{size} bytes", f"{len(data)} bytes")
+        array = data.view(dtype).reshape(shape, order="F" if fortran else "C")
+        return Part(array, f"{path} ({name})")
 
 
 @contextmanager
@@ -59,62 +53,41 @@ def _member(path: Path, name: str) -> Iterator[tuple[IO[bytes], Header, int]]:
             with ZipFile(raw) as archive:
                 info = _find(archive, path, name)
                 with archive.open(info) as stream:
-                    header = _header(stream)
+                    old = npy.read_magic(stream) == (1, 0)
+                    read = npy.read_array_header_1_0 if old else npy.read_array_header_2_0
+                    header = read(stream)
                     yield stream, header, _size(header, info.file_size - stream.tell(), path, name)
         except DataError:
             raise
         except Exception as error:  # zipfile, zlib and numpy raise a dozen types on damaged bytes
-            raise problem(
-                path,
-                f"{path.name} is not an npz file, or is damaged",
-                expected=f"what numpy.savez writes, with an array {name}",
-                got=f"{type(error).__name__}: {error}",
-                help=ANEW,
-            ) from error
+            what = f"{path.name} is not an npz file, or is damaged"
+            expected = f"what numpy.savez writes, with an array {name}"
+            got = f"{type(error).__name__}: {error}"
+            raise problem(path, what, expected=expected, got=got, help=ANEW) from error
 
 
 def _find(archive: ZipFile, path: Path, name: str) -> ZipInfo:
     members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     if name not in members:
-        raise problem(
-            path,
-            f"there is no array {name} in {path.name}",
-            got=", ".join(members) or "no arrays",
-            help="name the arrays with train_images, train_labels, test_images and test_labels",
-        )
+        what, got = f"there is no array {name} in {path.name}", ", ".join(members) or "no arrays"
+        help = "name the arrays with train_images, train_labels, test_images and test_labels"
+        raise problem(path, what, got=got, help=help)
     info = members[name]
     if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
         # zipfile unpacks the other kinds without a bound
         raise problem(path, f"{path.name} is packed in a way that numpy.savez does not use")
-    limit = room(path, packed=info.compress_type == ZIP_DEFLATED)
-    if info.file_size > limit:
-        raise problem(
-            path,
-            f"{path.name} declares more than it can hold",
-            expected=f"at most {limit} bytes in a file of {path.stat().st_size} bytes",
-            got=f"{info.file_size} bytes for array {name}",
-            help=ANEW,
-        )
+    packed = info.compress_type == ZIP_DEFLATED
+    check_room(path, info.file_size, f"{info.file_size} bytes for array {name}", packed)
     return info
-
-
-def _header(stream: IO[bytes]) -> Header:
-    version = npy.read_magic(stream)
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    return read(stream)
 
 
 def _size(header: Header, available: int, path: Path, name: str) -> int:
     """Return the bytes the header declares, which must be the bytes that are there."""
     shape, _, dtype = header
     if dtype.hasobject:
-        raise problem(
-            path,
-            f"array {name} in {path.name} holds Python objects, which cnnkit never unpickles",
-            expected="numbers",
-            got=f"dtype {dtype}",
-            help="save it as a plain array, for instance with numpy.stack",
-        )
+        what = f"array {name} in {path.name} holds Python objects, which cnnkit never unpickles"
+        help = "save it as a plain array, for instance with numpy.stack"
+        raise problem(path, what, expected="numbers", got=f"dtype {dtype}", help=help)
     size = prod(shape) * dtype.itemsize
     if size != available:
         expected = f"{size} bytes for shape {shape} of {dtype}"
@@ -155,24 +128,15 @@ class Npz(Dataset):
         path = paths.spec_dir / self.path
         if not exists(path):
             return None
-        images = npz_shape(path, self.train_images)
-        shape = nchw_shape(images, f"{path} ({self.train_images})", self.layout)[1:]
+        with _member(path, self.train_images) as (_, (shape, _, _), _):
+            shape = nchw_shape(shape, f"{path} ({self.train_images})", self.layout)
         if self.classes:
-            return DatasetInfo(shape, len(self.classes))
-        labels = _read(path, self.train_labels)
-        names = class_names(to_labels(labels.array, labels.where), labels.where, None)
-        return DatasetInfo(shape, len(names))
+            return DatasetInfo(shape[1:], len(self.classes))
+        labels = read_npz(path, self.train_labels)
+        return DatasetInfo(shape[1:], len(class_names(to_labels(*labels), labels.where)))
 
     def load(self, paths: DataPaths) -> Data:
         path = paths.spec_dir / self.path
-        return assemble(
-            self,
-            (_read(path, self.train_images), _read(path, self.train_labels)),
-            (_read(path, self.test_images), _read(path, self.test_labels)),
-            self.classes,
-            self.layout,
-        )
-
-
-def _read(path: Path, name: str) -> Source:
-    return Source(read_npz(path, name), f"{path} ({name})")
+        names = self.train_images, self.train_labels, self.test_images, self.test_labels
+        images, labels, *test = (read_npz(path, name) for name in names)
+        return assemble(self, (images, labels), (test[0], test[1]), self.classes, self.layout)
