@@ -75,7 +75,23 @@ goes in and what comes out, there and in the backward function that it returns."
 class Layer(Component, ABC):
     """A pure function of (input, weights), with its derivative.
 
-    By default a layer keeps its shape and owns no weights, so an activation is one method.
+    By default a layer keeps its shape and owns no weights, so an activation is one method. This is
+    the contract; `cnnkit.testing.check_layer` holds a layer to every line of it:
+
+    - `output_shape` and `weights` follow from options and shape alone, and allocate nothing.
+    - `forward` returns y and the function `backward`. It changes neither x nor w, keeps nothing on
+      the layer, and draws from `ctx.rng()` only: threads may run one layer at the same time.
+    - `backward(dy)` returns dx and the gradients: for each weight that learns an array of its own,
+      of the weight's shape and under its name, and none for others. It changes neither dy, which
+      a residual hands to two layers, nor x, w or y.
+    - The closure may keep x, w, y and arrays of its own or from `ctx.scratch.empty`: they hold
+      what they held until backward has run. What `ctx.scratch.temp` gives never leaves the
+      function that asked for it.
+    - Where `ctx.wants_dx` is false nobody reads dx: any array may take its place, of any shape.
+      The gradients stay the same. It says nothing about the layers inside a container:
+      `forward_chain` tells each of them whether somebody before it learns.
+    - y, dx and gradients have the dtype of x, whatever its strides, and a sample's y and dx are
+      the same in any batch, unless the layer says `couples_batch`.
     """
 
     family: ClassVar[str] = "layers"
@@ -93,7 +109,11 @@ class Layer(Component, ABC):
         return shape
 
     def weights(self, shape: Shape) -> WeightTree:
-        """Declare the weights for inputs of `shape`, by name; nothing is drawn yet."""
+        """Declare the arrays that inputs of `shape` need, by name: `{"slope": Weight((3,), 0.25)}`.
+
+        The model draws them, saves them and hands them to forward under these names. A container
+        returns what the layers inside declare, under their names.
+        """
         return {}
 
     def lower(self) -> Layer:

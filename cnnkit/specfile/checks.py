@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from cnnkit.arrays import Shape, default_shard, size
 from cnnkit.base import DataPaths, Dataset, DatasetInfo, Layer, chain_shapes
+from cnnkit.base.component import walk
 from cnnkit.base.place import KeyPath
 from cnnkit.base.weight import count
-from cnnkit.errors import ShapeError
+from cnnkit.errors import PluginError, ShapeError
 from cnnkit.registry import Plugin, Registry
 from cnnkit.source import Finding
 
@@ -32,7 +33,12 @@ def check_memory(spec: RunSpec, shapes: list[Shape]) -> list[Finding]:
     """
     itemsize = 8 if spec.model.dtype == "float64" else 4
     layers = spec.model.layers
-    counts = [count(a.weights(s)) for a, s in zip(layers, shapes, strict=False)]
+    counts = []
+    for index, (layer, shape) in enumerate(zip(layers, shapes, strict=False)):
+        try:
+            counts.append(count(layer.weights(shape)))
+        except PluginError as error:
+            return [_misdeclared(index, layer, error, spec.registry)]
     images = spec.train.batch
     copies = 3 + -(-images // (spec.train.shard or default_shard(images)))
     needs = [
@@ -52,6 +58,16 @@ def check_memory(spec: RunSpec, shapes: list[Shape]) -> list[Finding]:
             help="use fewer units or filters, a smaller batch, or raise [train] memory (GiB)",
         )
     ]
+
+
+def _misdeclared(index: int, layer: Layer, error: PluginError, registry: Registry) -> Finding:
+    entries = (registry.entry_of(type(inner)) for _, inner in walk(layer))
+    owners = {entry.owner for entry in entries if entry and not entry.built_in}
+    return Finding(
+        ("model", "layers", index),
+        f"layer {index + 1} ({layer.type}) declares what are no weights: {error}",
+        help=f"this is a fault of {' or '.join(sorted(owners)) or 'the layer'}, not of the spec",
+    )
 
 
 def physical_memory() -> int:

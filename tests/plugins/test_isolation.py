@@ -422,6 +422,50 @@ def test_broken_annotation(site, write_spec, tmp_path, sha256, rows):
     rows.append(("option of an unknown type", "check", said))
 
 
+NO_WEIGHTS = {
+    "weights as arrays": (
+        "return {'a': np.ones(2)}",
+        "weight a is declared as array([1., 1.]); expected a Weight, or a mapping of them",
+    ),
+    "weights that are none": (
+        "return None",
+        "weight tree is declared as None; expected a Weight, or a mapping of them",
+    ),
+    "a weight's name with a slash": (
+        "return {'a/b': Weight((2,), 1)}",
+        "weight tree holds the name 'a/b'; expected letters, digits and _",
+    ),
+    "a shape of floats": (
+        "return {'a': Weight((shape[0] / 2,), 1)}",
+        "weight a has the shape (1.0,); expected a tuple of ints >= 0",
+    ),
+    "an initializer by its name": (
+        "return {'a': Weight((2,), 'he')}",
+        "weight a starts from 'he'; expected an initializer or a finite number",
+    ),
+}
+"""What a layer may return for its weights, and what is said."""
+
+
+@pytest.mark.parametrize("name", NO_WEIGHTS)
+@pytest.mark.parametrize("inside", [False, True])
+def test_weights_that_are_none(name, inside, site, write_spec, tmp_path, sha256, rows):
+    line, said = NO_WEIGHTS[name]
+    site.install("cnnkit-bad", bad(f"    def weights(self, shape):\n        {line}\n{FORWARD}"))
+    same_bits(write_spec, tmp_path, sha256)
+    path = write_spec('{ type = "residual", body = ["bad"] },' if inside else '"bad",')
+    with pytest.raises(SpecError) as caught:
+        cnnkit.load_spec(path)
+    if inside:
+        said = said.replace("weight tree", "weight 0_bad").replace("weight a ", "weight 0_bad/a ")
+    kind = "residual" if inside else "bad"
+    text = f"layer 2 ({kind}) declares what are no weights: {said}"
+    assert f"error: {text}\n  --> {path}:11:3\n" in str(caught.value)
+    assert "help: this is a fault of cnnkit-bad 1.0, not of the spec" in str(caught.value)
+    if not inside:
+        rows.append((name, "check", text))
+
+
 def test_without_any_plugin(site, write_spec, tmp_path, sha256):
     same_bits(write_spec, tmp_path, sha256)
 
