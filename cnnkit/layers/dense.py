@@ -37,11 +37,11 @@ class Dense(Layer):
 
     def weights(self, shape: Shape) -> dict[str, Weight]:
         inputs, units = prod(shape), self.units
-        W = Weight((inputs, units), self.init, Fans(inputs, units, inputs))
+        W = Weight((inputs, units), self.init)
         if self.bias == "none":
             return {"W": W}
-        fans = Fans(inputs, units, units)
-        return {"W": W, "b": Weight((units,), self.bias_init, fans, decays=False)}
+        b = Weight((units,), self.bias_init, Fans(inputs, units, units), decays=False)
+        return {"W": W, "b": b}
 
     def macs(self, shape: Shape) -> int:
         return prod(shape) * self.units

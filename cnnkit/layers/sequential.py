@@ -57,9 +57,8 @@ class Sequential(Layer):
 
     def _each(self, shape: Shape) -> Iterator[tuple[str, Layer, Shape]]:
         """Yield each layer's name, the layer, and the shape that goes into it."""
-        return zip(
-            self.names, self.layers, chain_shapes(self.layers, shape, "layers"), strict=False
-        )
+        shapes = chain_shapes(self.layers, shape, "layers")
+        return zip(self.names, self.layers, shapes, strict=False)
 
     def weights(self, shape: Shape) -> WeightTree:
         return {name: layer.weights(before) for name, layer, before in self._each(shape)}

@@ -508,5 +508,6 @@ def test_broken_at_training(case, site, write_spec, tmp_path, sha256, rows):
 
 
 def test_the_counts(promises):
-    cases = len([*UNDONE, *DAMAGED, *AT_LOAD, *AT_TRAINING]) + 1  # and the broken annotation
+    cases = len([*UNDONE, *DAMAGED, *AT_LOAD, *NO_WEIGHTS, *AT_TRAINING])
+    cases += 1  # the broken annotation
     assert f"\n{cases} ways of being broken: {cases} contained" in promises
