@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from cnnkit.base import Component
 
-Test = TypeVar("Test", bound=Callable[..., None])
+Body = Callable[..., None]
+Test = TypeVar("Test", bound=Body)
 
 
 class Fault(Exception):  # noqa: N818 - a finding, caught by Check
@@ -21,10 +22,7 @@ class Fault(Exception):  # noqa: N818 - a finding, caught by Check
 
     def __init__(self, what: str, *, expected: str, got: str, fix: str = "") -> None:
         super().__init__(what)
-        self.what = what
-        self.expected = expected
-        self.got = got
-        self.fix = fix
+        self.what, self.expected, self.got, self.fix = what, expected, got, fix
 
 
 class CheckFailure(AssertionError):  # noqa: N818 - test runners call these failures
@@ -36,13 +34,9 @@ class CheckFailure(AssertionError):  # noqa: N818 - test runners call these fail
 
     def __init__(self, check: str, subject: str, fault: Fault) -> None:
         super().__init__(check, subject, fault.what)
-        self.check = check
-        self.subject = subject
-        self.what = fault.what
-        self.expected = fault.expected
-        self.got = fault.got
-        self.fix = fault.fix
-        self.skipped = 0
+        self.check, self.subject, self.skipped = check, subject, 0
+        self.what, self.expected = fault.what, fault.expected
+        self.got, self.fix = fault.got, fault.fix
 
     def __str__(self) -> str:
         skipped = f"\n  skipped:  the {self.skipped} checks that need it" if self.skipped else ""
@@ -83,7 +77,7 @@ class Check:
 
     name: str
     purpose: str
-    run: Callable[..., None]
+    run: Body
     fix: str = ""
     needed: bool = False
 
@@ -131,15 +125,13 @@ class Kit:
         self.checks: list[Check] = [check for part in parts for check in part.checks]
         self._case = case
 
-    def check(
-        self, fix: str = "", *, needed: bool = False
-    ) -> Callable[[Callable[..., None]], Check]:
+    def check(self, fix: str = "", *, needed: bool = False) -> Callable[[Body], Check]:
         """Register the decorated function as the next check.
 
         Its docstring says what is demanded. Where a needed check fails, those after it are skipped.
         """
 
-        def register(body: Callable[..., None]) -> Check:
+        def register(body: Body) -> Check:
             run = _of_case(self._case, body) if self._case else body
             one = Check(body.__name__, inspect.getdoc(body) or "", run, fix, needed)
             self.checks.append(one)
@@ -148,11 +140,7 @@ class Kit:
         return register
 
     def run(self, component: Component, *case: Any) -> None:
-        """Run every check.
-
-        Raises:
-            CheckFailure: for the first check that fails; it says what to mend.
-        """
+        """Run every check; raise CheckFailure for the first that fails."""
         __tracebackhide__ = True
         for one in self.checks:
             one(component, *case)
@@ -203,16 +191,18 @@ class Kit:
 
     def _require_known(self, names: Iterable[str]) -> None:
         known = [one.name for one in self.checks]
-        for name in set(names) - set(known):
-            near = get_close_matches(name, known, 1)
-            see = f"see cnnkit.testing.{self.family}_checks()"
-            hint = f"did you mean {near[0]!r}?" if near else see
-            raise ValueError(f"no {self.family} check is called {name!r}; {hint}")
+        for name in names:
+            if name not in known:
+                near = get_close_matches(name, known, 1)
+                see = f"see cnnkit.testing.{self.family}_checks()"
+                hint = f"did you mean {near[0]!r}?" if near else see
+                raise ValueError(f"no {self.family} check is called {name!r}; {hint}")
 
 
-def _of_case(case: Callable[..., Any], body: Callable[..., None]) -> Callable[..., None]:
+def _of_case(case: Callable[..., Any], body: Body) -> Body:
     @wraps(case, updated=())
     def run(*args: Any) -> None:
+        __tracebackhide__ = True
         body(case(*args))
 
     return run
@@ -225,6 +215,7 @@ def _skipping_after(needed: Check, name: str, case: tuple[Any, ...]) -> Callable
     def guard(one: Check) -> Check:
         @wraps(one.run)
         def run(*args: Any) -> None:
+            __tracebackhide__ = True
             if failed():
                 import pytest
 

@@ -92,12 +92,8 @@ def info_loads_nothing(dataset: Dataset, paths: DataPaths) -> None:
     """info answers without load: specs are judged before data is read or downloaded."""
     with patch.object(type(dataset), "load", autospec=True, side_effect=type(dataset).load) as load:
         dataset.info(paths)
-    require(
-        not load.called,
-        "info calls load",
-        expected="an answer from options, file names or headers, or None",
-        got="the whole dataset loaded",
-    )
+    expected = "an answer from options, file names or headers, or None"
+    require(not load.called, "info calls load", expected=expected, got="the whole dataset loaded")
 
 
 @kit.check("sort file names; shuffle nothing")

@@ -44,12 +44,8 @@ def same_rng_same_draw(initializer: Initializer, seed: int = 0) -> None:
     """Equal generators give equal arrays, which share no memory."""
     one, two = _draw(initializer, seed), _draw(initializer, seed)
     require_same(one, two, "the same rng gives another array")
-    require(
-        not np.shares_memory(one, two),
-        "two draws share memory",
-        expected="an array of its own for every weight",
-        got="one array",
-    )
+    what, expected = "two draws share memory", "an array of its own for every weight"
+    require(not np.shares_memory(one, two), what, expected=expected, got="one array")
 
 
 @kit.check("draw from the rng you are given, never from one of your own")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable
 from itertools import product
 from math import prod
 
 import numpy as np
 
 from cnnkit.arrays import Array, Weights, flatten, unflatten
+from cnnkit.base import Context
 from cnnkit.testing.check import Fault, Kit, require
 from cnnkit.testing.probe import Probe
 from cnnkit.testing.tools import (
@@ -26,8 +26,6 @@ kit = Kit("layer", case=Probe)
 _DRAWS = 12
 _SCALES = (1, 10)
 """How large inputs are: a bound such as 6 shows only in the larger ones."""
-Draw = Callable[[int], Array]
-Place = Callable[[Array], tuple[Array, Weights]]
 _DERIVE = "derive backward again from the formula of forward; mind axes, factors and signs"
 _LARGE = 1e3
 _STEPS = 4
@@ -60,33 +58,27 @@ def _require_derivative(probe: Probe, name: str) -> None:
     for scale, training in product(_SCALES, (True, False)):
         mode = "training" if training else "evaluation"
         mode += f", for inputs around {scale}" if scale > 1 else ""
-        _agree(probe, training, name, *_ways_to_move(probe, name, scale), mode)
+        _agree(probe, name, scale, probe.context(training), mode)
 
 
-def _ways_to_move(probe: Probe, name: str, scale: int) -> tuple[Draw, Place]:
-    """Return how to draw inputs, or values of one weight, and (x, weights) with such a value."""
-    flat = flatten(probe.weights())
-    if name == "dx":
-        return lambda number: scale * probe.x(draw=number), lambda x: (x, unflatten(flat))
-
-    def draw(number: int) -> Array:
-        return np.asarray(flat[name] + 0.01 * probe.rng(number).standard_normal(flat[name].shape))
-
-    return draw, lambda value: (scale * probe.x(), unflatten({**flat, name: value}))
-
-
-def _agree(probe: Probe, training: bool, name: str, draw: Draw, place: Place, mode: str) -> None:
+def _agree(probe: Probe, name: str, scale: int, ctx: Context, mode: str) -> None:
     """Compare a gradient with the measured one, at the first drawn point without a kink."""
-    ctx = probe.context(training)
+    arrays = {"dx": scale * probe.x(), **flatten(probe.weights())}
+
+    def place(value: Array) -> tuple[Array, Weights]:
+        moved = {**arrays, name: value}
+        return moved.pop("dx"), unflatten(moved)
+
     for number in range(100, 100 + 3 * _DRAWS, 3):
-        at, dy = draw(number), probe.dy(draw=number + 1)
-        direction = probe.rng(number + 2).standard_normal(at.shape)
+        noise = probe.rng(number).standard_normal(arrays[name].shape)
+        at = scale * noise if name == "dx" else np.asarray(arrays[name] + 0.01 * noise)
+        dy, v = probe.dy(draw=number + 1), probe.rng(number + 2).standard_normal(at.shape)
         x, w = place(at)
         step = probe.step(x, dy, w, ctx)
-        parts = (step.dx if name == "dx" else step.grads[name]) * direction
+        parts = (step.dx if name == "dx" else step.grads[name]) * v
         size = 1 + float(np.linalg.norm(parts))
 
-        def along(t: float, at: Array = at, dy: Array = dy, v: Array = direction) -> float:
+        def along(t: float, at: Array = at, dy: Array = dy, v: Array = v) -> float:
             y, _ = probe.forward(*place(at + t * v), ctx)
             return float(np.sum(y * dy))
 
@@ -124,18 +116,11 @@ def memory_is_freed(probe: Probe) -> None:
     finally:
         if collecting:
             gc.enable()
-    require(
-        not kept,
-        "x is still alive after backward",
-        expected="its memory freed",
-        got="a reference that only the garbage collector may find",
-    )
-    require(
-        grown < 2 * batch.nbytes,
-        f"memory grows over {_STEPS} steps",
-        expected="the same memory after each step",
-        got=f"{grown:,} bytes more, for inputs of {batch.nbytes:,}",
-    )
+    got = "a reference that only the garbage collector may find"
+    require(not kept, "x is still alive after backward", expected="its memory freed", got=got)
+    what = f"memory grows over {_STEPS} steps"
+    got = f"{grown:,} bytes more, for inputs of {batch.nbytes:,}"
+    require(grown < 2 * batch.nbytes, what, expected="the same memory after each step", got=got)
 
 
 def _kept_alive(probe: Probe) -> bool:

@@ -50,9 +50,8 @@ def same_rng_same_weights(layer: Layer, shape: Shape, seed: int = 0) -> None:
 
 
 @kit.check(
-    "draw from the rng that the initializer is given; an array that never learns is "
-    "declared with learns=False; for a pattern that does learn, name this check in "
-    "expected_failures"
+    "draw from the rng that the initializer is given; an array that never learns is declared with "
+    "learns=False; for a pattern that does learn, name this check in expected_failures"
 )
 def other_rng_other_weights(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """Weights that look random differ for another rng: seeds must matter.
@@ -97,8 +96,8 @@ def lowering_is_final(layer: Layer, shape: Shape, seed: int = 0) -> None:
 
 
 @kit.check(
-    "compute sizes from ints, and draw in an initializer: specs are judged before "
-    "anything is allocated"
+    "compute sizes from ints, and draw in an initializer: specs are judged before anything is "
+    "allocated"
 )
 def shape_needs_no_arrays(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """output_shape and weights answer for huge maps at once: with ints, not with arrays."""
@@ -106,12 +105,8 @@ def shape_needs_no_arrays(layer: Layer, shape: Shape, seed: int = 0) -> None:
     if not accepts(layer, large):
         return
     _, used = allocated(lambda: (layer.output_shape(large), layer.weights(large)))
-    require(
-        used < 2 * prod(large),
-        "output_shape or weights allocates arrays",
-        expected=f"a few ints for an input of {large}",
-        got=f"{used:,} bytes",
-    )
+    what, got = "output_shape or weights allocates arrays", f"{used:,} bytes"
+    require(used < 2 * prod(large), what, expected=f"a few ints for an input of {large}", got=got)
 
 
 @kit.check("compute it from ints")
@@ -143,7 +138,7 @@ def a_step_runs(layer: Layer, shape: Shape, seed: int = 0) -> None:
         probe.backward(back, np.ones_like(y))
 
 
-@kit.check("mend output_shape, or give the kit a shape that fits these options")
+@kit.check(_RULE)
 def declared_shape_is_real(layer: Layer, shape: Shape, seed: int = 0) -> None:
     """forward gives (N, *output_shape), for the shape itself and the sizes next to it."""
     require(
@@ -151,6 +146,7 @@ def declared_shape_is_real(layer: Layer, shape: Shape, seed: int = 0) -> None:
         f"output_shape refuses the case's own shape {shape}",
         expected="a shape that the layer can take",
         got="ShapeError",
+        fix="mend output_shape, or give the kit a shape that fits these options",
     )
     for near in _neighbours(shape):
         if accepts(layer, near):

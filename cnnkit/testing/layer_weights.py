@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from safetensors.numpy import load, save
 
@@ -30,28 +32,21 @@ def weights_round_trip(probe: Probe) -> None:
 @kit.check("return it from backward under the weight's name, or declare it with learns=False")
 def every_weight_has_gradient(probe: Probe) -> None:
     """backward returns a gradient for every weight that learns."""
-    wanted, got = _learning(probe), sorted(probe.step().grads)
-    missing = [path for path in wanted if path not in got]
-    what = f"no gradient for {', '.join(missing)}"
-    _require_none(missing, wanted, got, what)
+    _require_none("no gradient for {}", probe, lambda wanted, got: wanted - got)
 
 
 @kit.check("leave it out of the tree that backward returns: the optimizer would move it")
 def no_other_gradients(probe: Probe) -> None:
     """backward returns no gradient for weights that do not learn, or for names that are none."""
-    wanted, got = _learning(probe), sorted(probe.step().grads)
-    surplus = [path for path in got if path not in wanted]
-    what = f"a gradient for {', '.join(surplus)}, which does not learn or is no weight at all"
-    _require_none(surplus, wanted, got, what)
+    what = "a gradient for {}, which does not learn or is no weight at all"
+    _require_none(what, probe, lambda wanted, got: got - wanted)
 
 
-def _learning(probe: Probe) -> list[str]:
-    return sorted(path for path, weight in probe.declared().items() if weight.learns)
-
-
-def _require_none(paths: list[str], wanted: list[str], got: list[str], what: str) -> None:
-    expected, found = (f"gradients for {names}" for names in (wanted, got))
-    require(not paths, what, expected=expected, got=found)
+def _require_none(what: str, probe: Probe, wrong: Callable[[set[str], set[str]], set[str]]) -> None:
+    wanted, got = {n for n, w in probe.declared().items() if w.learns}, set(probe.step().grads)
+    names = sorted(wrong(wanted, got))
+    expected, found = (f"gradients for {sorted(paths)}" for paths in (wanted, got))
+    require(not names, what.format(", ".join(names)), expected=expected, got=found)
 
 
 @kit.check("sum over the batch axis and every axis along which the weight is broadcast")
@@ -72,12 +67,8 @@ def gradients_own_their_memory(probe: Probe) -> None:
     for path, grad in one.grads.items():
         again = {"the same gradient of another step": two.grads[path]}
         shared = [n for n, a in {**others, **again}.items() if np.shares_memory(grad, a)]
-        require(
-            not shared,
-            f"the gradient of {path} shares memory with {', '.join(shared)}",
-            expected="an array of its own",
-            got="a view",
-        )
+        what = f"the gradient of {path} shares memory with {', '.join(shared)}"
+        require(not shared, what, expected="an array of its own", got="a view")
 
 
 @kit.check("skip dx alone")

@@ -47,24 +47,16 @@ def manners(use: Use, *, reads_files: bool = False) -> Kit:
         out = io.StringIO()
         with redirect_stdout(out), redirect_stderr(out):
             use(component, *case)
-        require(
-            not out.getvalue(),
-            f"the {component.type} component prints",
-            expected="nothing on stdout or stderr",
-            got=repr(out.getvalue()[:80]),
-        )
+        what, expected = f"the {component.type} component prints", "nothing on stdout or stderr"
+        require(not out.getvalue(), what, expected=expected, got=repr(out.getvalue()[:80]))
 
     @effects.check("put what it reads into its options or its weights; load data in a dataset")
     def no_side_effects(component: Component, *case: Any) -> None:
         """No file, network connection or process is opened: a spec is data, and runs replay."""
         with watched() as seen:
             use(component, *case)
-        require(
-            not seen,
-            f"the {component.type} component reaches outside its arrays",
-            expected="no file, network or process",
-            got="; ".join(seen[:3]),
-        )
+        what = f"the {component.type} component reaches outside its arrays"
+        require(not seen, what, expected="no file, network or process", got="; ".join(seen[:3]))
 
     @kit.check("replace np.random.x(...) by rng.x(...) or ctx.rng().x(...); never seed")
     def global_randomness_untouched(component: Component, *case: Any) -> None:
@@ -88,11 +80,8 @@ def manners(use: Use, *, reads_files: bool = False) -> Kit:
             try:
                 use(component, *case)
             except Warning as warning:
-                raise Fault(
-                    f"{type(warning).__name__}: {warning}",
-                    expected="no warning",
-                    got=type(warning).__name__,
-                ) from warning
+                kind = type(warning).__name__
+                raise Fault(f"{kind}: {warning}", expected="no warning", got=kind) from warning
 
     @kit.check("keep what backward needs in local variables: its closure dies with it")
     def keeps_no_state(component: Component, *case: Any) -> None:
@@ -102,12 +91,9 @@ def manners(use: Use, *, reads_files: bool = False) -> Kit:
         use(component, *case)  # leaves everything as the first use left it
         after = _state(component)
         changed = [name for name, held in after.items() if not _identical(before.get(name), held)]
-        require(
-            not changed,
-            f"state is kept in {', '.join(changed)}",
-            expected="an unchanged component",
-            got=f"another value of {changed[0]}" if changed else "",
-        )
+        what = f"state is kept in {', '.join(changed)}"
+        got = f"another value of {changed[0]}" if changed else ""
+        require(not changed, what, expected="an unchanged component", got=got)
 
     return kit
 

@@ -63,12 +63,9 @@ def files_stay_in_the_run(observer: Observer) -> None:
     """Files are written in the run directory, or deeper: elsewhere two runs would share them."""
     run, changed = _changed(observer)
     strays = [str(path) for path in changed if run not in path.parents]
-    require(
-        not strays,
-        f"the {observer.type} observer writes outside the run directory",
-        expected=f"files below run.path, {run}",
-        got=", ".join(dict.fromkeys(strays)),
-    )
+    what = f"the {observer.type} observer writes outside the run directory"
+    expected = f"files below run.path, {run}"
+    require(not strays, what, expected=expected, got=", ".join(dict.fromkeys(strays)))
 
 
 @kit.check(f"choose another name than {', '.join(_OF_THE_RUN)}")
@@ -77,12 +74,9 @@ def run_files_left_alone(observer: Observer) -> None:
     run, changed = _changed(observer)
     inside = [path.relative_to(run) for path in changed if run in path.parents]
     taken = [str(path) for path in inside if path.parts[0] in _OF_THE_RUN]
-    require(
-        not taken,
-        f"the {observer.type} observer changes the run's own files",
-        expected="files under names of its own",
-        got=", ".join(dict.fromkeys(taken)),
-    )
+    what = f"the {observer.type} observer changes the run's own files"
+    expected = "files under names of its own"
+    require(not taken, what, expected=expected, got=", ".join(dict.fromkeys(taken)))
 
 
 @kit.check("open what a call needs inside it, by `with`; keep nothing between calls")
@@ -92,12 +86,9 @@ def leaves_nothing_open(observer: Observer) -> None:
     before = set(_open_things())
     _use(observer)
     left = [thing for thing in _open_things() if thing not in before]
-    require(
-        not left,
-        f"the {observer.type} observer leaves something open",
-        expected="the files, sockets and threads there were before the run",
-        got=", ".join(left),
-    )
+    what = f"the {observer.type} observer leaves something open"
+    expected = "the files, sockets and threads there were before the run"
+    require(not left, what, expected=expected, got=", ".join(left))
 
 
 def _changed(observer: Observer) -> tuple[Path, list[Path]]:

@@ -181,12 +181,9 @@ def steps_go_downhill(course: Course) -> None:
         course.optimizer.update(weights, grads, state, _LR, step)
     for path, length in before.items():
         after = float(np.linalg.norm(weights[path]))
-        require(
-            after < length,
-            f"{_DESCENT} steps with the gradient of |w|**2 / 2 do not shorten {path}",
-            expected=f"a length below {length:.6g}, as |w|**2 / 2 falls",
-            got=f"{after:.6g}",
-        )
+        what = f"{_DESCENT} steps with the gradient of |w|**2 / 2 do not shorten {path}"
+        expected = f"a length below {length:.6g}, as |w|**2 / 2 falls"
+        require(after < length, what, expected=expected, got=f"{after:.6g}")
 
 
 @kit.check("add an epsilon where a gradient's size divides")

@@ -44,12 +44,9 @@ def type_is_legal(component: Component, *_: Any) -> None:
 def documented(component: Component, *_: Any) -> None:
     """The class and every option have a docstring: they are the help, schema and README."""
     cls = type(component)
-    require(
-        bool((vars(cls).get("__doc__") or "").strip()),
-        f"{cls.__name__} has no docstring",
-        expected="what it does, in one line, then its formula",
-        got="nothing",
-    )
+    what = f"{cls.__name__} has no docstring"
+    expected = "what it does, in one line, then its formula"
+    require(bool((vars(cls).get("__doc__") or "").strip()), what, expected=expected, got="nothing")
     for name, text in option_docs(cls).items():
         require(
             bool(text.strip()),

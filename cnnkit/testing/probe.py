@@ -85,6 +85,7 @@ class Probe:
 
         What is left out is drawn, for training.
         """
+        __tracebackhide__ = True
         x = self.x() if x is None else x
         w = self.weights(x.dtype) if w is None else w
         result = self.layer.forward(x, w, ctx or self.context())
@@ -100,6 +101,7 @@ class Probe:
 
     def backward(self, back: Backward, dy: Array) -> tuple[Array, dict[str, Array]]:
         """Run backward, and demand an array and a tree."""
+        __tracebackhide__ = True
         result = back(dy)
         ok = isinstance(result, tuple) and len(result) == 2
         require(
@@ -119,6 +121,7 @@ class Probe:
         ctx: Context | None = None,
     ) -> Step:
         """Run forward and backward once; what is left out is drawn, for training."""
+        __tracebackhide__ = True
         x = self.x() if x is None else x
         y, back = self.forward(x, w, ctx)
         return Step(y, *self.backward(back, self.dy(len(x), dtype=x.dtype) if dy is None else dy))

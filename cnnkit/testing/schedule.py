@@ -37,12 +37,8 @@ def factor_is_pure(schedule: Schedule) -> None:
     """factor depends on its arguments alone: a resumed run asks in the middle."""
     forwards = [schedule.factor(*moment) for moment in _moments()]
     backwards = [schedule.factor(*moment) for moment in reversed(list(_moments()))][::-1]
-    require(
-        forwards == backwards,
-        "factor depends on what was asked before",
-        expected="equal answers to equal questions",
-        got="two answers",
-    )
+    what, expected = "factor depends on what was asked before", "equal answers to equal questions"
+    require(forwards == backwards, what, expected=expected, got="two answers")
 
 
 @kit.check("leave multiplier as Schedule has it, and write factor without warm-up")

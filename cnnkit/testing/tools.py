@@ -16,6 +16,7 @@ from cnnkit.base import Component, Layer
 from cnnkit.base.component import walk
 from cnnkit.testing.check import require
 
+Arrays = Mapping[str, Array]
 CLOSE = 1e-9
 """Relative difference in float64 that another order of summation may cause."""
 STEP = 1e-5
@@ -31,11 +32,7 @@ def require_same(before: Array, after: Array, what: str) -> None:
 
 
 def require_close(
-    wanted: Mapping[str, Array],
-    got: Mapping[str, Array],
-    what: str,
-    *,
-    expected: str = "the same values",
+    wanted: Arrays, got: Arrays, what: str, *, expected: str = "the same values"
 ) -> None:
     """Demand the same names, shapes and values up to rounding; `what` may hold "{name}"."""
     for name in {**wanted, **got}:
@@ -64,9 +61,7 @@ def difference(a: Array, b: Array) -> str:
     return f"{change} ({len(places)} of {a.size} differ)"
 
 
-def require_finite(
-    arrays: Mapping[str, Array], what: str, *, expected: str = "finite numbers"
-) -> None:
+def require_finite(arrays: Arrays, what: str, *, expected: str = "finite numbers") -> None:
     """Demand that no array holds NaN or infinity."""
     lost = []
     for name, array in arrays.items():

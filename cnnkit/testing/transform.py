@@ -72,12 +72,8 @@ def transform_dtype(images: Images) -> None:
     """Floats keep their dtype; uint8 stays uint8 or becomes float32."""
     for given, allowed in (("uint8", ("uint8", "float32")), ("float32", ("float32",))):
         got = images.apply(images.draw(given)).dtype.name
-        require(
-            got in allowed,
-            f"{given} images come out as {got}",
-            expected=" or ".join(allowed),
-            got=got,
-        )
+        what = f"{given} images come out as {got}"
+        require(got in allowed, what, expected=" or ".join(allowed), got=got)
 
 
 @kit.check(

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
 import pytest
 from planted import Gain
 from planted_arrays import InPlace
@@ -74,6 +80,65 @@ def test_failures_lists_all():
 def test_the_checks_do_not_depend_on_the_class_alone():
     with pytest.raises(CheckFailure, match="input_gradient"):
         check_layer(Transposed, (2, 3, 3))
+
+
+class Remembers(Gain):
+    """Keeps x on itself, as layers of other libraries do."""
+
+    type: Literal["remembers"] = "remembers"
+
+    def forward(self, x, w, ctx):
+        self.x = x
+        return super().forward(x, w, ctx)
+
+
+def test_where_no_step_runs_the_rest_is_skipped():
+    names = [check.name for check in layer_checks()]
+    left = len(names) - names.index("a_step_runs") - 1
+    (failure,) = failures(Remembers(), (2,))
+    assert failure.check == "a_step_runs"
+    assert str(failure).splitlines()[-1] == f"  skipped:  the {left} checks that need it"
+
+
+def test_each_skipped_case_says_why():
+    @parametrize_layer_checks([(Gain(), (2,)), (Remembers(), (2, 3))])
+    def marked(layer, shape, check):
+        raise NotImplementedError
+
+    outcomes = {}
+    for cell in marked.pytestmark[0].args[1]:
+        layer, shape, check = cell.values
+        try:
+            check(layer, shape)
+        except (CheckFailure, pytest.skip.Exception) as outcome:
+            outcomes[cell.id] = type(outcome).__name__, str(outcome).splitlines()[0]
+    first, *rest = outcomes.items()
+    assert first[0] == "remembers-1-a_step_runs"
+    assert first[1] == ("CheckFailure", "check a_step_runs: raised AttributeError")
+    assert {said for _, said in rest} == {("Skipped", "a_step_runs failed for remembers-1")}
+    assert len(rest) > 40
+
+
+def test_a_layer_that_keeps_state_fails_in_few_lines(tmp_path):
+    """It took 5,448 lines: a traceback for each check of each case."""
+    here = [str(Path(__file__).parent), *sys.path]
+    (tmp_path / "test_remembers.py").write_text(
+        "from test_kit import Remembers\n"
+        "from cnnkit.testing import parametrize_layer_checks\n"
+        "@parametrize_layer_checks([(Remembers(), (2, 3, 4)), (Remembers(), (5,))])\n"
+        "def test_layers(layer, shape, check):\n"
+        "    check(layer, shape)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(here), "COLUMNS": "80"},
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout.count("\nSKIPPED [") == 2  # a line for each case
+    assert len(done.stdout.splitlines()) < 150
 
 
 @parametrize_layer_checks([(Gain(), (2, 3)), (Gain(start=0.5), (4,))])

@@ -54,6 +54,7 @@ def test_the_first_failure_names_a_layers_bug(bug, capfd):
     with pytest.raises(CheckFailure) as caught:
         check_layer(bug.layer, bug.shape)
     assert caught.value.check == bug.check
+    assert caught.value.fix
 
 
 @pytest.mark.parametrize("bug", PLANTED_IN.values(), ids=lambda bug: bug.component.type)
@@ -61,6 +62,7 @@ def test_the_first_failure_names_the_bug(bug):
     with pytest.raises(CheckFailure) as caught:
         KIT[bug.family](bug.component)
     assert caught.value.check == bug.check
+    assert caught.value.fix
 
 
 def test_what_memory_held_before_does_not_change_the_name(monkeypatch):
