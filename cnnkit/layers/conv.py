@@ -104,8 +104,7 @@ class Conv(Layer):
         return {"W": W, "b": Weight(form, self.bias_init, fans, decays=False)}
 
     def macs(self, shape: Shape) -> int:
-        _, H, W = self.output_shape(shape)
-        return prod(self.weights(shape)["W"].shape) * H * W
+        return prod(self.weights(shape)["W"].shape) * prod(self.output_shape(shape)[1:])
 
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         geometry = self._geometry(x.shape[1:])
