@@ -10,6 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cnnkit.errors import (
+        CnnkitError,
+        DataError,
+        DataUnavailable,
+        OptionError,
+        PluginError,
+        RunError,
+        ShapeError,
+        SpecError,
+        TrainingError,
+    )
     from cnnkit.hookspecs import hookimpl
     from cnnkit.model import Model
     from cnnkit.runs.session import Run, train
@@ -17,9 +28,25 @@ if TYPE_CHECKING:
     from cnnkit.specfile.runspec import RunSpec
 
 __version__ = "0.1.0"
-__all__ = ["Model", "Run", "RunSpec", "hookimpl", "load_spec", "train"]
+__all__ = [
+    "CnnkitError",
+    "DataError",
+    "DataUnavailable",
+    "Model",
+    "OptionError",
+    "PluginError",
+    "Run",
+    "RunError",
+    "RunSpec",
+    "ShapeError",
+    "SpecError",
+    "TrainingError",
+    "hookimpl",
+    "load_spec",
+    "train",
+]
 
-_HOMES = {
+_HOMES = dict.fromkeys(__all__, "cnnkit.errors") | {
     "Model": "cnnkit.model",
     "Run": "cnnkit.runs.session",
     "RunSpec": "cnnkit.specfile.runspec",

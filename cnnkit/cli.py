@@ -17,7 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cnnkit import __version__
 from cnnkit.commands import ABOUT, MORE, SUBVERBS, VERBS
 from cnnkit.commands._console import News, Screen, silence
-from cnnkit.errors import CnnkitError, PluginError
+from cnnkit.errors import CnnkitError, OptionError, PluginError
 
 if TYPE_CHECKING:
     from cyclopts.help import HelpPanel
@@ -263,7 +263,7 @@ def _report(error: BaseException, arguments: Sequence[str]) -> int:
         case CycloptsError():
             News().error(usage(error, arguments))
             return USAGE
-        case CnnkitError():
+        case CnnkitError() if not isinstance(error, OptionError):  # which code made, not a spec
             text = str(error)
             _tell(error, text if text.startswith("error:") else f"error: {text}")
             return error.exit_code

@@ -9,6 +9,7 @@ __all__ = [
     "CnnkitError",
     "DataError",
     "DataUnavailable",
+    "OptionError",
     "PluginError",
     "RunError",
     "ShapeError",
@@ -25,6 +26,14 @@ class CnnkitError(Exception):
 
 class SpecError(CnnkitError):
     """A spec that cannot be used; the text shows, and `problems` carries, every problem found."""
+
+    def __init__(self, text: str, problems: Sequence[Any] = ()) -> None:
+        super().__init__(text)
+        self.problems = tuple(problems)
+
+
+class OptionError(CnnkitError, ValueError):
+    """Options given in Python that cannot be used; text and `problems` as of a SpecError."""
 
     def __init__(self, text: str, problems: Sequence[Any] = ()) -> None:
         super().__init__(text)

@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tomli
-from pydantic import ValidationError
 
 from cnnkit.base import Context
 from cnnkit.base.weight import count, draw
-from cnnkit.errors import ShapeError
+from cnnkit.errors import OptionError, ShapeError
 from cnnkit.layers import Conv, Dense, Dropout, Flatten, Pool, Relu, Residual, Sequential, Softmax
 from cnnkit.model import Model
 from cnnkit.specfile.runspec import RunSpec
@@ -268,15 +267,15 @@ def test_a_misfit_two_containers_deep_is_told_where():
     stack = Sequential(layers=[Pool(), Residual(body=["relu"], shortcut=["relu", inner])])
     with pytest.raises(ShapeError) as caught:
         stack.output_shape((2, 12, 12))
-    assert caught.value.place == "layer 2 (residual) > layer 2 (residual) > layer 2 (conv)"
+    assert caught.value.place == "layer 2 (residual) > shortcut layer 2 (residual) > layer 2 (conv)"
     assert caught.value.path == ("layers", 1, "shortcut", 1, "body", 1)
     assert caught.value.trail == (
         "input (2,12,12) -> 1 pool (2,6,6) -> 2 residual: input (2,6,6) -> 1 relu (2,6,6) -> "
         "2 residual: input (2,6,6) -> 1 relu (2,6,6) -> 2 conv"
     )
     assert str(caught.value) == (
-        "layer 2 (residual) > layer 2 (residual) > layer 2 (conv) cannot cover its input: kernel "
-        '9 does not fit the 6x6 map; expected kernel <= 6 with padding "valid"; shapes: '
+        "layer 2 (residual) > shortcut layer 2 (residual) > layer 2 (conv) cannot cover its input: "
+        'kernel 9 does not fit the 6x6 map; expected kernel <= 6 with padding "valid"; shapes: '
         f"{caught.value.trail}; {FIT_HELP}"
     )
 
@@ -290,5 +289,5 @@ def test_a_misfit_two_containers_deep_is_told_where():
      {"kernel": 3, "dilation": [1, 0]}, {"kernel": True}, {"kernel": 2**40}],
 )  # fmt: skip
 def test_sizes_that_no_map_could_have(options):
-    with pytest.raises(ValidationError):
+    with pytest.raises(OptionError):
         Conv(**{"filters": 2, **options})

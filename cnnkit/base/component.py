@@ -9,7 +9,15 @@ from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, ClassVar, Protocol, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from cnnkit.base.place import KeyPath
@@ -53,6 +61,23 @@ class Component(BaseModel):
                     f"{cls.__name__}: option {name!r} would hide the method "
                     f"{inherited.__name__}.{name}(); choose another name"
                 )
+
+    def __init__(self, /, **options: Any) -> None:
+        """Validate the options.
+
+        Raises:
+            OptionError: with everything that is wrong with them, in the words of specs.
+        """
+        __tracebackhide__ = True
+        try:
+            super().__init__(**options)
+        except ValidationError as error:
+            from cnnkit.diagnosis.python import option_error  # imported when something is wrong
+
+            raise option_error(type(self), options, error) from None
+
+    # Validation must not go through it: a child's error belongs to its parent's.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuse what is no option: kept on a component, all shards and threads would share it.
@@ -122,9 +147,9 @@ class _BuiltIns:
                 return cls
         raise PydanticCustomError(
             "unknown_type",
-            "no built-in type {name} in {family}; third-party types need a registry "
+            "no built-in type '{name}' in {family}; third-party types need a registry "
             "(cnnkit.load_spec) or the class itself",
-            {"name": repr(name), "family": family},
+            {"name": name, "family": family},
         )
 
 

@@ -12,6 +12,7 @@ from cnnkit.base.place import KeyPath
 from cnnkit.diagnosis.names import missing_type, unknown_option, unknown_type
 from cnnkit.diagnosis.problems import did_you_mean
 from cnnkit.diagnosis.source import Draft, toml_value
+from cnnkit.errors import OptionError
 from cnnkit.source import Finding
 
 _FACTS = {
@@ -151,13 +152,16 @@ def _about_value(error: Mapping[str, Any], path: KeyPath, expected: str, draft: 
 def _help(kind: str, path: KeyPath, draft: Draft) -> str:
     if path == ("model", "input"):
         return "write it as [C, H, W]: channels, height, width"
-    if _EXPECTED.get(kind) == "be a table" and len(path) == 1:
+    if _EXPECTED.get(kind) == "be a table" and len(path) == 1 and draft.is_spec:
         return f"write [{path[0]}] on a line of its own, and the options below it"
     return _HELP.get(kind, "") if draft.is_layer(path) or kind == "list_type" else ""
 
 
 def _in_own_words(error: Mapping[str, Any], path: KeyPath, draft: Draft) -> Finding:
     """Explain an error that a component's own validator raised."""
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, OptionError):  # of a component that the validator makes
+        error = {**error, "msg": "; ".join(problem.message for problem in cause.problems)}
     text, got = re.sub(r"\A(Value error|Assertion failed), ", "", error["msg"]), draft.at(path)
     if isinstance(got, dict):  # options that do not fit together: point at the one named first
         first = re.match(r"\w*", text)

@@ -87,7 +87,7 @@ def unknown_option(draft: Draft, path: KeyPath) -> Finding:
     """Return a finding about the option at `path`, which nothing there takes."""
     table, name = path[:-1], str(path[-1])
     known, meant = draft.options_at(table), option_meant(name, draft, table)
-    section = None if meant else _section_of(draft, name)
+    section = _section_of(draft, name) if draft.is_spec and not meant else None
     note = f'did you mean "{meant}"?' if meant else f"belongs to [{section}]" if section else ""
     if not meant and belongs_to_the_top(draft, path):
         note = "belongs at the top, above the first [section]"
@@ -95,7 +95,7 @@ def unknown_option(draft: Draft, path: KeyPath) -> Finding:
         note = f"write {toml_value(draft.at(path))} after it, as a layer of its own"
     owner = draft.type_at(table) or (f"[{table[0]}]" if table else "a spec")
     help_ = f"{owner} takes {', '.join(known) or 'no options'}"
-    word = "option" if table else "section or option"
+    word = "option" if table or not draft.is_spec else "section or option"
     return Finding(path, f"{draft.place(table)}unknown {word} {toml_value(name)}", note, help_,
                    at="key")  # fmt: skip
 
@@ -105,7 +105,7 @@ def belongs_to_the_top(draft: Draft, path: KeyPath) -> bool:
 
     A layer with a name is no such case.
     """
-    is_top = path[-1] in draft.root.model_fields and len(path) > 1
+    is_top = draft.is_spec and path[-1] in draft.root.model_fields and len(path) > 1
     return is_top and not isinstance(draft.at(path), dict) and (
         len(path) == 2 or path[-1] != "name"
     )  # fmt: skip
@@ -116,6 +116,9 @@ def unknown_type(draft: Draft, path: KeyPath, facts: Mapping[str, Any]) -> Findi
     name, family = facts["name"], facts["family"]
     inner = (*path, "type") if isinstance(draft.at(path), dict) else path
     note, help_ = help_for_unknown_type(name, family, draft.registry)
+    if not draft.is_spec:
+        own = ", ".join(draft.registry.types(family))
+        help_ = f"cnnkit's own {family}: {own}; what a plugin offers is given as an object"
     one = FAMILIES[family].__name__.lower()
     return Finding(inner, f"{draft.place(path)}unknown {one} type {toml_value(name)}", note, help_)
 
@@ -134,7 +137,7 @@ def missing_type(draft: Draft, path: KeyPath) -> Finding:
 
 def missing_options(draft: Draft, path: KeyPath, names: Sequence[str]) -> Finding:
     """Return one finding about all the options that the table at `path` lacks."""
-    if not path:
+    if draft.is_spec and not path:
         return _missing_sections(names)
     quoted = _listed([f'"{name}"' for name in names])
     words = f"the option {quoted} is" if len(names) == 1 else f"the options {quoted} are"

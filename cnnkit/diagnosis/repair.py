@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,16 +15,8 @@ from cnnkit.diagnosis.names import belongs_to_the_top, missing_options, option_m
 from cnnkit.diagnosis.source import Draft
 from cnnkit.source import Finding
 
-_STAND_INS: dict[str, Any] = {
-    "name": "unnamed",
-    "data": {"type": "digits"},
-    "model": {"layers": ["relu"]},
-    "loss": {"type": "mean_squared_error"},
-    "optimizer": {"type": "sgd", "lr": 0.1},
-}
-"""What takes the place of a section that is missing, or beyond guessing."""
 _LAYER = "relu"
-"""What takes the place of such a layer."""
+"""What takes the place of a layer that is beyond guessing."""
 _HARMLESS = ("initializers", "schedules", "metrics", "observers")
 """Families on which neither shapes nor classes depend."""
 
@@ -39,6 +31,7 @@ class Mender:
     """
 
     draft: Draft
+    stand_ins: Mapping[str, Any]
     renamed: dict[KeyPath, KeyPath] = field(default_factory=dict)
     dropped: set[KeyPath] = field(default_factory=set)
 
@@ -99,10 +92,12 @@ class Mender:
         if not is_harmless:
             self.dropped.add(path)
         table = self.draft.table_of(path)
+        if not path:
+            return  # the options of a component that do not fit together
         if len(path) == 1:
             self.draft.tree.pop(str(path[0]), None)
-            if path[0] in _STAND_INS:
-                self.draft.tree[str(path[0])] = deepcopy(_STAND_INS[str(path[0])])
+            if path[0] in self.stand_ins:
+                self.draft.tree[str(path[0])] = _copied(self.stand_ins[str(path[0])])
         elif self.draft.is_layer(path):
             self.draft.at(path[:-1])[path[-1]] = _LAYER
         else:
@@ -115,17 +110,25 @@ class Mender:
 _ROUNDS = 25
 """How many times a broken tree is mended before the collector settles for what it has."""
 Judge = Callable[[Any, set[KeyPath]], list[Finding]]
-"""Says what else is wrong with a mended spec, less what follows from what was dropped."""
 
 
-def collect(draft: Draft, first: ValidationError, judge: Judge) -> list[Finding]:
+def collect(
+    draft: Draft,
+    first: ValidationError,
+    judge: Judge = lambda spec, dropped: [],
+    stand_ins: Mapping[str, Any] = MappingProxyType({}),
+) -> list[Finding]:
     """Return every finding about a draft, which failed validation with `first`.
 
     One mistake must not hide the next, nor count twice: what the tree was mended by is followed
     further only where it is probably what was meant.
+
+    Args:
+        judge: says what else is wrong with the mended spec, given what was dropped from it.
+        stand_ins: what takes the place of sections that are missing, or beyond guessing.
     """
-    draft = replace(draft, tree=deepcopy(draft.tree))
-    collector, error = _Collector(Mender(draft)), first
+    draft = replace(draft, tree=_copied(draft.tree))
+    collector, error = _Collector(Mender(draft, stand_ins)), first
     for _ in range(_ROUNDS):
         collector.take(error.errors(include_url=False))
         try:
@@ -136,6 +139,13 @@ def collect(draft: Draft, first: ValidationError, judge: Judge) -> list[Finding]
         collector.add(judge(spec, collector.mender.dropped))
         break
     return collector.findings
+
+
+def _copied(tree: Any) -> Any:
+    """Copy tables and arrays; what else stands in options given in Python may not be copied."""
+    if isinstance(tree, dict):
+        return {key: _copied(value) for key, value in tree.items()}
+    return [_copied(item) for item in tree] if isinstance(tree, list) else tree
 
 
 class _Collector:

@@ -30,6 +30,11 @@ class Draft:
     tree: Any
     registry: Registry
 
+    @property
+    def is_spec(self) -> bool:
+        """Whether it is a whole spec; else it is the options of a component, given in Python."""
+        return not issubclass(self.root, Component)
+
     def at(self, path: KeyPath) -> Any:
         """Return what is at `path`."""
         value = self.tree
@@ -64,12 +69,15 @@ class Draft:
     def options_at(self, path: KeyPath) -> list[str]:
         """Return the option names of the component or section whose table is at `path`."""
         cls = self.class_at(path)
-        return [name for name in cls.model_fields if path == () or name != "type"] if cls else []
+        return [name for name in cls.model_fields if name != "type"] if cls else []
 
     def type_at(self, path: KeyPath) -> str:
         """Return the type that the component at `path` has or is, "" where there is none."""
+        if not path and issubclass(self.root, Component):
+            return self.root.type_name()
         value = self.at(path)
         kind = value.get("type", "") if isinstance(value, dict) else value
+        kind = value.type if isinstance(value, Component) else kind
         return kind if isinstance(kind, str) else ""
 
     def table_of(self, path: KeyPath) -> KeyPath:
@@ -81,13 +89,13 @@ class Draft:
 
     def place(self, path: KeyPath) -> str:
         """Return "layer 3 (residual) > layer 1 (conv): ", "[optimizer] schedule: ", or ""."""
-        words = ""
+        words = "" if self.is_spec else self.type_at(())
         for depth, step in enumerate(path, 1):
             if isinstance(step, int):
                 words = self._element(words, path[:depth])
             elif isinstance(path[depth] if depth < len(path) else "", int):
                 continue  # its elements are called by its name
-            elif depth == 1:
+            elif depth == 1 and self.is_spec:
                 words = f"[{step}]" if isinstance(self.at(path[:1]), dict | str) else ""
             else:
                 words = f"{words} {step}"

@@ -27,6 +27,14 @@ from cnnkit.specfile.checks import (
 from cnnkit.specfile.resolved import check_storable
 from cnnkit.specfile.runspec import RunSpec
 
+_STAND_INS = {
+    "name": "unnamed",
+    "data": {"type": "digits"},
+    "model": {"layers": ["relu"]},
+    "loss": {"type": "mean_squared_error"},
+    "optimizer": {"type": "sgd", "lr": 0.1},
+}
+"""What a section is judged by that is missing, or beyond guessing."""
 _DEEPEST = 64
 """Parts of a key; deeper ones would exhaust the stack of whoever walks the tree."""
 
@@ -194,7 +202,9 @@ def _diagnose(
     from cnnkit.diagnosis.source import Draft
 
     draft = Draft(RunSpec, tree, registry)
-    return collect(draft, error, lambda spec, dropped: check_mended(spec, dropped, paths))
+    return collect(
+        draft, error, lambda spec, dropped: check_mended(spec, dropped, paths), _STAND_INS
+    )
 
 
 def _failure(findings: list[Finding], source: Source) -> SpecError:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import ValidationError
 
+from cnnkit.errors import OptionError
 from cnnkit.schedules import Constant, Cosine, Step
 
 
@@ -78,5 +78,5 @@ def test_warm_up_scales_the_factor(schedule, values):
     ],
 )
 def test_options_out_of_range(cls, options):
-    with pytest.raises(ValidationError):
+    with pytest.raises(OptionError):
         cls(**options)

@@ -148,7 +148,7 @@ def test_dropouts_in_one_network_do_not_drop_alike():
 @pytest.mark.parametrize("cls", [Sequential, Residual])
 def test_an_empty_container_is_refused(cls):
     option = "layers" if cls is Sequential else "body"
-    with pytest.raises(ValueError, match="at least 1 item"):
+    with pytest.raises(ValueError, match="at least 1 element"):
         cls(**{option: []})
 
 

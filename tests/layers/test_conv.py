@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
 from cnnkit.base import Context, Initializer
 from cnnkit.base.weight import draw
+from cnnkit.errors import OptionError
 from cnnkit.layers import Conv
 
 
@@ -124,10 +124,11 @@ def test_ways_to_write_padding(written, meant):
     "written", [-1, 1.0, True, "SAME", [1], [1, 2, 3], [[1, 2], [3]], [[1, -2], [0, 0]], None, {}]
 )
 def test_padding_that_means_nothing(written):
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(OptionError) as caught:
         Conv(filters=1, kernel=3, padding=written)
-    (problem,) = caught.value.errors()
-    assert problem["msg"] == (
-        'expected "same", "valid", a whole number >= 0, [h, w] or [[top, bottom], [left, right]]'
+    (problem,) = caught.value.problems
+    assert problem.message.startswith(
+        'conv: padding must be "same", "valid", a whole number >= 0, [h, w] or '
+        "[[top, bottom], [left, right]], got "
     )
-    assert problem["loc"] == ("padding",)
+    assert problem.path == ("padding",)

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cnnkit_gabor import Gabor
-from pydantic import ValidationError
 
 import cnnkit
 from cnnkit.arrays import flatten
 from cnnkit.base import Context
 from cnnkit.base.weight import draw
-from cnnkit.errors import ShapeError
+from cnnkit.errors import OptionError, ShapeError
 from cnnkit.testing import parametrize_layer_checks
 
 SPEC = Path(__file__).parent.parent / "specs" / "gabor.toml"
@@ -90,5 +89,5 @@ def test_refuses_what_is_not_an_image():
 
 @pytest.mark.parametrize("options", [{"kernel": 2}, {"wavelength": 2.0}, {"phase": "neither"}])
 def test_refuses_other_options(options):
-    with pytest.raises(ValidationError):
+    with pytest.raises(OptionError):
         Gabor(**options)

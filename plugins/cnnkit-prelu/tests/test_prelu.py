@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cnnkit_prelu import PRelu
-from pydantic import ValidationError
 
 import cnnkit
 from cnnkit.base import Context, Weight
+from cnnkit.errors import OptionError
 from cnnkit.testing import parametrize_layer_checks
 
 SPEC = Path(__file__).parent.parent / "specs" / "prelu.toml"
@@ -40,7 +40,7 @@ def test_starts_from_init():
 
 @pytest.mark.parametrize("init", [-0.1, 1.5, "0.25", float("nan")])
 def test_refuses_other_slopes(init):
-    with pytest.raises(ValidationError):
+    with pytest.raises(OptionError):
         PRelu(init=init)
 
 
