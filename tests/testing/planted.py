@@ -1,13 +1,13 @@
-"""A healthy layer, and the list that layers with one planted bug are entered in."""
+"""A healthy layer, and the list that components with one planted bug are entered in."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.base import Component, Layer, Weight
+from cnnkit.base import Component, DataPaths, Layer, Weight
 from cnnkit.initializers import Normal
 
 SHAPE = (2, 3, 4)
@@ -43,39 +43,22 @@ def along(weight, x):
 
 @dataclass(frozen=True)
 class Bug:
-    layer: Layer
-    shape: tuple[int, ...]
+    """A component, the rest of its case, and the check that must name what is wrong with it."""
+
+    component: Component
+    case: tuple[Any, ...]
     check: str
 
 
 PLANTED: dict[str, Bug] = {}  # by type: pytest's doctest collector imports these modules again
 
 
-def planted(check, shape=SHAPE):
-    """Enter a layer class, whose docstring names its bug, with the check that must name it."""
+def planted(check, shape=SHAPE, **options):
+    """Enter a class, whose docstring names its bug, with the check that must name it."""
 
     def keep(cls):
-        PLANTED[cls.type_name()] = Bug(cls(), shape, check)
-        return cls
-
-    return keep
-
-
-@dataclass(frozen=True)
-class FamilyBug:
-    component: Component
-    family: str
-    check: str
-
-
-PLANTED_IN: dict[str, FamilyBug] = {}
-
-
-def planted_in(family, check, **options):
-    """Enter a class of another family, as `planted` does for layers."""
-
-    def keep(cls):
-        PLANTED_IN[cls.type_name()] = FamilyBug(cls(**options), family, check)
+        case = {"layers": (shape,), "datasets": (DataPaths(),)}.get(cls.family, ())
+        PLANTED[cls.type_name()] = Bug(cls(**options), case, check)
         return cls
 
     return keep

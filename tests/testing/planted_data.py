@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from planted import planted_in
+from planted import planted
 
 from cnnkit.base import DatasetInfo, Initializer
 from cnnkit.datasets import Digits
@@ -22,7 +22,7 @@ class Cube(Initializer):
         return rng.standard_normal(shape) ** 3
 
 
-@planted_in("initializers", "draws_the_shape")
+@planted("draws_the_shape")
 class SinglePrecision(Cube):
     """float32, so that a float64 model is less than it says."""
 
@@ -32,7 +32,7 @@ class SinglePrecision(Cube):
         return super().draw(shape, fans, rng).astype(np.float32)
 
 
-@planted_in("initializers", "same_rng_same_draw")
+@planted("same_rng_same_draw")
 class OwnGenerator(Cube):
     """An unseeded generator of its own."""
 
@@ -42,7 +42,7 @@ class OwnGenerator(Cube):
         return super().draw(shape, fans, np.random.default_rng())
 
 
-@planted_in("initializers", "other_rng_other_draw")
+@planted("other_rng_other_draw")
 class SeedZero(Cube):
     """A generator with a fixed seed."""
 
@@ -65,7 +65,7 @@ class Planted(Digits):
         return replace(data, train=self.change(data.train), test=self.change(data.test))
 
 
-@planted_in("datasets", "images_are_nchw")
+@planted("images_are_nchw")
 class Mirrored(Planted):
     """Images as mirrored views."""
 
@@ -75,7 +75,7 @@ class Mirrored(Planted):
         return replace(split, images=split.images[..., ::-1])
 
 
-@planted_in("datasets", "images_are_nchw")
+@planted("images_are_nchw")
 class DoubleImages(Planted):
     """Images of float64."""
 
@@ -85,7 +85,7 @@ class DoubleImages(Planted):
         return replace(split, images=split.images.astype(np.float64))
 
 
-@planted_in("datasets", "labels_are_classes")
+@planted("labels_are_classes")
 class FromOne(Planted):
     """Labels counted from 1."""
 
@@ -95,7 +95,7 @@ class FromOne(Planted):
         return replace(split, labels=split.labels + 1)
 
 
-@planted_in("datasets", "labels_are_classes")
+@planted("labels_are_classes")
 class ByteLabels(Planted):
     """Labels of uint8."""
 
@@ -105,7 +105,7 @@ class ByteLabels(Planted):
         return replace(split, labels=split.labels.astype(np.uint8))
 
 
-@planted_in("datasets", "info_is_true")
+@planted("info_is_true")
 class OldInfo(Planted):
     """A info of other images."""
 
@@ -115,7 +115,7 @@ class OldInfo(Planted):
         return DatasetInfo((1, 28, 28), 10)
 
 
-@planted_in("datasets", "info_loads_nothing")
+@planted("info_loads_nothing")
 class LoadsForInfo(Planted):
     """A info that loads the images to look at them."""
 
@@ -129,7 +129,7 @@ class LoadsForInfo(Planted):
 _LOADS = itertools.count()
 
 
-@planted_in("datasets", "loads_repeat")
+@planted("loads_repeat")
 class Shuffled(Planted):
     """Another order with every load."""
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
-from planted import planted_in
+from planted import planted
 
 from cnnkit.base import Loss
 from cnnkit.errors import ShapeError
@@ -24,7 +24,7 @@ class Brier(Loss):
         return np.square(error).sum(axis=1), lambda: 2 * error
 
 
-@planted_in("losses", "loss_inputs_unmodified")
+@planted("loss_inputs_unmodified")
 class InPlaceLoss(Brier):
     """y -= target."""
 
@@ -36,7 +36,7 @@ class InPlaceLoss(Brier):
         return result
 
 
-@planted_in("losses", "loss_per_sample")
+@planted("loss_per_sample")
 class MeanLoss(Brier):
     """One number for the whole batch."""
 
@@ -47,7 +47,7 @@ class MeanLoss(Brier):
         return losses.mean(), gradient
 
 
-@planted_in("losses", "loss_takes_any_labels")
+@planted("loss_takes_any_labels")
 class WrapsLabels(Brier):
     """2 * label - 1 in the labels' own width: -1 becomes 255."""
 
@@ -58,7 +58,7 @@ class WrapsLabels(Brier):
         return np.square(error).sum(axis=1), lambda: 2 * error
 
 
-@planted_in("losses", "unfit_heads_get_shape_error")
+@planted("unfit_heads_get_shape_error")
 class UnpacksShape(Brier):
     """check unpacks a shape that may have more axes than one."""
 
@@ -70,7 +70,7 @@ class UnpacksShape(Brier):
             raise ShapeError("gives another number of outputs than there are classes")
 
 
-@planted_in("losses", "loss_non_contiguous")
+@planted("loss_non_contiguous")
 class StridedLoss(Brier):
     """y is read as if it were C-contiguous."""
 
@@ -80,7 +80,7 @@ class StridedLoss(Brier):
         return super().forward(as_strided(y, strides=np.empty_like(y, order="C").strides), labels)
 
 
-@planted_in("losses", "loss_of_singles")
+@planted("loss_of_singles")
 class AveragedLoss(Brier):
     """Losses are divided by the batch size, which the engine does already."""
 
@@ -94,7 +94,7 @@ class AveragedLoss(Brier):
 _LAST: dict = {}
 
 
-@planted_in("losses", "loss_reentrant")
+@planted("loss_reentrant")
 class CachedLoss(Brier):
     """The gradient reads a dict in the module."""
 
@@ -105,7 +105,7 @@ class CachedLoss(Brier):
         return losses, lambda: _LAST["gradient"]()
 
 
-@planted_in("losses", "fused_equals_unfused")
+@planted("fused_equals_unfused")
 class WrongFusion(CrossEntropy):
     """The fused loss forgets label smoothing."""
 
@@ -126,7 +126,7 @@ class _Naive(Loss):
         return -np.log(p[np.arange(len(y)), labels]), lambda: p - target
 
 
-@planted_in("losses", "fused_stays_finite")
+@planted("fused_stays_finite")
 class NaiveFusion(CrossEntropy):
     """The fused loss overflows, as if it were not fused."""
 
@@ -134,3 +134,56 @@ class NaiveFusion(CrossEntropy):
 
     def fuse(self, head):
         return _Naive() if isinstance(head, Softmax) else None
+
+
+@planted("loss_gradient_is_a_new_array")
+class GivesOutputs(Loss):
+    """Half the sum of y**2, whose gradient function returns y itself."""
+
+    type: Literal["gives_outputs"] = "gives_outputs"
+
+    def forward(self, y, labels):
+        return np.square(y).sum(axis=1) / 2, lambda: y
+
+
+@planted("loss_gradient_is_a_new_array")
+class ReadOnly(Loss):
+    """The sum of y, whose gradient is one number spread out: it cannot be scaled."""
+
+    type: Literal["read_only"] = "read_only"
+
+    def forward(self, y, labels):
+        return y.sum(axis=1), lambda: np.broadcast_to(y.dtype.type(1), y.shape)
+
+
+@planted("loss_gradient_is_a_new_array")
+class FusedInPlace(CrossEntropy):
+    """The fused loss gives a view of its logits."""
+
+    type: Literal["fused_in_place"] = "fused_in_place"
+
+    def fuse(self, head):
+        return GivesOutputs() if isinstance(head, Softmax) else None
+
+
+@planted("loss_gradient_repeats")
+class OnceOnly(Brier):
+    """The gradient is doubled in place with every call."""
+
+    type: Literal["once_only"] = "once_only"
+
+    def forward(self, y, labels):
+        losses, gradient = super().forward(y, labels)
+        dy = gradient() / 2
+        return losses, lambda: np.multiply(dy, 2, out=dy).copy()
+
+
+@planted("loss_gradient")
+class ForgotTwo(Brier):
+    """The gradient lacks its factor 2."""
+
+    type: Literal["forgot_two"] = "forgot_two"
+
+    def forward(self, y, labels):
+        losses, gradient = super().forward(y, labels)
+        return losses, lambda: gradient() / 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from planted import planted_in
+from planted import planted
 
 from cnnkit.base import Metric
 
@@ -19,7 +19,7 @@ class Hits(Metric):
         return float(np.mean(y.argmax(axis=1) == labels))
 
 
-@planted_in("metrics", "metric_is_json")
+@planted("metric_is_json")
 class NumPyNumber(Hits):
     """A NumPy float32, which JSON refuses."""
 
@@ -29,7 +29,7 @@ class NumPyNumber(Hits):
         return np.float32(super().evaluate(y, labels, classes))
 
 
-@planted_in("metrics", "metric_is_json")
+@planted("metric_is_json")
 class ZeroByZero(Hits):
     """NaN where a class is missing."""
 
@@ -41,7 +41,7 @@ class ZeroByZero(Hits):
         return hits / of_one.sum().item() if of_one.any() else float("nan")
 
 
-@planted_in("metrics", "metric_inputs_unmodified")
+@planted("metric_inputs_unmodified")
 class Sorts(Hits):
     """Sorts the labels in place."""
 
@@ -53,7 +53,7 @@ class Sorts(Hits):
         return figure
 
 
-@planted_in("metrics", "metric_takes_any_labels")
+@planted("metric_takes_any_labels")
 class WrapsAround(Hits):
     """Arithmetic in the labels' own width."""
 
@@ -63,7 +63,7 @@ class WrapsAround(Hits):
         return float(np.mean(labels * labels.dtype.type(200)))
 
 
-@planted_in("metrics", "metric_ignores_order")
+@planted("metric_ignores_order")
 class FirstSample(Hits):
     """A dict, a member of which is the first sample's."""
 
@@ -74,7 +74,7 @@ class FirstSample(Hits):
         return {"hits": hits, "inner": [1, {"first": float(y[0, 0])}]}
 
 
-@planted_in("metrics", "metric_ignores_order")
+@planted("metric_ignores_order")
 class FirstHalf(Hits):
     """Looks at the first half only."""
 

@@ -7,7 +7,7 @@ import os
 import threading
 from typing import Literal
 
-from planted import planted_in
+from planted import planted
 
 from cnnkit.base import Observer
 
@@ -31,7 +31,7 @@ class Tally(Observer):
             file.write(f"{line}\n")
 
 
-@planted_in("observers", "takes_any_record")
+@planted("takes_any_record")
 class WantsValidation(Tally):
     """A KeyError where nothing was set aside for validation."""
 
@@ -41,7 +41,7 @@ class WantsValidation(Tally):
         self.add(run, f"{record.validation['loss']:.4f}")
 
 
-@planted_in("observers", "takes_any_record")
+@planted("takes_any_record")
 class WantsNumbers(Tally):
     """A format that only numbers take."""
 
@@ -52,7 +52,7 @@ class WantsNumbers(Tally):
             self.add(run, f"{name} {figure:.4f}")
 
 
-@planted_in("observers", "takes_any_ending")
+@planted("takes_any_ending")
 class WantsSuccess(Tally):
     """A KeyError where the run failed and there are no figures."""
 
@@ -62,7 +62,7 @@ class WantsSuccess(Tally):
         self.add(run, f"{summary['test']['loss']:.4f}")
 
 
-@planted_in("observers", "files_stay_in_the_run")
+@planted("files_stay_in_the_run")
 class OneForAll(Tally):
     """A file beside the run directory, which the next run adds to."""
 
@@ -73,7 +73,7 @@ class OneForAll(Tally):
             file.write(f"{run.name}\n")
 
 
-@planted_in("observers", "files_stay_in_the_run")
+@planted("files_stay_in_the_run")
 class MovesAway(Tally):
     """A file that is written in the run directory and moved out of it."""
 
@@ -84,7 +84,7 @@ class MovesAway(Tally):
         (run.path / "tally.txt").rename(run.path.parent / "tally.txt")
 
 
-@planted_in("observers", "run_files_left_alone")
+@planted("run_files_left_alone")
 class EditsTheSpec(Tally):
     """A line added to resolved.toml, which then runs no longer."""
 
@@ -95,7 +95,7 @@ class EditsTheSpec(Tally):
             file.write("watched = true\n")
 
 
-@planted_in("observers", "run_files_left_alone")
+@planted("run_files_left_alone")
 class TakesALog(Tally):
     """A log of its own, under the name of the run's."""
 
@@ -108,7 +108,7 @@ class TakesALog(Tally):
 _KEPT = []
 
 
-@planted_in("observers", "leaves_nothing_open")
+@planted("leaves_nothing_open")
 class KeepsOpen(Tally):
     """A file that nobody closes."""
 
@@ -118,7 +118,7 @@ class KeepsOpen(Tally):
         _KEPT.append(os.open(run.path / "kept.txt", os.O_WRONLY | os.O_CREAT))
 
 
-@planted_in("observers", "leaves_nothing_open")
+@planted("leaves_nothing_open")
 class KeepsThread(Tally):
     """A thread that nobody ends."""
 

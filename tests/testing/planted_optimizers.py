@@ -6,12 +6,12 @@ import itertools
 from typing import ClassVar, Literal
 
 import numpy as np
-from planted import planted_in
+from planted import planted
 
 from cnnkit.optimizers import Sgd
 
 
-@planted_in("optimizers", "state_is_shaped_like_weights", lr=0.1, momentum=0.9)
+@planted("state_is_shaped_like_weights", lr=0.1, momentum=0.9)
 class ScalarState(Sgd):
     """One velocity for all weights."""
 
@@ -21,7 +21,7 @@ class ScalarState(Sgd):
         return {"velocity": {path: np.zeros(1, W.dtype) for path, W in weights.items()}}
 
 
-@planted_in("optimizers", "updates_in_place", lr=0.1)
+@planted("updates_in_place", lr=0.1)
 class Rebinds(Sgd):
     """weights[path] = a new array: the model never sees it."""
 
@@ -32,7 +32,7 @@ class Rebinds(Sgd):
             weights[path] = weights[path] - lr * grad
 
 
-@planted_in("optimizers", "only_graded_weights_move", lr=0.1)
+@planted("only_graded_weights_move", lr=0.1)
 class DecaysAll(Sgd):
     """Weight decay on weights that do not learn, too."""
 
@@ -44,7 +44,7 @@ class DecaysAll(Sgd):
             W *= W.dtype.type(1 - lr)
 
 
-@planted_in("optimizers", "rate_zero_moves_nothing", lr=0.1)
+@planted("rate_zero_moves_nothing", lr=0.1)
 class OwnRate(Sgd):
     """self.lr instead of the lr of the schedule."""
 
@@ -57,7 +57,7 @@ class OwnRate(Sgd):
 _STEPS = itertools.count()
 
 
-@planted_in("optimizers", "resumed_equals_uninterrupted", lr=0.1)
+@planted("resumed_equals_uninterrupted", lr=0.1)
 class CountsItself(Sgd):
     """Counts steps in the module instead of reading `step`."""
 
@@ -67,7 +67,7 @@ class CountsItself(Sgd):
         super().update(weights, grads, state, lr / (1 + next(_STEPS)), step)
 
 
-@planted_in("optimizers", "slices_equal_whole", lr=0.1)
+@planted("slices_equal_whole", lr=0.1)
 class WholeNorm(Sgd):
     """Divides by the norm of the whole array, but declares `elementwise`."""
 
@@ -78,7 +78,7 @@ class WholeNorm(Sgd):
         super().update(weights, grads, state, lr, step)
 
 
-@planted_in("optimizers", "gradients_are_not_kept", lr=0.1)
+@planted("gradients_are_not_kept", lr=0.1)
 class KeepsGradients(Sgd):
     """Keeps the engine's gradients for the next step, not copies of them."""
 
@@ -94,7 +94,7 @@ class KeepsGradients(Sgd):
             state["last"][path] = grad
 
 
-@planted_in("optimizers", "steps_go_downhill", lr=0.1)
+@planted("steps_go_downhill", lr=0.1)
 class Uphill(Sgd):
     """Adds the gradient instead of subtracting it."""
 
@@ -104,7 +104,7 @@ class Uphill(Sgd):
         super().update(weights, {path: -grad for path, grad in grads.items()}, state, lr, step)
 
 
-@planted_in("optimizers", "steps_go_downhill", lr=0.1)
+@planted("steps_go_downhill", lr=0.1)
 class BiasUphill(Uphill):
     """Goes uphill with vectors only, and downhill with the rest."""
 
@@ -115,7 +115,7 @@ class BiasUphill(Uphill):
         super().update(weights, turned, state, lr, step)
 
 
-@planted_in("optimizers", "stays_finite", lr=0.1)
+@planted("stays_finite", lr=0.1)
 class BareNorm(Sgd):
     """Divides by a norm that may be zero."""
 

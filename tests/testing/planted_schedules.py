@@ -6,12 +6,12 @@ import itertools
 from typing import Literal
 
 import numpy as np
-from planted import planted_in
+from planted import planted
 
 from cnnkit.base import Schedule
 
 
-@planted_in("schedules", "factor_is_a_number")
+@planted("factor_is_a_number")
 class SingleFactor(Schedule):
     """A NumPy float32, which is no float."""
 
@@ -21,7 +21,7 @@ class SingleFactor(Schedule):
         return np.float32(0.5)
 
 
-@planted_in("schedules", "factor_is_a_number")
+@planted("factor_is_a_number")
 class Overshoots(Schedule):
     """A line that falls below zero."""
 
@@ -34,7 +34,7 @@ class Overshoots(Schedule):
 _STEPS = itertools.count()
 
 
-@planted_in("schedules", "factor_is_pure")
+@planted("factor_is_pure")
 class Steps(Schedule):
     """Falls with every question instead of with the epoch."""
 
@@ -44,7 +44,7 @@ class Steps(Schedule):
         return 1.0 / (1 + next(_STEPS))
 
 
-@planted_in("schedules", "warm_up_starts_low", warmup=1.0)
+@planted("warm_up_starts_low", warmup=1.0)
 class NoWarmUp(Schedule):
     """multiplier leaves the warm-up out."""
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
-from planted import planted_in
+from planted import planted
 
 from cnnkit.base import Transform
 
@@ -23,7 +23,7 @@ class Flip(Transform):
         return y
 
 
-@planted_in("transforms", "transform_shape_is_real")
+@planted("transform_shape_is_real")
 class Grows(Flip):
     """A border that output_shape does not know of."""
 
@@ -33,7 +33,7 @@ class Grows(Flip):
         return np.pad(super().apply(x, rng, scratch), [(0, 0), (0, 0), (1, 1), (1, 1)])
 
 
-@planted_in("transforms", "transform_input_unmodified")
+@planted("transform_input_unmodified")
 class FlipsInPlace(Flip):
     """Writes into the images."""
 
@@ -44,7 +44,7 @@ class FlipsInPlace(Flip):
         return super().apply(x, rng, scratch)
 
 
-@planted_in("transforms", "transform_dtype")
+@planted("transform_dtype")
 class Doubles(Flip):
     """float64 out."""
 
@@ -54,7 +54,7 @@ class Doubles(Flip):
         return super().apply(x, rng, scratch) / np.float64(255)
 
 
-@planted_in("transforms", "transform_bytes_equal_floats")
+@planted("transform_bytes_equal_floats")
 class Brightens(Transform):
     """Adds 40 in the images' own type: 250 becomes 34."""
 
@@ -64,7 +64,7 @@ class Brightens(Transform):
         return x + x.dtype.type(40)
 
 
-@planted_in("transforms", "transform_bytes_equal_floats")
+@planted("transform_bytes_equal_floats")
 class CentresBytes(Transform):
     """Subtracts 128 before it leaves uint8."""
 
@@ -74,7 +74,7 @@ class CentresBytes(Transform):
         return (x - x.dtype.type(128)).astype(np.float32) / np.float32(128)
 
 
-@planted_in("transforms", "transform_scratch")
+@planted("transform_scratch")
 class TrustsScratch(Flip):
     """Adds to scratch memory that it takes for zeros."""
 
@@ -86,7 +86,7 @@ class TrustsScratch(Flip):
         return y
 
 
-@planted_in("transforms", "transform_randomness")
+@planted("transform_randomness")
 class NotRandom(Flip):
     """Says `random`, and is not."""
 
@@ -97,7 +97,7 @@ class NotRandom(Flip):
 _SHARDS = itertools.count()
 
 
-@planted_in("transforms", "transform_randomness")
+@planted("transform_randomness")
 class Unseeded(Flip):
     """Noise that depends on how many shards came before."""
 
@@ -109,7 +109,7 @@ class Unseeded(Flip):
         return super().apply(x, rng, scratch) + noise
 
 
-@planted_in("transforms", "transform_non_contiguous")
+@planted("transform_non_contiguous")
 class StridedFlip(Flip):
     """x is read as if it were C-contiguous."""
 
@@ -120,7 +120,7 @@ class StridedFlip(Flip):
         return super().apply(plain, rng, scratch)
 
 
-@planted_in("transforms", "transform_of_singles")
+@planted("transform_of_singles")
 class Centred(Flip):
     """Subtracts the mean of the shard."""
 

@@ -10,8 +10,8 @@ from typing import Literal
 
 import pytest
 from planted import Gain
-from planted_arrays import InPlace
 from planted_numbers import Transposed, WrongFactor
+from planted_purity import InPlace
 
 from cnnkit.testing import (
     CheckFailure,

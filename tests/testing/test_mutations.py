@@ -15,7 +15,7 @@ from healthy import (
     Scalar,
     Spread,
 )
-from planted import PLANTED, PLANTED_IN, Gain
+from planted import PLANTED, Gain
 from planted_data import Cube, Planted
 from planted_losses import Brier
 from planted_metrics import Hits
@@ -37,7 +37,8 @@ from cnnkit.testing import (
     check_transform,
 )
 
-KIT = {
+CHECK = {
+    "layers": check_layer,
     "losses": check_loss,
     "optimizers": check_optimizer,
     "schedules": check_schedule,
@@ -49,18 +50,10 @@ KIT = {
 }
 
 
-@pytest.mark.parametrize("bug", PLANTED.values(), ids=lambda bug: bug.layer.type)
-def test_the_first_failure_names_a_layers_bug(bug, capfd):
+@pytest.mark.parametrize("bug", PLANTED.values(), ids=PLANTED)
+def test_the_first_failure_names_the_bug(bug, capfd):
     with pytest.raises(CheckFailure) as caught:
-        check_layer(bug.layer, bug.shape)
-    assert caught.value.check == bug.check
-    assert caught.value.fix
-
-
-@pytest.mark.parametrize("bug", PLANTED_IN.values(), ids=lambda bug: bug.component.type)
-def test_the_first_failure_names_the_bug(bug):
-    with pytest.raises(CheckFailure) as caught:
-        KIT[bug.family](bug.component)
+        CHECK[bug.component.family](bug.component, *bug.case)
     assert caught.value.check == bug.check
     assert caught.value.fix
 
@@ -71,14 +64,13 @@ def test_what_memory_held_before_does_not_change_the_name(monkeypatch):
 
     monkeypatch.setattr(Scratch, "empty", dirty)
     with pytest.raises(CheckFailure) as caught:
-        check_transform(PLANTED_IN["trusts_scratch"].component)
+        check_transform(PLANTED["trusts_scratch"].component)
     assert caught.value.check == "transform_scratch"
 
 
 def test_every_check_is_shown_to_fail(promises):
     assert mutation_table.unproved() == []
-    bugs = len(PLANTED) + len(PLANTED_IN)
-    assert f"\n{bugs} planted bugs, {bugs} named" in promises
+    assert f"\n{len(PLANTED)} planted bugs, {len(PLANTED)} named" in promises
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -114,8 +106,8 @@ def test_healthy_components_pass():
 
 
 def test_the_table_counts(capsys, monkeypatch):
-    monkeypatch.setattr(mutation_table, "PLANTED", {"chatty": PLANTED["chatty"]})
-    monkeypatch.setattr(mutation_table, "PLANTED_IN", {"grows": PLANTED_IN["grows"]})
+    few = {name: PLANTED[name] for name in ("chatty", "grows")}
+    monkeypatch.setattr(mutation_table, "PLANTED", few)
     assert mutation_table.main() == 1  # most checks have no bug left that proves them
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["ok", "layers", "A", "forgotten", "print.", "silent"]
