@@ -133,7 +133,12 @@ def test_a_layer_that_keeps_state_fails_in_few_lines(tmp_path):
         [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", str(tmp_path)],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(here), "COLUMNS": "80"},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(here),
+            "COLUMNS": "80",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
         check=False,
     )
     assert done.returncode == 1
