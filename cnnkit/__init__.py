@@ -1,8 +1,20 @@
 """cnnkit: a convolutional network is a TOML file, and NumPy trains it.
 
-The names below are imported when first used, so that `import cnnkit` and `cnnkit --help` stay
-fast.
+    import cnnkit
+
+    run = cnnkit.train(cnnkit.load_spec("specs/tiny.toml"))  # as `cnnkit run` does
+    print(run.summary["test"]["accuracy"], run.path)
+
+    from cnnkit.layers import Conv, Softmax  # or from Python objects, with nothing on disk
+    from cnnkit.losses import CrossEntropy
+    from cnnkit.optimizers import Sgd
+    model = cnnkit.Model.build([Conv(filters=8, kernel=3), "relu", Softmax(units=10)], (1, 8, 8))
+    cnnkit.Trainer(model, CrossEntropy(), Sgd(lr=0.1), epochs=3).fit(images, labels)
+
+`cnnkit layers` lists what networks are made of, and `help(Conv)` says what a layer can be told.
 """
+
+# The names are imported when first used, so that `import cnnkit` and `cnnkit --help` stay fast.
 
 from __future__ import annotations
 
@@ -10,6 +22,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cnnkit.base import Epoch
+    from cnnkit.engine.trainer import Trainer
     from cnnkit.errors import (
         CnnkitError,
         DataError,
@@ -32,6 +46,7 @@ __all__ = [
     "CnnkitError",
     "DataError",
     "DataUnavailable",
+    "Epoch",
     "Model",
     "OptionError",
     "PluginError",
@@ -40,6 +55,7 @@ __all__ = [
     "RunSpec",
     "ShapeError",
     "SpecError",
+    "Trainer",
     "TrainingError",
     "hookimpl",
     "load_spec",
@@ -47,9 +63,11 @@ __all__ = [
 ]
 
 _HOMES = dict.fromkeys(__all__, "cnnkit.errors") | {
+    "Epoch": "cnnkit.base",
     "Model": "cnnkit.model",
     "Run": "cnnkit.runs.session",
     "RunSpec": "cnnkit.specfile.runspec",
+    "Trainer": "cnnkit.engine.trainer",
     "hookimpl": "cnnkit.hookspecs",
     "load_spec": "cnnkit.specfile.load",
     "train": "cnnkit.runs.session",

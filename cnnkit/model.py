@@ -25,7 +25,7 @@ from cnnkit.base import (
     chain_shapes,
     forward_chain,
 )
-from cnnkit.base.component import Positive, Section, child
+from cnnkit.base.component import Positive, Section, Table, child
 from cnnkit.base.weight import declared, draw
 from cnnkit.errors import DataError, PluginError, RunError, SpecError
 from cnnkit.files import load_tensors, save_tensors
@@ -196,7 +196,7 @@ class Model:
     @classmethod
     def build(
         cls,
-        layers: Sequence[Layer | str],
+        layers: Sequence[Layer | Table],
         input_shape: Shape,
         *,
         seed: int = 0,
@@ -217,7 +217,7 @@ class Model:
         """
         if dtype not in ("float32", "float64"):
             raise ValueError(f'dtype must be "float32" or "float64", got {dtype!r}')
-        written = Sequential(layers=list(layers))  # type: ignore[arg-type]  # names too
+        written = Sequential(layers=layers)
         network = written.lower()
         outputs = network.output_shape(input_shape)
         names = classes or [str(label) for label in range(max(2, outputs[0]))]

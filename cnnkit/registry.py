@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import re
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic_core import PydanticCustomError
 
 from cnnkit.base import Component
@@ -238,37 +234,3 @@ def said(error: BaseException) -> str:
     """Return an error's text on one line, without pydantic's link to its manual."""
     lines = (line.strip() for line in str(error).splitlines())
     return " ".join(line for line in lines if line and not line.startswith("For further info"))
-
-
-def option_docs(cls: type[BaseModel]) -> dict[str, str]:
-    """Return `{option: description}`, read from the docstrings under the fields."""
-    docs: dict[str, str] = {}
-    for owner in reversed(cls.__mro__):
-        if issubclass(owner, BaseModel) and owner not in (BaseModel, Component):
-            docs.update(_attribute_docstrings(owner))
-    return {name: docs.get(name, "") for name in cls.model_fields if name != "type"}
-
-
-def _attribute_docstrings(cls: type) -> dict[str, str]:
-    """Read the string literals that follow annotated fields; only `--help`-like callers pay."""
-    try:
-        source = inspect.getsource(sys.modules[cls.__module__])
-    except (OSError, TypeError, KeyError):
-        return {}
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
-            return {
-                field.target.id: inspect.cleandoc(doc.value.value)
-                for field, doc in zip(node.body, node.body[1:], strict=False)
-                if isinstance(field, ast.AnnAssign)
-                and isinstance(field.target, ast.Name)
-                and isinstance(doc, ast.Expr)
-                and isinstance(doc.value, ast.Constant)
-                and isinstance(doc.value.value, str)
-            }
-    return {}
-
-
-def without_examples(doc: str) -> str:
-    """Return a docstring less the examples at its end: they speak to readers of Python."""
-    return doc.partition("\n\n>>> ")[0]

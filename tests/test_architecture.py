@@ -23,11 +23,12 @@ FAMILIES = {
     "layers", "losses", "optimizers", "schedules",
     "initializers", "datasets", "transforms", "metrics", "observers",
 }  # fmt: skip
-WORDS = {"arrays", "errors", "kernels", "base"}
+WORDS = {"arrays", "described", "errors", "kernels", "base"}
 LOOKUP = {*WORDS, "hookspecs", "registry", "plugins", "provenance"}
 SERVICES = {"files", "stdout", "workers"}
 SPECS = {*LOOKUP, "source", "diagnosis", "specfile"}
 MAY_IMPORT: dict[str, set[str]] = {
+    "described": set(),
     "errors": set(),
     "arrays": set(),
     "stdout": set(),
@@ -53,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {*SPECS, *SERVICES, "model", "engine", "runs", "commands"},
     "__main__": {"cli", "commands"},
     "testing": {*SPECS, *SERVICES, "model", "engine"},
-    "__init__": {"errors", "hookspecs", "specfile", "model", "runs"},
+    "__init__": {"base", "errors", "hookspecs", "specfile", "model", "engine", "runs"},
 }
 """What each part of the package may import besides itself: the design's arrows, written out."""
 EXCEPTIONS: dict[str, set[str]] = {

@@ -1,6 +1,6 @@
 """The vocabulary: one abstract class per file. Plugin authors import from here."""
 
-from cnnkit.base.component import Component, Pair, Positive, Synonyms, child
+from cnnkit.base.component import Component, Pair, PairOrNone, Positive, Synonyms, child, default
 from cnnkit.base.dataset import Data, DataPaths, Dataset, DatasetInfo, Split
 from cnnkit.base.initializer import Fans, Init, Initializer
 from cnnkit.base.layer import (
@@ -44,6 +44,7 @@ __all__ = [
     "Observer",
     "Optimizer",
     "Pair",
+    "PairOrNone",
     "Positive",
     "RunInfo",
     "Schedule",
@@ -54,6 +55,7 @@ __all__ = [
     "WeightTree",
     "chain_shapes",
     "child",
+    "default",
     "forward_chain",
     "image_shape",
     "predicted_classes",

@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, ClassVar, Protocol, get_args, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    Protocol,
+    TypeVar,
+    get_args,
+    get_origin,
+)
 
 from pydantic import (
     BaseModel,
@@ -21,13 +31,14 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from cnnkit.base.place import KeyPath
+from cnnkit.described import Described, Form
 
 Synonyms = Mapping[str, str]
 """What others call a type or an option, in small letters without dashes: `{"pool": "maxpool
 pooling"}`; and what they call the type with an option: `{'kind = "mean"': "avgpool meanpool"}`."""
 
 
-class Component(BaseModel):
+class Component(BaseModel, metaclass=Described):
     """A frozen, strictly validated set of options. Subclasses are abstract (a family) or final.
 
     A final class declares its name in specs as `type: Literal["relu"] = "relu"`, and describes
@@ -100,6 +111,35 @@ class Component(BaseModel):
         return default if isinstance(default, str) else ""
 
 
+Given = TypeVar("Given")
+Kept = TypeVar("Kept")
+
+
+class Option(Generic[Given, Kept]):
+    """An option that constructors take as `Given`, and that validation turns into `Kept`.
+
+    To a type checker it is a descriptor, as these alone tell the type that is set from the one that
+    is read; pydantic sees `Kept`. They want a default written as `default(value)`.
+    """
+
+    if TYPE_CHECKING:
+
+        def __get__(self, component: object, owner: object = None) -> Kept: ...
+
+        def __set__(self, component: object, value: Given) -> None: ...
+
+    else:
+
+        def __class_getitem__(cls, types: tuple[Any, Any]) -> Any:
+            given, kept = types
+            return Annotated[kept, Form(given)]
+
+
+def default(value: Any) -> Any:
+    """Return the default of an option in any form in which it may be given; it is validated too."""
+    return value
+
+
 _LARGEST = 2**31
 _SIDE = {"type": "integer", "minimum": 1, "maximum": _LARGEST}
 
@@ -113,14 +153,23 @@ def _pair(value: Any) -> Any:
 Positive = Annotated[int, Field(gt=0, le=_LARGEST)]
 """A whole number from 1 to 2**31."""
 
-Pair = Annotated[
+_Pair = Annotated[
     tuple[Positive, Positive],
     BeforeValidator(_pair),
     WithJsonSchema(
         {"anyOf": [_SIDE, {"type": "array", "items": _SIDE, "minItems": 2, "maxItems": 2}]}
     ),
 ]
+Pair = Option[int | list[int] | tuple[int, int], _Pair]
 """A height and a width: `5` means `[5, 5]`."""
+PairOrNone = Option[int | list[int] | tuple[int, int] | None, _Pair | None]
+"""The same for an option that may be left out: `Pair | None` would not take `5` from mypy."""
+
+Table = str | dict[str, Any]
+"""A component as a spec has it: the name of its type, or a table with its options."""
+
+listed = BeforeValidator(lambda value: list(value) if isinstance(value, tuple) else value)
+"""Lets Python callers write a tuple where a spec has an array."""
 
 SPEC_PATH = "a path in a spec"
 """Marks options that hold paths, so that a resolved spec can make them absolute."""
@@ -184,7 +233,7 @@ def child(family: str) -> Child:
     return Child(resolver(family), family=family)
 
 
-class Section(BaseModel):
+class Section(BaseModel, metaclass=Described):
     """A table of a spec: strict, frozen, and closed to unknown keys."""
 
     model_config = ConfigDict(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, SerializeAsAny
 
 from cnnkit.arrays import Array, Shape
-from cnnkit.base.component import Component, child
+from cnnkit.base.component import Component, Option, Table, child, default, listed
 from cnnkit.base.transform import Transform
 
 
@@ -63,10 +63,6 @@ class DataPaths:
     progress: bool = False
 
 
-def _scale() -> list[Transform]:
-    return ["scale"]  # type: ignore[list-item]  # a name: the registry supplies the class
-
-
 class Dataset(Component, ABC):
     """A source of images with labels, split into training and test."""
 
@@ -74,13 +70,16 @@ class Dataset(Component, ABC):
 
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the training split set aside for validation, stratified by class; 0 means none."""
-    transforms: list[Annotated[SerializeAsAny[Transform], child("transforms")]] = Field(
-        default_factory=_scale
-    )
+    transforms: Option[
+        Sequence[Transform | Table],
+        Annotated[list[Annotated[SerializeAsAny[Transform], child("transforms")]], listed],
+    ] = default(["scale"])
     """Applied to every image in this order; the default scales [0, 255] to [-0.5, 0.5]."""
     only: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)] | None = None
     """Keep only the classes with these labels; the first becomes class 0, the next class 1."""
-    fallback: Annotated[SerializeAsAny[Dataset], child("datasets")] | None = None
+    fallback: Option[
+        Dataset | Table | None, Annotated[SerializeAsAny[Dataset], child("datasets")] | None
+    ] = default(None)
     """Used, with a loud warning, where this dataset cannot be had."""
 
     def info(self, paths: DataPaths) -> DatasetInfo | None:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import SerializeAsAny
 
 from cnnkit.arrays import Array, Shape
-from cnnkit.base.component import Component, child
+from cnnkit.base.component import Component, Option, Table, child
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +39,5 @@ class Initializer(Component, ABC):
         """Return an array of `shape`, float64; the model casts it."""
 
 
-Init = Annotated[SerializeAsAny[Initializer], child("initializers")]
-"""The option type of a layer's initializers; a type name as default needs validate_default."""
+Init = Option[Initializer | Table, Annotated[SerializeAsAny[Initializer], child("initializers")]]
+"""The option type of a layer's initializers."""

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import SerializeAsAny
 
 from cnnkit.arrays import FRESH, Array, Scratch, Shape, Weights
-from cnnkit.base.component import Component, chain_name, child
+from cnnkit.base.component import Component, Option, Table, chain_name, child, listed
 from cnnkit.base.place import spoken
 from cnnkit.base.weight import WeightTree
 from cnnkit.errors import CnnkitError, ShapeError
@@ -171,7 +171,8 @@ class Macro(Layer, ABC):
         return self.lower().forward(x, w, ctx)
 
 
-Layers = list[Annotated[SerializeAsAny[Layer], child("layers")]]
+_Layers = list[Annotated[SerializeAsAny[Layer], child("layers")]]
+Layers = Option[Sequence[Layer | Table], Annotated[_Layers, listed]]
 """The option type of a container's children: tables or bare type names."""
 
 

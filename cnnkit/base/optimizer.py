@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, SerializeAsAny
 
 from cnnkit.arrays import Array
-from cnnkit.base.component import Component, child
+from cnnkit.base.component import Component, Option, Table, child, default
 from cnnkit.base.schedule import Schedule
 
 State = dict[str, dict[str, Array]]
@@ -25,8 +25,8 @@ class Optimizer(Component, ABC):
 
     lr: Annotated[float, Field(ge=0)]
     """Learning rate: the step size before the schedule."""
-    schedule: Annotated[SerializeAsAny[Schedule], child("schedules")] = Field(
-        default="constant", validate_default=True
+    schedule: Option[Schedule | Table, Annotated[SerializeAsAny[Schedule], child("schedules")]] = (
+        default("constant")
     )
     """How the learning rate changes over training."""
 

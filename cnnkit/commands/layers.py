@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,10 +12,11 @@ from rich.text import Text
 from cnnkit.base import Component
 from cnnkit.commands._console import News, emit, emit_json, table
 from cnnkit.commands._plugins import warn_of_broken
+from cnnkit.described import option_docs, own_doc
 from cnnkit.errors import CnnkitError
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.plugins import load_plugins
-from cnnkit.registry import Entry, Registry, blaming, complete, option_docs, without_examples
+from cnnkit.registry import Entry, Registry, blaming, complete
 
 _HUGE = 2**31
 """A bound from here on guards the machine; it tells a reader nothing."""
@@ -185,7 +185,7 @@ def _facts(entry: Entry) -> dict[str, Any]:
 
 
 def _doc(entry: Entry) -> str:
-    return without_examples(inspect.cleandoc(entry.cls.__doc__ or ""))
+    return own_doc(entry.cls)
 
 
 def _summary(entry: Entry) -> str:

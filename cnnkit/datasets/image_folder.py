@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from cnnkit.arrays import Array
-from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo, Pair
+from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo, PairOrNone, default
 from cnnkit.base.component import PathText
 from cnnkit.datasets.arrays import Part, assemble
 from cnnkit.datasets.files import content, exists, problem
@@ -149,7 +149,7 @@ class ImageFolder(Dataset):
 
     path: PathText
     """The folder; relative to the spec's folder."""
-    size: Pair | None = None
+    size: PairOrNone = default(None)
     """Height and width that every picture is resized to; without it all must be of one size."""
     mode: Mode = "rgb"
     """Whether pictures are read as "rgb", 3 channels, or "grayscale", 1 channel."""

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnkit.base.place import KeyPath
+from cnnkit.described import option_docs
 from cnnkit.diagnosis.problems import bare, did_you_mean
 from cnnkit.diagnosis.source import Draft, toml_value
 from cnnkit.hookspecs import FAMILIES
-from cnnkit.registry import Registry, canonical, option_docs
+from cnnkit.registry import Registry, canonical
 from cnnkit.source import Finding
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", re.ASCII)

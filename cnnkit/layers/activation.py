@@ -3,10 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from pydantic import Field
-
 from cnnkit.arrays import Array, Scratch, Shape, Weights
-from cnnkit.base import Backward, Context, Init, Layer, Positive, WeightTree
+from cnnkit.base import Backward, Context, Init, Layer, Positive, WeightTree, default
 from cnnkit.layers.dense import Dense
 from cnnkit.layers.sequential import Sequential
 
@@ -16,9 +14,9 @@ class Activation(Layer, ABC):
 
     units: Positive | None = None
     """With units, a dense layer with that many outputs comes first."""
-    init: Init = Field(default="glorot", validate_default=True)
+    init: Init = default("glorot")
     """How the dense layer's W is drawn; of no effect without units."""
-    bias_init: Init = Field(default="zeros", validate_default=True)
+    bias_init: Init = default("zeros")
     """How the dense layer's b is drawn; of no effect without units."""
 
     @staticmethod

@@ -3,10 +3,19 @@
 from math import prod
 from typing import ClassVar, Literal
 
-from pydantic import Field
-
 from cnnkit.arrays import Array, Shape, Weights
-from cnnkit.base import Backward, Context, Fans, Init, Layer, Pair, Positive, Synonyms, Weight
+from cnnkit.base import (
+    Backward,
+    Context,
+    Fans,
+    Init,
+    Layer,
+    Pair,
+    Positive,
+    Synonyms,
+    Weight,
+    default,
+)
 from cnnkit.base.layer import image_shape
 from cnnkit.errors import ShapeError
 from cnnkit.kernels.conv import ConvGeometry, conv
@@ -35,20 +44,20 @@ class Conv(Layer):
     """Number of output channels."""
     kernel: Pair
     """Side of the kernel, or [height, width]; odd or even."""
-    stride: Pair = (1, 1)
+    stride: Pair = default((1, 1))
     """Step between kernel positions, or [down, across]."""
-    padding: Padding = "valid"
+    padding: Padding = default("valid")
     """Zeros around the map: "same" (H' = H/stride, rounded up), "valid" (none), an amount,
     [h, w], or [[top, bottom], [left, right]]."""
-    dilation: Pair = (1, 1)
+    dilation: Pair = default((1, 1))
     """Distance between kernel taps, or [down, across]."""
     groups: Positive = 1
     """Number of groups that channels and filters are split into; channels make it depthwise."""
     bias: Literal["tied", "untied", "none"] = "tied"
     """One value per filter ("tied"), one per output position ("untied"), or "none"."""
-    init: Init = Field(default="he", validate_default=True)
+    init: Init = default("he")
     """How the kernels are drawn."""
-    bias_init: Init = Field(default="zeros", validate_default=True)
+    bias_init: Init = default("zeros")
     """How the bias is drawn."""
 
     def _geometry(self, shape: Shape) -> ConvGeometry:

@@ -3,10 +3,8 @@
 from math import prod
 from typing import ClassVar, Literal
 
-from pydantic import Field
-
 from cnnkit.arrays import Array, Shape, Weights
-from cnnkit.base import Backward, Context, Fans, Init, Layer, Positive, Synonyms, Weight
+from cnnkit.base import Backward, Context, Fans, Init, Layer, Positive, Synonyms, Weight, default
 from cnnkit.kernels.dense import dense
 
 
@@ -27,9 +25,9 @@ class Dense(Layer):
     """Number of outputs."""
     bias: Literal["tied", "none"] = "tied"
     """One value per output ("tied"), or "none"."""
-    init: Init = Field(default="he", validate_default=True)
+    init: Init = default("he")
     """How W is drawn."""
-    bias_init: Init = Field(default="zeros", validate_default=True)
+    bias_init: Init = default("zeros")
     """How b is drawn."""
 
     def output_shape(self, shape: Shape) -> Shape:

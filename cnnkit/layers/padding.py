@@ -1,12 +1,14 @@
 """The padding option: how it is written, and the amounts it stands for."""
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from cnnkit.arrays import Shape
+from cnnkit.base.component import Option
 from cnnkit.kernels.conv import same_padding
 
 Sides = tuple[tuple[int, int], tuple[int, int]]
@@ -33,7 +35,11 @@ _AMOUNT = {"type": "integer", "minimum": 0}
 _TWO = {"type": "array", "items": _AMOUNT, "minItems": 2, "maxItems": 2}
 _WORD = {"enum": ["same", "valid"]}
 _SCHEMA = {"anyOf": [_WORD, _AMOUNT, _TWO, {**_TWO, "items": _TWO}]}
-Padding = Annotated[Any, BeforeValidator(_normalise), WithJsonSchema(_SCHEMA)]
+_Words = Literal["same", "valid"]
+Padding = Option[
+    _Words | int | Sequence[int] | Sequence[Sequence[int]],
+    Annotated[_Words | Sides, BeforeValidator(_normalise), WithJsonSchema(_SCHEMA)],
+]
 """Zeros around a map: "same", "valid", or amounts."""
 
 

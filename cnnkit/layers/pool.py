@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 
 from cnnkit.arrays import Array, Shape, Weights
-from cnnkit.base import Backward, Context, Layer, Pair, Synonyms
+from cnnkit.base import Backward, Context, Layer, Pair, PairOrNone, Synonyms, default
 from cnnkit.base.layer import image_shape
 from cnnkit.errors import ShapeError
 from cnnkit.kernels import pool
@@ -33,9 +33,9 @@ class Pool(Layer):
     }
     kind: Literal["max", "min", "mean"] = "max"
     """What is kept of each window."""
-    size: Pair = (2, 2)
+    size: Pair = default((2, 2))
     """Side of the window, or [height, width]."""
-    stride: Pair | None = None
+    stride: PairOrNone = default(None)
     """Step between windows, or [down, across]; without it, the size: windows touch."""
 
     def output_shape(self, shape: Shape) -> Shape:

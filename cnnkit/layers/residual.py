@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from cnnkit.arrays import Array, Shape, Weights
-from cnnkit.base import Backward, Context, Layer, Synonyms, WeightTree
+from cnnkit.base import Backward, Context, Layer, Synonyms, WeightTree, default
 from cnnkit.base.layer import Layers, chain_shapes, show
 from cnnkit.errors import ShapeError
 from cnnkit.layers.sequential import Sequential
@@ -30,7 +30,7 @@ class Residual(Layer):
     synonyms: ClassVar[Synonyms] = {"residual": "resblock skip shortcut resnetblock"}
     body: Annotated[Layers, Field(min_length=1)]
     """The layers of the body, first to last."""
-    shortcut: Layers = Field(default_factory=list)
+    shortcut: Layers = default([])
     """The layers of the way around; empty means the input itself."""
 
     @cached_property

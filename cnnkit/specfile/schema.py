@@ -6,7 +6,6 @@ before, `cnnkit check` sees.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +13,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from cnnkit.base.component import Section
+from cnnkit.described import option_docs, own_doc
 from cnnkit.errors import PluginError
 from cnnkit.hookspecs import FAMILIES
-from cnnkit.registry import Entry, Registry, blaming, complete, option_docs, said, without_examples
+from cnnkit.registry import Entry, Registry, blaming, complete, said
 from cnnkit.specfile.runspec import RunSpec
 
 _BASES = {cls.__name__: family for family, cls in FAMILIES.items()}
@@ -85,7 +85,7 @@ class _Definitions:
     def _component(self, entry: Entry, key: str, name: str) -> Schema:
         try:
             with blaming(entry):
-                schema = self.table(complete(entry), key, option_docs(entry.cls))
+                schema = self.table(complete(entry), key)
         except PluginError as error:
             what = f"the options of {entry.type} of {entry.owner} are not in the schema"
             self.warn(f"{what}: {said(error.__cause__ or error)}")
@@ -106,15 +106,15 @@ class _Definitions:
             return {"type": "string", **owner, "const": name}
         return {"type": "string", **owner, "enum": [name, entry.qualified]}
 
-    def table(self, cls: type[BaseModel], key: str, docs: dict[str, str] | None = None) -> Schema:
+    def table(self, cls: type[BaseModel], key: str) -> Schema:
         """Return pydantic's schema of a class in our words; what it refers to is defined too."""
         made = cls.model_json_schema()
         for name, inner in made.pop("$defs", {}).items():
             if name not in _BASES:
                 self.known.setdefault(f"{key}.{name}", _tidy(inner, key))
         schema: Schema = _tidy(made, key)
-        schema["description"] = without_examples(inspect.getdoc(cls) or "")
-        for name, text in (option_docs(cls) if docs is None else docs).items():
+        schema["description"] = own_doc(cls)
+        for name, text in option_docs(cls).items():
             if text and name in schema["properties"]:
                 schema["properties"][name]["description"] = " ".join(text.split())
         return schema

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from cnnkit.base import Component
 from cnnkit.base.component import walk
-from cnnkit.registry import option_docs
+from cnnkit.described import option_docs
 from cnnkit.testing.check import Fault, Kit, require
 from cnnkit.testing.tools import built_ins
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from cnnkit import hookimpl
 from cnnkit.arrays import Shape
-from cnnkit.base import Layer, Macro, Pair, image_shape
+from cnnkit.base import Layer, Macro, Pair, default, image_shape
 from cnnkit.errors import ShapeError
 from cnnkit.layers import Conv, Relu, Residual, Sequential
 
@@ -23,9 +23,9 @@ class Block(Macro, ABC):
     """Number of channels that come in; a block is written out before it sees its input."""
     filters: Channels
     """Number of channels that go out."""
-    kernel: Pair = (3, 3)
+    kernel: Pair = default((3, 3))
     """Side of the depthwise kernel, or [height, width]."""
-    stride: Pair = (1, 1)
+    stride: Pair = default((1, 1))
     """Step of the depthwise convolution, or [down, across]."""
 
     @abstractmethod

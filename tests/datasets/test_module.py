@@ -8,7 +8,7 @@ import sys
 import pluggy
 
 from cnnkit import datasets, hookspecs, transforms
-from cnnkit.registry import option_docs
+from cnnkit.described import option_docs
 
 CHEAP = """
 import sys

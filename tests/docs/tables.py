@@ -16,7 +16,7 @@ from importlib import import_module
 from io import StringIO
 from pathlib import Path
 
-from cnnkit.registry import option_docs
+from cnnkit.described import option_docs
 
 os.environ["CNNKIT_PLUGINS"] = ""  # the pages document what comes with cnnkit
 os.environ["COLUMNS"] = "400"  # so that no line of help is broken
@@ -124,19 +124,12 @@ _INHERITED = {"datasets": ("validation", "transforms", "fallback", "only")}
 def sections() -> str:
     text = _head("section", "key", "meaning")
     for name, cls in (("", RunSpec), ("[model]", ModelSpec), ("[train]", TrainSpec)):
-        for key, doc in _docs(cls).items():
+        for key, doc in option_docs(cls).items():
             text += _row(f"`{name}`" if name else "", f"`{key}`", doc)
     dataset = option_docs(FAMILIES["datasets"])
     for key in _INHERITED["datasets"]:
         text += _row("`[data]`", f"`{key}`", dataset[key])
     return text
-
-
-def _docs(cls: type) -> dict[str, str]:
-    """Return the string literals under a class's fields."""
-
-    docs = option_docs(cls)
-    return {name: docs[name] for name in cls.model_fields}  # type: ignore[attr-defined]
 
 
 def families() -> str:
