@@ -14,8 +14,7 @@ import pytest
 
 import cnnkit
 from cnnkit.cli import main
-from cnnkit.commands import VERBS
-from cnnkit.commands import check as check_module
+from cnnkit.commands import VERBS, _plugins
 
 TINY = Path(cnnkit.__file__).parents[1] / "specs" / "tiny.toml"
 SLOW = ["--set", "train.epochs=100000"]
@@ -187,7 +186,7 @@ def test_a_bug_shows_its_traceback_and_exits_with_101(capsys, monkeypatch):
     def broken():
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(check_module, "load_plugins", broken)
+    monkeypatch.setattr(_plugins, "load_plugins", broken)
     assert main(["check", str(TINY)]) == 101
     out, err = capsys.readouterr()
     assert out == ""
@@ -213,7 +212,7 @@ def test_other_ways_to_end(raised, code, text, capfd, monkeypatch):
     def end():
         raise raised
 
-    monkeypatch.setattr(check_module, "load_plugins", end)
+    monkeypatch.setattr(_plugins, "load_plugins", end)
     monkeypatch.setattr("cnnkit.cli.silence", lambda stream: None)
     assert main(["check", str(TINY)]) == code
     assert capfd.readouterr() == ("", text)

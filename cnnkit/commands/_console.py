@@ -69,7 +69,7 @@ class News:
         """Print a line, which is a warning where it starts with that word."""
         warns = line.lower().startswith("warning")
         if warns or not self.quiet:
-            self._print(Text(line, "bold yellow" if warns else ""))
+            self.screen.print(Text(line, "bold yellow" if warns else ""), soft_wrap=True)
 
     def warn(self, line: str) -> None:
         """Print a warning."""
@@ -81,19 +81,17 @@ class News:
         shown.highlight_regex(r"(?m)^error:", "bold red")
         shown.highlight_regex(r"(?m)^ *\| +\^+.*", "bold red")
         shown.highlight_regex(r"(?m)^ +(-->|[|=]|= \w+:)", "cyan")
-        self._print(shown)
-
-    def _print(self, text: Text) -> None:
-        self.screen.print(text, soft_wrap=True)
+        self.screen.print(shown, soft_wrap=True)
 
 
-def emit(thing: RenderableType) -> None:
-    """Print a result on stdout.
+def emit(*things: RenderableType) -> None:
+    """Print results on stdout, each from a line of its own.
 
     Raises:
         CnnkitError: where it cannot be written.
     """
-    Screen().print_trimmed(thing)
+    for thing in things:
+        Screen().print_trimmed(thing)
 
 
 def emit_json(value: Any) -> None:
@@ -110,12 +108,18 @@ def silence(stream: TextIO) -> None:
     os.close(nowhere)
 
 
-def table(*columns: str, right: Collection[str] = ()) -> Table:
-    """Return an empty table; the columns named in `right` hold numbers."""
-    made = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, header_style="bold")
-    for column in columns:
+def table(*columns: str, right: Collection[str] = (), total: Collection[str] = ()) -> Table:
+    """Return an empty table; the columns named in `right` hold numbers, the last line `total`."""
+    made = Table(
+        box=box.SIMPLE,
+        show_edge=False,
+        pad_edge=False,
+        header_style="bold",
+        show_footer=bool(total),
+    )
+    for column, footer in zip(columns, total or [""] * len(columns), strict=True):
         justify = "right" if column in right else "left"
-        made.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]
+        made.add_column(column, footer, justify=justify, overflow="fold")  # type: ignore[arg-type]
     return made
 
 

@@ -1,20 +1,54 @@
-"""What verbs say about plugins, and what is wrong with them."""
+"""How verbs begin: what is installed and what is wrong with it; and which verbs plugins have."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from cnnkit.commands import VERBS
 from cnnkit.commands._console import News
 from cnnkit.errors import CnnkitError, PluginError
 from cnnkit.hookspecs import FAMILIES
+from cnnkit.plugins import load_plugins
 from cnnkit.provenance import suppliers
 from cnnkit.registry import Registry
+from cnnkit.specfile.load import load_spec
 from cnnkit.specfile.runspec import RunSpec
 
 _OTHER_WORDS = {"check": "validate lint verify", "evaluate": "eval test", "run": "train fit"}
 _ONE_OF_THEM = "uninstall one, or name the plugins to load in CNNKIT_PLUGINS"
+
+
+def begin(quiet: bool = False) -> tuple[News, Registry]:
+    """Return where a verb prints its news, and what is installed; broken plugins are named."""
+    news, registry = News(quiet), load_plugins()
+    warn_of_broken(registry, news)
+    return news, registry
+
+
+def warn_of_broken(registry: Registry, news: News) -> None:
+    """Name every plugin that could not be loaded."""
+    for plugin in registry.broken():
+        news.warn(f"plugin {plugin.owner} {plugin.defect}; see `cnnkit plugins`")
+
+
+def read_spec(path: Path, set: tuple[str, ...], registry: Registry, news: News) -> RunSpec:
+    """Load a spec, and say which of its built-in types a plugin offers too.
+
+    Raises:
+        SpecError: with all its problems.
+    """
+    spec = load_spec(path, set, registry=registry)
+    for used in suppliers(spec, registry):
+        family, _, name = used.partition("/")
+        for rival in registry.rivals(family, name):
+            word = FAMILIES[family].__name__.lower()
+            news.warn(
+                f'{word} type "{name}" is the built-in one; {rival.owner} offers one too: '
+                f'write type = "{rival.qualified}" to use it'
+            )
+    return spec
 
 
 def plugin_verb(registry: Registry, word: str) -> tuple[Callable[..., Any], str]:
@@ -46,47 +80,20 @@ def verb_name(function: str) -> str:
     return function.replace("_", "-")
 
 
-def warn_of_broken(registry: Registry, news: News) -> None:
-    """Name every plugin that could not be loaded."""
-    for plugin in registry.broken():
-        news.warn(f"plugin {plugin.owner} {plugin.defect}; see `cnnkit plugins`")
-
-
-def warn_of_rivals(spec: RunSpec, news: News) -> None:
-    """Say which built-in types of the spec a plugin offers too; the spec means the built-in."""
-    for used in suppliers(spec, spec.registry):
-        family, _, name = used.partition("/")
-        for rival in spec.registry.rivals(family, name):
-            word = FAMILIES[family].__name__.lower()
-            news.warn(
-                f'{word} type "{name}" is the built-in one; {rival.owner} offers one too: '
-                f'write type = "{rival.qualified}" to use it'
-            )
-
-
-def clashes(registry: Registry) -> Iterator[tuple[str, str]]:
-    """Say which types are offered more than once, what their bare names mean, and the way out."""
-    names = sorted({(entry.family, entry.type) for p in registry.plugins for entry in p.entries})
-    for family, name in names:
+def conflicts(registry: Registry) -> Iterator[tuple[str, str]]:
+    """Say which types are offered more than once and which verbs cannot be called, and the way out
+    of each."""
+    for family, name in sorted({(e.family, e.type) for p in registry.plugins for e in p.entries}):
         claims = registry.claims(family, name)
         if len(claims) > 1:
             ways = " or ".join(f'"{entry.qualified}"' for entry in claims)
             meaning = "means the built-in one" if claims[0].built_in else "is refused"
             what = f'several offer "{name}" in {family}, so the bare name {meaning}'
             yield what, f"write {ways}"
-
-
-def unused_verbs(registry: Registry) -> Iterator[tuple[str, str]]:
-    """Say which verbs of plugins cannot be called, and the way out."""
     for name, offers in registry.command_offers().items():
         owners, verb = " and ".join(sorted(plugin.owner for _, plugin in offers)), verb_name(name)
         if verb in VERBS:
-            yield (
-                f"the verb {verb} of {owners} is not used: it is a built-in one",
-                "its author can give it another name",
-            )
+            what = f"the verb {verb} of {owners} is not used: it is a built-in one"
+            yield what, "its author can give it another name"
         elif len(offers) > 1:
             yield f"the verb {verb} is offered by {owners}, so neither is used", _ONE_OF_THEM
-
-
-# What needs NumPy is imported where it is used: the doctor works where NumPy does not.

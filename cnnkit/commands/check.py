@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.base import chain_shapes, show
-from cnnkit.commands._console import News, emit, emit_json
-from cnnkit.commands._plugins import warn_of_broken, warn_of_rivals
-from cnnkit.commands.show import input_info
+from cnnkit.commands._console import emit, emit_json
+from cnnkit.commands._plugins import begin, read_spec
 from cnnkit.errors import SpecError
-from cnnkit.plugins import load_plugins
-from cnnkit.registry import Registry
-from cnnkit.specfile.load import load_spec
+from cnnkit.specfile.checks import input_info
 from cnnkit.specfile.runspec import RunSpec
 
 
@@ -30,31 +27,25 @@ def check(
         quiet: print only warnings and errors.
         json: print one JSON document.
     """
-    news, registry = News(quiet), load_plugins()
-    warn_of_broken(registry, news)
-    reports = [_judge(path, set, registry, news, quiet or json) for path in specs]
+    news, registry = begin(quiet)
+    reports: list[dict[str, Any]] = []
+    for path in specs:
+        report: dict[str, Any] = {"spec": str(path), "ok": True, "warnings": [], "problems": []}
+        try:
+            result, report["warnings"] = _describe(read_spec(path, set, registry, news))
+        except SpecError as error:
+            news.error(f"{error}\n" if error.problems else str(error))
+            problems = [problem.as_json() for problem in error.problems]
+            report |= {"ok": False, "problems": problems or [{"message": str(error)}]}
+        else:
+            for warning in report["warnings"]:
+                news.warn(f"{path}: {warning}")
+            if not (quiet or json):
+                emit(f"{path}: ok, {result}")
+        reports.append(report)
     if json:
         emit_json(reports)
     return 0 if all(report["ok"] for report in reports) else SpecError.exit_code
-
-
-def _judge(
-    path: Path, arguments: tuple[str, ...], registry: Registry, news: News, silent: bool
-) -> dict[str, Any]:
-    report: dict[str, Any] = {"spec": str(path), "ok": True, "warnings": [], "problems": []}
-    try:
-        spec = load_spec(path, arguments, registry=registry)
-    except SpecError as error:
-        news.error(f"{error}\n" if error.problems else str(error))
-        problems = [problem.as_json() for problem in error.problems]
-        return report | {"ok": False, "problems": problems or [{"message": str(error)}]}
-    warn_of_rivals(spec, news)
-    result, warnings = _describe(spec)
-    for warning in warnings:
-        news.warn(f"{path}: {warning}")
-    if not silent:
-        emit(f"{path}: ok, {result}")
-    return report | {"warnings": warnings}
 
 
 def _describe(spec: RunSpec) -> tuple[str, list[str]]:
@@ -68,7 +59,5 @@ def _describe(spec: RunSpec) -> tuple[str, list[str]]:
             "give the shape of an image as [model] input = [C, H, W]"
         ]
     shapes = chain_shapes(layers, shape, "layers")
-    result = f"{count}, {show(shape)} -> {show(shapes[-1])}"
-    if info is None:
-        return result, [f"the loss is not checked against the classes, since {unknown}"]
-    return result, []
+    warnings = [f"the loss is not checked against the classes, since {unknown}"]
+    return f"{count}, {show(shape)} -> {show(shapes[-1])}", warnings if info is None else []

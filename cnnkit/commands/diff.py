@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_text
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,12 @@ from cnnkit.runs.directory import RunDirectory
 from cnnkit.specfile.load import load_spec
 
 _MISSING = object()
-_SIDES = ("first", "second")
 _WIDTH = 24
 """More of a value than this is of no use in a table; the JSON has all of it."""
 _FIGURES = ("status", "dataset", "epochs", "train", "test", "weights_sha256")
 _VERSIONS = ("cnnkit", "python", "os", "numpy", "blas", "plugins")
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """What is compared: each a map from key path to value; a spec has only options."""
-
-    options: dict[str, Any]
-    figures: dict[str, Any]
-    environment: dict[str, Any]
+Values = dict[str, Any]
+"""Key path -> value."""
 
 
 def diff(first: Path, second: Path, /, *, json: bool = False) -> None:
@@ -45,29 +36,27 @@ def diff(first: Path, second: Path, /, *, json: bool = False) -> None:
         json: print one JSON document.
     """
     registry = load_plugins()
-    a, b = _side(first, registry), _side(second, registry)
-    parts = {"options": _differences(a.options, b.options)}
-    if a.figures and b.figures:
-        parts["figures"] = _differences(a.figures, b.figures)
-        parts["environment"] = _differences(a.environment, b.environment)
+    a, b = _parts(first, registry), _parts(second, registry)
+    parts = {part: _differences(a[part], b[part]) for part in a if part in b}
     if json:
-        emit_json({"first": str(first), "second": str(second), **_as_json(parts)})
+        found = {part: list(map(_as_json, rows, rows.values())) for part, rows in parts.items()}
+        emit_json({"first": str(first), "second": str(second), **found})
         return
     if not any(parts.values()):
         emit("no difference")
     for part, rows in parts.items():
         made = table(part, str(first), str(second))
-        for key, (left, right) in rows.items():
-            made.add_row(key, _shown(left), _shown(right))
+        for key, pair in rows.items():
+            made.add_row(key, *map(_shown, pair))
         if rows:
-            emit(made)
-            emit("")
+            emit(made, "")
 
 
-def _side(path: Path, registry: Registry) -> Side:
+def _parts(path: Path, registry: Registry) -> dict[str, Values]:
+    """Return what is compared; a spec has only options."""
     if not path.is_dir():
         spec = load_spec(path, registry=registry)
-        return Side(_flat(plain(spec, registry, spec.source.folder)), {}, {})
+        return {"options": _flat(plain(spec, registry, spec.source.folder))}
     run = RunDirectory.open(path)
     try:
         options = tomli.loads(run.resolved)
@@ -75,13 +64,15 @@ def _side(path: Path, registry: Registry) -> Side:
     except (ValueError, TypeError, RecursionError) as error:
         raise RunError(f"{path / 'resolved.toml'} is damaged: {error}") from error
     finished = (path / "summary.json").exists()
-    figures = run.summary() if finished else run.status()
-    facts = {name: v for name, v in run.environment().items() if name in _VERSIONS}
-    kept = {name: v for name, v in figures.items() if name in _FIGURES}
-    return Side(_flat(options), _flat(kept), _flat(facts))
+    figures, facts = run.summary() if finished else run.status(), run.environment()
+    return {
+        "options": _flat(options),
+        "figures": _flat({name: v for name, v in figures.items() if name in _FIGURES}),
+        "environment": _flat({name: v for name, v in facts.items() if name in _VERSIONS}),
+    }
 
 
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
+def _flat(value: Any, path: str = "") -> Values:
     """Return the leaves of tables and arrays of tables by key path; [5, 5] is a leaf."""
     if isinstance(value, dict):
         items: Any = value.items()
@@ -89,13 +80,13 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
         items = enumerate(value)
     else:
         return {path: value}
-    found: dict[str, Any] = {}
+    found: Values = {}
     for step, inner in items:
         found |= _flat(inner, f"{path}.{step}" if path else str(step))
     return found
 
 
-def _differences(a: dict[str, Any], b: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def _differences(a: Values, b: Values) -> dict[str, tuple[Any, Any]]:
     """Return the values that differ, in the order of `a` and then of `b`."""
     pairs = {key: (a.get(key, _MISSING), b.get(key, _MISSING)) for key in {**a, **b}}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
@@ -108,12 +99,6 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
 
 
-def _as_json(parts: dict[str, dict[str, tuple[Any, Any]]]) -> dict[str, Any]:
-    return {
-        part: [
-            {"key": key}
-            | {side: v for side, v in zip(_SIDES, pair, strict=True) if v is not _MISSING}
-            for key, pair in rows.items()
-        ]
-        for part, rows in parts.items()
-    }
+def _as_json(key: str, pair: tuple[Any, Any]) -> Values:
+    sides = zip(("first", "second"), pair, strict=True)
+    return {"key": key} | {side: value for side, value in sides if value is not _MISSING}

@@ -7,23 +7,15 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from importlib.metadata import PackageNotFoundError, distributions, metadata, requires, version
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnkit import __version__
 from cnnkit.commands._console import emit, facts
-from cnnkit.commands._health import (
-    Ailment,
-    Section,
-    blames_another,
-    damaged_entry_points,
-    examine,
-    look_at_plugins,
-)
 from cnnkit.errors import CnnkitError
 from cnnkit.stdout import stdout_to
 
@@ -32,9 +24,220 @@ if TYPE_CHECKING:
 
     from cnnkit.base import DataPaths
     from cnnkit.datasets.mnist import Published
-
+    from cnnkit.registry import Plugin
 
 # What needs NumPy is imported where it is used: the doctor works where NumPy does not.
+
+
+def doctor(*, json: bool = False) -> int:
+    """Say what is installed, what works, and how to mend what does not.
+
+    The exit code is 2 where something is broken that every run needs; a broken plugin, a missing
+    extra or missing data are not: it is 0 then.
+
+    Args:
+        json: print one JSON document.
+    """
+    sections = _examine_all()
+    ailments = [ailment for section in sections.values() for ailment in section.ailments]
+    well = not any(ailment.fatal for ailment in ailments)
+    if json:
+        found = {place: section.facts for place, section in sections.items()}
+        problems = [{"severity": a.severity, "what": a.what, "fix": a.fix} for a in ailments]
+        emit(json_format.dumps({"ok": well, **found, "problems": problems}))
+    else:
+        _print(sections, ailments)
+    return 0 if well else CnnkitError.exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Ailment:
+    """Something wrong, and how to mend it; `fatal` where no run can work before that."""
+
+    what: str
+    fix: str
+    fatal: bool = False
+
+    @property
+    def severity(self) -> str:
+        """The word that a line about it starts with."""
+        return "error" if self.fatal else "warning"
+
+
+@dataclass(slots=True)
+class Section:
+    """What was found in one place: `facts` for programs, `lines` for people."""
+
+    facts: Any = None
+    lines: list[str] = field(default_factory=list)
+    ailments: list[Ailment] = field(default_factory=list)
+
+    def ails(self, what: str, fix: str, fatal: bool = False) -> None:
+        """Note that something is wrong."""
+        self.ailments.append(Ailment(what, fix, fatal))
+
+
+def _examine_all() -> dict[str, Section]:
+    """Look everywhere; what cannot be looked at for want of what is broken already is not told."""
+    sections: dict[str, Section] = {}
+    for place, look in _PLACES.items():
+        explained = any(ailment.fatal for s in sections.values() for ailment in s.ailments)
+        section = sections[place] = examine(place, look)
+        if section.facts is None and explained:
+            section.ailments = []
+    return sections
+
+
+def examine(place: str, look: Callable[[], Section]) -> Section:
+    """Return what `look` finds; where it cannot even look, that is the finding."""
+    try:
+        return look()
+    except (Exception, SystemExit) as error:  # a broken package may raise anything
+        section = Section(None, ["unknown"])
+        fix = "mend what it names, then ask again"
+        section.ails(f"{place} cannot be examined: {_said(error)}", fix, fatal=True)
+        return section
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _print(sections: dict[str, Section], ailments: list[Ailment]) -> None:
+    made = facts()
+    for place, section in sections.items():
+        for number, line in enumerate(section.lines):
+            made.add_row("" if number else place, line)
+    emit(made)
+    for ailment in ailments:
+        emit(f"\n{ailment.severity}: {ailment.what}\n   = fix: {ailment.fix}")
+    counts = Counter(ailment.severity for ailment in ailments)
+    words = [f"{n} {word}{'s' * (n > 1)}" for word, n in sorted(counts.items())]
+    emit("\n" + (", ".join(words) or "nothing is wrong"))
+
+
+def look_at_python() -> Section:
+    """Return the interpreter, and whose metadata it stumbles over."""
+    found, name = ".".join(map(str, sys.version_info[:3])), sys.implementation.name
+    facts = {"version": found, "implementation": name, "executable": sys.executable}
+    section = Section(facts, [f"{found} ({name}), {sys.executable}"])
+    for owner, said in damaged_entry_points().items():
+        what = f"the entry points of {owner} cannot be read, which stops other packages: {said}"
+        section.ails(what, f"pip install --force-reinstall {owner.partition(' ')[0]}")
+    return section
+
+
+def damaged_entry_points() -> dict[str, str]:
+    """Return the distributions whose entry points cannot be read, each with the error.
+
+    The standard library reads those of all distributions to find one, so one of them fails
+    programs that have nothing to do with it.
+    """
+    found = {}
+    for distribution in distributions():
+        try:
+            tuple(distribution.entry_points)
+        except Exception as error:  # whatever importlib.metadata does with files like these
+            folder = getattr(getattr(distribution, "_path", None), "name", "?")
+            name = folder.removesuffix(".dist-info").replace("-", " ")
+            found[name] = f"{type(error).__name__}: {error}"
+    return found
+
+
+def look_at_cnnkit() -> Section:
+    """Return cnnkit's version and place, and whether it is installed as it is."""
+    place = str(Path(__file__).parents[1])
+    section = Section({"version": __version__, "path": place}, [f"{__version__}, {place}"])
+    try:
+        installed = version("cnnkit")
+    except PackageNotFoundError:
+        what = "cnnkit is not installed, so its own types cannot be found"
+        section.ails(what, "pip install cnnkit", fatal=True)
+        return section
+    if installed != __version__:
+        what = f"cnnkit {__version__} runs, but {installed} is what pip installed"
+        section.ails(what, "install it anew: pip install -e .")
+    return section
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A requirement and what became of it: `error` is "" where it can be used."""
+
+    name: str
+    needs: str
+    version: str | None
+    error: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}" if self.version else f"{self.name} (missing)"
+
+
+def look_at_dependencies() -> Section:
+    """Return every package that cnnkit cannot do without."""
+    packages = [_package(wanted) for wanted in _requirements("")]
+    section = Section(list(map(asdict, packages)), [", ".join(map(str, packages))])
+    for package in packages:
+        if package.error:
+            again = "--force-reinstall " if package.version else ""
+            fix = f'pip install {again}"{package.name}{package.needs}"'
+            section.ails(package.error, fix, fatal=True)
+    return section
+
+
+def look_at_extras() -> Section:
+    """Return what is optional, and whether it works; what is not installed is no ailment."""
+    section, damaged = Section({}), damaged_entry_points().values()
+    for extra in metadata("cnnkit").get_all("Provides-Extra", []):
+        packages = [_package(wanted) for wanted in _requirements(extra)]
+        works = not any(package.error for package in packages)
+        section.facts[extra] = {"works": works, "packages": list(map(asdict, packages))}
+        install = "" if works else f'; pip install "cnnkit[{extra}]"'
+        listed = f"{'works' if works else 'no'}, {', '.join(map(str, packages))}"
+        section.lines.append(f"{extra}: {listed}{install}")
+        for package in packages:
+            is_named_already = any(package.error.endswith(error) for error in damaged)
+            if package.error and package.version and not is_named_already:
+                fix = f'pip install --force-reinstall "{package.name}{package.needs}"'
+                section.ails(package.error, fix)
+    return section
+
+
+def _requirements(extra: str) -> Iterator[Requirement]:
+    """Yield what cnnkit's metadata ask for: always, or for an extra alone."""
+    from packaging.requirements import Requirement
+
+    for wanted in map(Requirement, requires("cnnkit") or []):
+        always = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
+        taken = wanted.marker is None or wanted.marker.evaluate({"extra": extra})
+        if wanted.name != "cnnkit" and taken and always is (extra == ""):
+            yield wanted
+
+
+_MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}
+"""What is imported under another name than it is installed."""
+
+
+def _package(wanted: Requirement) -> Package:
+    name, needs = wanted.name, str(wanted.specifier)
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        return Package(name, needs, None, f"{name} is not installed")
+    except Exception as error:  # whatever importlib.metadata does with damaged files
+        said = f"the metadata of {name} are damaged: {type(error).__name__}: {error}"
+        return Package(name, needs, "?", said)
+    if not wanted.specifier.contains(found, prereleases=True):
+        other = f"{name} {found} is installed, but cnnkit needs {name}{needs}"
+        return Package(name, needs, found, other)
+    try:
+        with stdout_to(StringIO()):
+            import_module(_MODULES.get(name.lower(), name.replace("-", "_")))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a package of this name may do anything
+        return Package(name, needs, found, f"{name} {found} cannot be imported: {_said(error)}")
+    return Package(name, needs, found, "")
 
 
 def look_at_machine() -> Section:
@@ -58,17 +261,16 @@ def look_at_blas() -> Section:
     """Return what multiplies matrices, with the kernel it has chosen for this processor."""
     from cnnkit.runs.environment import environment
 
-    libraries: list[dict[str, Any]] = environment({})["blas"]
-    section = Section(libraries)
-    for library in libraries:
+    section = Section(environment({})["blas"])
+    for library in section.facts:
         kernel = f"kernel {library['kernel']}" if library["kernel"] else "unknown kernel"
         threads = f"{library['threads']} threads, 1 during runs"
         section.lines.append(f"{library['library']} {library['version']}, {kernel}, {threads}")
-    if not libraries:
+    if not section.facts:
         section.lines.append("none that is known")
         what = "NumPy multiplies matrices with no BLAS that is known: runs may be slow"
         fix = "install NumPy's own build, which brings one: pip install --force-reinstall numpy"
-        section.ailments.append(Ailment(what, fix))
+        section.ails(what, fix)
     return section
 
 
@@ -86,8 +288,7 @@ def look_at_caches() -> Section:
     section = Section(facts, [f"downloads: {folder}, {size(taken)}"])
     if not writable:
         what = f"downloads cannot be kept in {folder}: {existing} is not a folder to write to"
-        fix = "mend its permissions, or get the data by hand and set CNNKIT_DATA_DIR"
-        section.ailments.append(Ailment(what, fix))
+        section.ails(what, "mend its permissions, or get the data by hand and set CNNKIT_DATA_DIR")
     return section
 
 
@@ -103,7 +304,7 @@ def look_at_data() -> Section:
     section.lines.insert(0, f"CNNKIT_DATA_DIR: {folder or 'not set'}")
     if folder and not folder.is_dir():
         what = f"CNNKIT_DATA_DIR names {folder}, which is no folder"
-        section.ailments.append(Ailment(what, "make it, or name the folder that holds the data"))
+        section.ails(what, "make it, or name the folder that holds the data")
     return section
 
 
@@ -115,136 +316,71 @@ def _fashion_mnist(dataset: Published, paths: DataPaths) -> Section:
     found = {name: path for name, path in files.items() if path}
     damaged = [path for name, path in found.items() if digest(path) != published[name]]
     state = "found" if len(found) == len(files) else "incomplete" if found else "not found"
+    state = "damaged" if damaged else state
     where = ", ".join(sorted({str(path.parent) for path in found.values()}))
-    facts = {"state": "damaged" if damaged else state,
-             "files": {name: path and str(path) for name, path in files.items()}}  # fmt: skip
-    section = Section({"fashion_mnist": facts})
-    section.lines.append(f"Fashion-MNIST: {facts['state']}{f' in {where}' if where else ''}")
+    facts = {"state": state, "files": {name: path and str(path) for name, path in files.items()}}
+    line = f"Fashion-MNIST: {state}{f' in {where}' if where else ''}"
+    section = Section({"fashion_mnist": facts}, [line])
     for path in damaged:
         what = f"{path} is not the file that was published as Fashion-MNIST"
-        section.ailments.append(Ailment(what, "delete it, and get it anew"))
+        section.ails(what, "delete it, and get it anew")
     return section
 
 
-_MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}
-"""What is imported under another name than it is installed."""
+def look_at_plugins() -> Section:
+    """Return every third-party plugin, and what is wrong with it or with cnnkit's own."""
+    from cnnkit.commands._plugins import conflicts
+    from cnnkit.plugins import load_plugins
+    from cnnkit.registry import CORE, canonical
 
-
-@dataclass(frozen=True, slots=True)
-class Package:
-    """A requirement and what became of it: `error` is "" where it can be used."""
-
-    name: str
-    needs: str
-    version: str | None
-    error: str
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.version}" if self.version else f"{self.name} (missing)"
-
-
-def look_at_python() -> Section:
-    """Return the interpreter."""
-    found = ".".join(map(str, sys.version_info[:3]))
-    name = sys.implementation.name
-    facts = {"version": found, "implementation": name, "executable": sys.executable}
-    section = Section(facts, [f"{found} ({name}), {sys.executable}"])
-    for owner, said in damaged_entry_points().items():
-        what = f"the entry points of {owner} cannot be read, which stops other packages: {said}"
-        fix = f"pip install --force-reinstall {owner.partition(' ')[0]}"
-        section.ailments.append(Ailment(what, fix))
+    registry = load_plugins()
+    third = registry.third_party()
+    section = Section([
+        {"distribution": plugin.distribution, "version": plugin.version, "name": plugin.name,
+         "requires": plugin.requires, "state": plugin.state, "error": plugin.error or None}
+        for plugin in third
+    ])  # fmt: skip
+    section.lines = [f"{plugin.owner}: {plugin.state}" for plugin in third] or ["none"]
+    if missing := registry.missing_built_ins():  # of an old or interrupted installation
+        what = f"{CORE}'s own {', '.join(missing)} are not registered"
+        section.ails(what, f"pip install --force-reinstall {CORE}", fatal=True)
+    known = {canonical(n) for p in registry.plugins for n in (p.distribution, p.name)}
+    for chosen in os.environ.get("CNNKIT_PLUGINS", "").replace(" ", "").split(","):
+        if chosen and canonical(chosen) not in known:
+            what = f"CNNKIT_PLUGINS names {chosen}, which is no installed plugin"
+            section.ails(what, f"pip install {chosen}, or take it out of CNNKIT_PLUGINS")
+    for plugin in registry.plugins:
+        section.ailments += _ailments(plugin)
+    for what, fix in conflicts(registry):
+        section.ails(what, fix)
     return section
 
 
-def look_at_cnnkit() -> Section:
-    """Return cnnkit's version and place, and whether it is installed as it is."""
-    place = str(Path(__file__).parents[1])
-    facts = {"version": __version__, "path": place}
-    section = Section(facts, [f"{__version__}, {place}"])
+def _ailments(plugin: Plugin) -> Iterator[Ailment]:
+    from cnnkit.registry import CORE
+
+    name, what = plugin.distribution, f"plugin {plugin.owner} {plugin.defect}"
+    if plugin.error and name == CORE:
+        yield Ailment(what, f"pip install --force-reinstall {CORE}", fatal=True)
+    elif plugin.error:
+        yield Ailment(what, f"pip install --upgrade {name}, or pip uninstall {name}; "
+                            "`cnnkit plugins --verbose` shows where it failed")  # fmt: skip
+    if plugin.requires and not _in_range(plugin.requires):
+        asks = f"asks for {CORE}{plugin.requires}, and {__version__} is installed"
+        fix = f'pip install --upgrade {name}, or pip install "{CORE}{plugin.requires}"'
+        yield Ailment(f"plugin {plugin.owner} {asks}", fix)
+
+
+def _in_range(requires: str) -> bool:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
     try:
-        installed = version("cnnkit")
-    except PackageNotFoundError:
-        what = "cnnkit is not installed, so its own types cannot be found"
-        section.ailments.append(Ailment(what, "pip install cnnkit", fatal=True))
-        return section
-    if installed != __version__:
-        what = f"cnnkit {__version__} runs, but {installed} is what pip installed"
-        section.ailments.append(Ailment(what, "install it anew: pip install -e ."))
-    return section
+        return SpecifierSet(requires).contains(__version__, prereleases=True)
+    except InvalidSpecifier:
+        return False
 
 
-def look_at_dependencies() -> Section:
-    """Return every package that cnnkit cannot do without."""
-    packages = [_package(wanted) for wanted in _requirements("")]
-    section = Section([asdict(package) for package in packages])
-    section.lines = [", ".join(map(str, packages))]
-    for package in packages:
-        if package.error:
-            again = "--force-reinstall " if package.version else ""
-            fix = f'pip install {again}"{package.name}{package.needs}"'
-            section.ailments.append(Ailment(package.error, fix, fatal=True))
-    return section
-
-
-def look_at_extras() -> Section:
-    """Return what is optional, and whether it works; what is not installed is no ailment."""
-    section = Section({})
-    for extra in metadata("cnnkit").get_all("Provides-Extra", []):
-        packages = [_package(wanted) for wanted in _requirements(extra)]
-        works = not any(package.error for package in packages)
-        section.facts[extra] = {"works": works, "packages": [asdict(p) for p in packages]}
-        listed = ", ".join(map(str, packages))
-        install = "" if works else f'; pip install "cnnkit[{extra}]"'
-        section.lines.append(f"{extra}: {'works' if works else 'no'}, {listed}{install}")
-        for broken in (p for p in packages if p.error and p.version):
-            if blames_another(broken.error):
-                continue  # it is named already
-            fix = f'pip install --force-reinstall "{broken.name}{broken.needs}"'
-            section.ailments.append(Ailment(broken.error, fix))
-    return section
-
-
-def _requirements(extra: str) -> Iterator[Requirement]:
-    """Yield what cnnkit's metadata ask for: always, or for an extra alone."""
-    from packaging.requirements import Requirement
-
-    for line in requires("cnnkit") or []:
-        wanted = Requirement(line)
-        always = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
-        taken = wanted.marker is None or wanted.marker.evaluate({"extra": extra})
-        if wanted.name != "cnnkit" and taken and always is (extra == ""):
-            yield wanted
-
-
-def _package(wanted: Requirement) -> Package:
-    name, needs = wanted.name, str(wanted.specifier)
-    try:
-        found = version(name)
-    except PackageNotFoundError:
-        return Package(name, needs, None, f"{name} is not installed")
-    except Exception as error:  # whatever importlib.metadata does with damaged files
-        said = f"the metadata of {name} are damaged: {type(error).__name__}: {error}"
-        return Package(name, needs, "?", said)
-    fits = wanted.specifier.contains(found, prereleases=True)
-    other = f"{name} {found} is installed, but cnnkit needs {name}{needs}"
-    return Package(name, needs, found, _import_error(name, found) if fits else other)
-
-
-def _import_error(name: str, found: str) -> str:
-    """Import a package; return "", or what is wrong with it."""
-    module = _MODULES.get(name.lower(), name.replace("-", "_"))
-    try:
-        with stdout_to(StringIO()):
-            import_module(module)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a package of this name may do anything
-        said = " ".join(str(error).split())
-        return f"{name} {found} cannot be imported: {type(error).__name__}: {said}"
-    return ""
-
-
-_PLACES: dict[str, Callable[[], Section]] = {
+_PLACES = {
     "python": look_at_python,
     "cnnkit": look_at_cnnkit,
     "dependencies": look_at_dependencies,
@@ -255,48 +391,3 @@ _PLACES: dict[str, Callable[[], Section]] = {
     "data": look_at_data,
     "plugins": look_at_plugins,
 }
-
-
-def doctor(*, json: bool = False) -> int:
-    """Say what is installed, what works, and how to mend what does not.
-
-    The exit code is 2 where something is broken that every run needs; a broken plugin, a missing
-    extra or missing data are not: it is 0 then.
-
-    Args:
-        json: print one JSON document.
-    """
-    sections = _examine_all()
-    ailments = [ailment for section in sections.values() for ailment in section.ailments]
-    well = not any(ailment.fatal for ailment in ailments)
-    if json:
-        found = {place: section.facts for place, section in sections.items()}
-        problems = [ailment.as_json() for ailment in ailments]
-        emit(json_format.dumps({"ok": well, **found, "problems": problems}))
-    else:
-        _print(sections, ailments)
-    return 0 if well else CnnkitError.exit_code
-
-
-def _examine_all() -> dict[str, Section]:
-    """Look everywhere; what cannot be looked at for want of what is broken already is not told."""
-    sections: dict[str, Section] = {}
-    for place, look in _PLACES.items():
-        explained = any(ailment.fatal for s in sections.values() for ailment in s.ailments)
-        section = sections[place] = examine(place, look)
-        if section.facts is None and explained:
-            section.ailments = []
-    return sections
-
-
-def _print(sections: dict[str, Section], ailments: list[Ailment]) -> None:
-    made = facts()
-    for place, section in sections.items():
-        for number, line in enumerate(section.lines):
-            made.add_row("" if number else place, line)
-    emit(made)
-    for ailment in ailments:
-        emit(f"\n{ailment.severity}: {ailment.what}\n   = fix: {ailment.fix}")
-    counts = Counter(ailment.severity for ailment in ailments)
-    words = [f"{n} {word}{'s' * (n > 1)}" for word, n in sorted(counts.items())]
-    emit("\n" + (", ".join(words) or "nothing is wrong"))

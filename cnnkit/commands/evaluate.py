@@ -1,4 +1,4 @@
-"""`cnnkit evaluate`: judge a run on its test images."""
+"""`cnnkit evaluate`: judge a run on its test images, and print what `run` ends with, too."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
+from rich.table import Table
 
-from cnnkit.base import Data, DataPaths, Dataset, Metric, show
-from cnnkit.commands._console import News, emit, emit_json, facts, table
-from cnnkit.commands._plugins import warn_of_broken
-from cnnkit.commands._stored import load_model, refuse_folder_of_runs, stored_spec
+from cnnkit.base import Data, DataPaths, Metric, show
+from cnnkit.commands._console import emit, emit_json, facts, table
+from cnnkit.commands._plugins import begin
 from cnnkit.engine.plan import make_plan
 from cnnkit.engine.trainer import evaluate as judge
 from cnnkit.errors import RunError
 from cnnkit.model import Model
-from cnnkit.plugins import load_plugins
 from cnnkit.registry import Registry
 from cnnkit.runs.data import data_paths, load_data
-from cnnkit.runs.directory import RunDirectory, StoredRun
+from cnnkit.runs.directory import StoredRun, find_run
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.workers import Threads, one_blas_thread
 
@@ -40,14 +39,12 @@ def evaluate(
         data_dir: a folder of downloaded datasets; by default CNNKIT_DATA_DIR.
         json: print one JSON document.
     """
-    news, registry = News(), load_plugins()
-    warn_of_broken(registry, news)
-    refuse_folder_of_runs(run)
-    stored = RunDirectory.open(run)
-    spec = stored_spec(stored, registry)
-    model = load_model(run, checkpoint, registry)
+    news, registry = begin()
+    stored = find_run(run)
+    spec = stored.spec(registry)
+    model = Model.load(stored.checkpoint(checkpoint), registry)
     paths = data_paths(spec, data_dir, news.say, progress=news.screen.is_terminal)
-    data = _load(_dataset(spec, stored), paths, model)
+    data = _data(spec, stored, paths, model)
     test = _judge(spec, model, data, registry)
     classes = per_class(test["confusion"], model.classes)
     if json:
@@ -55,24 +52,26 @@ def evaluate(
             "run": str(run), "checkpoint": checkpoint, "dataset": data.name,
             "test": test, "classes": classes,
         })  # fmt: skip
-    else:
-        _print(data, model, test, classes)
+        return
+    figures = ("images", "precision", "recall", "F1")
+    made = table("class", *figures, right=figures)
+    for one in classes:
+        shares = (f"{one[name]:.3f}" for name in ("precision", "recall", "f1"))
+        made.add_row(one["class"], f"{one['images']:,}", *shares)
+    emit(made, "", results(data.name, len(data.test), test, model.classes))
 
 
-def _dataset(spec: RunSpec, stored: StoredRun) -> Dataset:
-    """Return what the run was trained on: the spec's dataset, or the fallback that it fell to.
+def _data(spec: RunSpec, stored: StoredRun, paths: DataPaths, model: Model) -> Data:
+    """Load what the run was trained on: the spec's dataset, or the fallback that it fell to.
 
     A run that did not finish has not said which; it is asked for as `cnnkit run` would.
     """
-    if not (stored.path / "summary.json").exists():
-        return spec.data
-    dataset, used = spec.data, stored.summary()["dataset"]
-    while dataset.type != used and dataset.fallback is not None:
-        dataset = dataset.fallback
-    return dataset.model_copy(update={"fallback": None})
-
-
-def _load(dataset: Dataset, paths: DataPaths, model: Model) -> Data:
+    dataset = spec.data
+    if (stored.path / "summary.json").exists():
+        used = stored.summary()["dataset"]
+        while dataset.type != used and dataset.fallback is not None:
+            dataset = dataset.fallback
+        dataset = dataset.model_copy(update={"fallback": None})
     data, _ = load_data(dataset, paths, allow_fallback=True)
     shape = data.test.images.shape[1:]
     for transform in model.transforms:
@@ -96,23 +95,26 @@ def _judge(spec: RunSpec, model: Model, data: Data, registry: Registry) -> dict[
         return judge(model, plan, metrics, data.test, pool)
 
 
-def _print(data: Data, model: Model, test: dict[str, Any], classes: list[dict[str, Any]]) -> None:
-    figures = ("images", "precision", "recall", "F1")
-    made = table("class", *figures, right=figures)
-    for one in classes:
-        shares = (f"{one[name]:.3f}" for name in ("precision", "recall", "f1"))
-        made.add_row(one["class"], f"{one['images']:,}", *shares)
-    emit(made)
-    summary = facts()
-    summary.add_row("dataset", f"{data.name} ({len(data.test):,} test images)")
+def results(
+    dataset: str, images: int, test: dict[str, Any], classes: Sequence[str], training: str = ""
+) -> Table:
+    """Return the table of what came out on the test images.
+
+    Args:
+        images: how many they are; 0 where that is not known.
+        test: loss and metrics.
+        classes: a display name per class.
+        training: what the training took.
+    """
+    made = facts()
+    made.add_row("dataset", f"{dataset} ({images:,} test images)" if images else dataset)
     for name, value in figure_rows(test):
-        summary.add_row(name, value)
-    title = "confused"
-    for pair, count in confusion_rows(test["confusion"], model.classes):
-        summary.add_row(title, f"{pair}: {count}")
-        title = ""
-    emit("")
-    emit(summary)
+        made.add_row(name, value)
+    if training:
+        made.add_row("training", training)
+    for number, (pair, count) in enumerate(confusion_rows(test.get("confusion"), classes)):
+        made.add_row("" if number else "confused", f"{pair}: {count}")
+    return made
 
 
 _NAMES = {"loss": "test loss", "accuracy": "test accuracy", "macro_f1": "macro-F1"}
@@ -134,7 +136,6 @@ def confusion_rows(
 
     Args:
         matrix: a row per true class, a column per predicted one; None yields nothing.
-        classes: a display name per class.
     """
     counts = np.array(matrix if matrix is not None else np.zeros((0, 0)), np.int64)
     wrong = counts - np.diag(np.diag(counts))

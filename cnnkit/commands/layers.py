@@ -10,17 +10,91 @@ from pydantic_core import to_jsonable_python
 from rich.text import Text
 
 from cnnkit.base import Component
-from cnnkit.commands._console import News, emit, emit_json, table
-from cnnkit.commands._plugins import warn_of_broken
+from cnnkit.commands._console import emit, emit_json, table
+from cnnkit.commands._plugins import begin
 from cnnkit.described import option_docs, own_doc
 from cnnkit.errors import CnnkitError
 from cnnkit.hookspecs import FAMILIES
-from cnnkit.plugins import load_plugins
 from cnnkit.registry import Entry, Registry, blaming, complete
 
 _HUGE = 2**31
 """A bound from here on guards the machine; it tells a reader nothing."""
 _NUMBERS = {"integer": "int", "number": "float"}
+
+
+def layers(type: str | None = None, /, *, family: str = "layers", json: bool = False) -> None:
+    """List the types that specs may name, or explain one: what it does and every option.
+
+    Args:
+        type: a type such as conv; without it, all are listed.
+        family: layers, losses, optimizers, schedules, initializers, datasets, transforms, metrics,
+            observers.
+        json: print one JSON document.
+    """
+    _, registry = begin()
+    family = {cls.__name__.lower(): plural for plural, cls in FAMILIES.items()}.get(family, family)
+    if family not in FAMILIES:
+        from cnnkit.diagnosis.problems import did_you_mean
+
+        meant = did_you_mean(family, FAMILIES)
+        note = f'did you mean "{meant}"?' if meant else ""
+        raise _unknown(f'family "{family}"', note, f"families are {', '.join(FAMILIES)}")
+    if type is None:
+        _list(sorted(registry.entries(family), key=lambda e: (e.type, e.owner)), family, json)
+    else:
+        _explain(_find(registry, family, type), json)
+
+
+def _list(entries: list[Entry], family: str, json: bool) -> None:
+    if json:
+        emit_json([_facts(entry) for entry in entries])
+        return
+    made = table("type", "what it does", "from")
+    for entry in entries:
+        made.add_row(entry.type, own_doc(entry.cls).partition("\n")[0], entry.owner)
+    here = "" if family == "layers" else f" --family {family}"
+    others = ", ".join(other for other in FAMILIES if other != family)
+    remark = f"\n`cnnkit layers TYPE{here}` explains one. `--family` lists others: {others}."
+    emit(made, Text(remark))
+
+
+def _explain(entry: Entry, json: bool) -> None:
+    with blaming(entry):
+        rows = option_rows(complete(entry))
+    if json:
+        emit_json(_facts(entry) | {"doc": own_doc(entry.cls), "options": list(map(asdict, rows))})
+        return
+    emit(f"{entry.type} ({entry.owner})\n\n{own_doc(entry.cls)}\n")
+    made = table("option", "type", "default", "what it means")
+    for row in rows:
+        default = "required" if row.default is None else row.default or "-"
+        made.add_row(row.name, row.type, default, " ".join(row.description.split()))
+    emit(made if rows else "It has no options.")
+
+
+def _find(registry: Registry, family: str, name: str) -> Entry:
+    entry = registry.entry(family, name)
+    if entry is not None:
+        return entry
+    from cnnkit.diagnosis.names import help_for_unknown_type
+
+    word = FAMILIES[family].__name__.lower()
+    elsewhere = next((f for f in FAMILIES if registry.claims(f, name)), None)
+    if elsewhere is None:
+        raise _unknown(f'{word} type "{name}"', *help_for_unknown_type(name, family, registry))
+    raise CnnkitError(
+        f'"{name}" is no {word} but one of the {elsewhere}\n'
+        f"   = help: cnnkit layers {name} --family {elsewhere}"
+    )
+
+
+def _unknown(what: str, note: str, help_: str) -> CnnkitError:
+    return CnnkitError(f"unknown {what}{f'; {note}' if note else ''}\n   = help: {help_}")
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    return {"type": entry.type, "family": entry.family, "distribution": entry.distribution,
+            "version": entry.version, "summary": own_doc(entry.cls).partition("\n")[0]}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +114,14 @@ def option_rows(cls: type[Component]) -> list[OptionRow]:
         OptionRow(name, in_words(properties[name]), _default(cls, name), text)
         for name, text in option_docs(cls).items()
     ]
+
+
+def _default(cls: type[Component], name: str) -> str | None:
+    field = cls.model_fields[name]
+    if field.is_required():
+        return None
+    value = to_jsonable_python(field.get_default(call_default_factory=True))
+    return "" if value is None else json.dumps(value)
 
 
 def in_words(schema: dict[str, Any]) -> str:
@@ -83,110 +165,10 @@ def _number(kind: str, schema: dict[str, Any]) -> str:
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     if kind == "int" and above is not None:
         low, above = above + 1, None
-    lower = (low, ">=") if low is not None else (above, ">")
-    upper = (below, "<") if below is not None else (high, "<=")
-    if upper[0] is None or upper[0] >= _HUGE:
-        return kind if lower[0] is None else f"{kind} {lower[1]} {lower[0]:g}"
-    if lower[0] is None:
-        return f"{kind} {upper[1]} {upper[0]:g}"
-    return f"{lower[0]:g} {lower[1].replace('>', '<')} {kind} {upper[1]} {upper[0]:g}"
-
-
-def _default(cls: type[Component], name: str) -> str | None:
-    field = cls.model_fields[name]
-    if field.is_required():
-        return None
-    value = to_jsonable_python(field.get_default(call_default_factory=True))
-    return "" if value is None else json.dumps(value)
-
-
-def layers(type: str | None = None, /, *, family: str = "layers", json: bool = False) -> None:
-    """List the types that specs may name, or explain one: what it does and every option.
-
-    Args:
-        type: a type such as conv; without it, all are listed.
-        family: layers, losses, optimizers, schedules, initializers, datasets, transforms, metrics,
-            observers.
-        json: print one JSON document.
-    """
-    registry = load_plugins()
-    warn_of_broken(registry, News())
-    family = {cls.__name__.lower(): plural for plural, cls in FAMILIES.items()}.get(family, family)
-    if family not in FAMILIES:
-        from cnnkit.diagnosis.problems import did_you_mean
-
-        meant = did_you_mean(family, FAMILIES)
-        note = f'did you mean "{meant}"?' if meant else ""
-        raise _unknown(f'family "{family}"', note, f"families are {', '.join(FAMILIES)}")
-    if type is None:
-        _list(sorted(registry.entries(family), key=lambda e: (e.type, e.owner)), family, json)
-    else:
-        _explain(_find(registry, family, type), json)
-
-
-def _list(entries: list[Entry], family: str, json: bool) -> None:
-    if json:
-        emit_json([_facts(entry) for entry in entries])
-        return
-    made = table("type", "what it does", "from")
-    for entry in entries:
-        made.add_row(entry.type, _summary(entry), entry.owner)
-    emit(made)
-    here = "" if family == "layers" else f" --family {family}"
-    others = ", ".join(other for other in FAMILIES if other != family)
-    emit(Text(f"\n`cnnkit layers TYPE{here}` explains one. `--family` lists others: {others}."))
-
-
-def _explain(entry: Entry, json: bool) -> None:
-    with blaming(entry):
-        rows = option_rows(complete(entry))
-    if json:
-        emit_json(_facts(entry) | {"doc": _doc(entry), "options": [asdict(row) for row in rows]})
-        return
-    emit(f"{entry.type} ({entry.owner})\n\n{_doc(entry)}\n")
-    if not rows:
-        emit("It has no options.")
-        return
-    made = table("option", "type", "default", "what it means")
-    for row in rows:
-        default = "required" if row.default is None else row.default or "-"
-        made.add_row(row.name, row.type, default, " ".join(row.description.split()))
-    emit(made)
-
-
-def _find(registry: Registry, family: str, name: str) -> Entry:
-    entry = registry.entry(family, name)
-    if entry is not None:
-        return entry
-    word = FAMILIES[family].__name__.lower()
-    elsewhere = next((f for f in FAMILIES if registry.claims(f, name)), None)
-    if elsewhere is not None:
-        raise CnnkitError(
-            f'"{name}" is no {word} but one of the {elsewhere}\n'
-            f"   = help: cnnkit layers {name} --family {elsewhere}"
-        )
-    from cnnkit.diagnosis.names import help_for_unknown_type
-
-    raise _unknown(f'{word} type "{name}"', *help_for_unknown_type(name, family, registry))
-
-
-def _unknown(what: str, note: str, help_: str) -> CnnkitError:
-    return CnnkitError(f"unknown {what}{f'; {note}' if note else ''}\n   = help: {help_}")
-
-
-def _facts(entry: Entry) -> dict[str, Any]:
-    return {
-        "type": entry.type,
-        "family": entry.family,
-        "distribution": entry.distribution,
-        "version": entry.version,
-        "summary": _summary(entry),
-    }
-
-
-def _doc(entry: Entry) -> str:
-    return own_doc(entry.cls)
-
-
-def _summary(entry: Entry) -> str:
-    return _doc(entry).partition("\n")[0]
+    lower, least = (low, ">=") if low is not None else (above, ">")
+    upper, most = (below, "<") if below is not None else (high, "<=")
+    if upper is None or upper >= _HUGE:
+        return kind if lower is None else f"{kind} {least} {lower:g}"
+    if lower is None:
+        return f"{kind} {most} {upper:g}"
+    return f"{lower:g} {least.replace('>', '<')} {kind} {most} {upper:g}"

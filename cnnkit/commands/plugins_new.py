@@ -31,21 +31,17 @@ def new(name: str, /, *, family: Family = "layer", out: Path | None = None) -> N
         out: the folder to make; by default NAME, here.
     """
     names = Names(name)
-    _check_unused(names, family)
-    folder = out or Path(name)
-    write_plugin(folder, make_plugin(names, family, __version__))
-    news = News()
-    news.say(f"wrote {folder}: {names.module}/__init__.py is the plugin")
-    news.say(f'next: cd {folder} && pip install -e ".[dev]" && pytest')
-
-
-def _check_unused(names: Names, family: str) -> None:
-    """Refuse a name that specs or the command line use already: the built-in would win."""
     if family == "command":
         if names.verb in VERBS:
             raise CnnkitError(f"the verb {names.verb} is a built-in one; choose another name")
-        return
-    table = {cls.__name__.lower(): key for key, cls in FAMILIES.items()}
-    for entry in load_plugins().claims(table[family], names.type):
-        raise CnnkitError(f"{family} type {names.type!r} is offered by {entry.owner} already; "
-                          "choose another name")  # fmt: skip
+    else:
+        plural = next(key for key, cls in FAMILIES.items() if cls.__name__.lower() == family)
+        for entry in load_plugins().claims(plural, names.type):
+            raise CnnkitError(f"{family} type {names.type!r} is offered by {entry.owner} already; "
+                              "choose another name")  # fmt: skip
+    folder = out or Path(name)
+    write_plugin(folder, make_plugin(names, family, __version__))
+    News().say(
+        f"wrote {folder}: {names.module}/__init__.py is the plugin\n"
+        f'next: cd {folder} && pip install -e ".[dev]" && pytest'
+    )

@@ -5,21 +5,19 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
+from typing import Self
 
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 from cnnkit.base import Epoch
-from cnnkit.commands._console import News, Screen, emit, emit_json, facts
-from cnnkit.commands._plugins import warn_of_broken, warn_of_rivals
-from cnnkit.commands.evaluate import confusion_rows, figure_rows
-from cnnkit.engine.trainer import Progress, Watcher
-from cnnkit.plugins import load_plugins
+from cnnkit.commands._console import News, Screen, emit, emit_json
+from cnnkit.commands._plugins import begin, read_spec
+from cnnkit.commands.evaluate import results
+from cnnkit.engine.trainer import Progress
 from cnnkit.runs.data import data_paths
 from cnnkit.runs.session import Run, Session
-from cnnkit.specfile.load import load_spec
 from cnnkit.specfile.runspec import RunSpec
 
 _EVERY = 0.2  # seconds: drawing takes a millisecond that training does not get
@@ -42,15 +40,10 @@ class EpochBar:
         self._task = self._bar.add_task("", epoch=1)
         self._epoch, self._started, self._before, self._drawn = 0, 0.0, 0, 0.0
 
-    def __enter__(self) -> EpochBar:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._epoch:
             self._bar.stop()
 
@@ -102,31 +95,29 @@ def run(
         quiet: print only warnings and errors.
         json: print one JSON document.
     """
-    news, registry = News(quiet), load_plugins()
-    warn_of_broken(registry, news)
-    loaded = load_spec(spec, set, registry=registry)
-    warn_of_rivals(loaded, news)
-    finished = _train(loaded, out, data_dir, not no_fallback, news)
+    news, registry = begin(quiet)
+    loaded = read_spec(spec, set, registry, news)
+    finished = _train(loaded, news, out, data_dir, not no_fallback)
     if json:
         emit_json({"run": str(finished.path), **finished.summary})
     elif not quiet:
         news.say("")
-        emit(_closing(finished))
-        emit(f"\n{finished.path}")
+        emit(_closing(finished), f"\n{finished.path}")
 
 
 def _train(
-    spec: RunSpec, out: Path | None, data_dir: Path | None, allow_fallback: bool, news: News
+    spec: RunSpec, news: News, out: Path | None, data_dir: Path | None, allow_fallback: bool
 ) -> Run:
+    epochs, has_bar = spec.train.epochs, news.screen.is_terminal and not news.quiet
     with ExitStack() as stack:
-        watch = _bar(stack, spec, news)
-        paths = data_paths(spec, data_dir, news.say, progress=watch is not None)
+        watch = stack.enter_context(EpochBar(news.screen, epochs)) if has_bar else None
+        paths = data_paths(spec, data_dir, news.say, progress=has_bar)
         session = stack.enter_context(
             Session(spec, paths, out=out, allow_fallback=allow_fallback, watch=watch)
         )
         news.say(_opening(session))
         for epoch in session.epochs():
-            news.say(_line(epoch, spec.train.epochs))
+            news.say(_line(epoch, epochs))
         finished = session.finish()
     if session.dataset is not spec.data:
         news.say(
@@ -134,14 +125,6 @@ def _train(
             f"{spec.data.type}, which could not be had"
         )
     return finished
-
-
-def _bar(stack: ExitStack, spec: RunSpec, news: News) -> Watcher | None:
-    if news.quiet or not news.screen.is_terminal:
-        return None
-    from cnnkit.commands.run import EpochBar
-
-    return stack.enter_context(EpochBar(news.screen, spec.train.epochs))
 
 
 def _opening(session: Session) -> str:
@@ -164,17 +147,7 @@ def _line(epoch: Epoch, epochs: int) -> str:
 
 
 def _closing(finished: Run) -> Table:
-    made, summary = facts(), finished.summary
-    images = sum(map(sum, summary["test"].get("confusion", [])))
-    made.add_row("dataset", summary["dataset"] + (f" ({images:,} test images)" if images else ""))
-    for name, value in figure_rows(summary["test"]):
-        made.add_row(name, value)
-    train = summary["train"]
-    made.add_row(
-        "training", f"{train['seconds']:.1f} s, {train['samples_per_second']:,.0f} images/s"
-    )
-    title = "confused"
-    for pair, count in confusion_rows(summary["test"].get("confusion"), finished.model.classes):
-        made.add_row(title, f"{pair}: {count}")
-        title = ""
-    return made
+    train, test = finished.summary["train"], finished.summary["test"]
+    images = sum(map(sum, test.get("confusion", [])))
+    took = f"{train['seconds']:.1f} s, {train['samples_per_second']:,.0f} images/s"
+    return results(finished.summary["dataset"], images, test, finished.model.classes, took)

@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 
 from cnnkit.commands._console import News, emit
-from cnnkit.commands._plugins import warn_of_broken
+from cnnkit.commands._plugins import begin
 from cnnkit.files import write_durably
-from cnnkit.plugins import load_plugins
 from cnnkit.registry import Registry
 from cnnkit.specfile.schema import spec_schema
 
@@ -24,14 +23,13 @@ def schema(*, out: Path | None = None) -> None:
     Args:
         out: the file to write, such as cnnkit.schema.json; by default standard output.
     """
-    news, registry = News(), load_plugins()
-    warn_of_broken(registry, news)
+    news, registry = begin()
     text = schema_text(registry, news)
     if out is None:
         emit(text)
-        return
-    write_durably(out, f"{text}\n".encode())
-    news.say(f"wrote {out}")
+    else:
+        write_durably(out, f"{text}\n".encode())
+        news.say(f"wrote {out}")
 
 
 def schema_text(registry: Registry, news: News) -> str:

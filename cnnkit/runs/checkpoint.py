@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 from cnnkit.arrays import Array
 from cnnkit.errors import RunError
 from cnnkit.files import load_tensors, save_tensors
 
-_FACTS: dict[str, tuple[type, ...]] = {
-    "epoch": (int,),
-    "step": (int,),
-    "best": (dict, NoneType),
-    "spec_text": (str,),
-    "resolved": (str,),
-    "model": (dict,),
-    "plugins": (dict,),
-    "versions": (dict,),
-}
+_FACTS = {"epoch": int, "step": int, "best": dict | None, "spec_text": str, "resolved": str,
+          "model": dict, "plugins": dict, "versions": dict}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +19,7 @@ class Checkpoint:
     """All that going on from here takes. Randomness is stateless: no generator is part of it.
 
     Args:
-        weights: `{path: array}`, those that do not learn included.
+        weights: `{path: array}`, buffers included.
         optimizer: `{slot: {path: array}}`.
         epoch: finished epochs.
         step: finished steps, over the whole run.
@@ -70,8 +61,8 @@ class Checkpoint:
             RunError: where the file is damaged or is not a checkpoint.
         """
         tensors, facts = load_tensors(path)
-        for name, types in _FACTS.items():
-            if not isinstance(facts.get(name), types):
+        for name, kind in _FACTS.items():
+            if not isinstance(facts.get(name), kind):
                 raise RunError(f"{path} is not a checkpoint of a run: it does not say its {name}")
         weights: dict[str, Array] = {}
         optimizer: dict[str, dict[str, Array]] = {}

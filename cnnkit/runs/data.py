@@ -40,6 +40,15 @@ def stratified_split(labels: Array, share: float, seed: int) -> tuple[Array, Arr
     return np.flatnonzero(~aside), np.flatnonzero(aside)
 
 
+def split_off(data: Split, share: float, seed: int) -> tuple[Split, Split | None]:
+    """Return the part to train on and the `share` that judges progress, None for no images."""
+    parts = stratified_split(data.labels, share, seed)
+    if not len(parts[1]):
+        return data, None
+    train, validation = (Split(data.images[rows], data.labels[rows]) for rows in parts)
+    return train, validation
+
+
 def load_data(dataset: Dataset, paths: DataPaths, allow_fallback: bool) -> tuple[Data, Dataset]:
     """Return the loaded data and the dataset that supplied it: `dataset` or its fallback.
 

@@ -15,9 +15,13 @@ from traceback import format_exception
 from typing import Any, Literal, Self
 
 import numpy as np
+import tomli
 
 from cnnkit.errors import RunError
 from cnnkit.files import append_line, make_folder, read_bytes, write_durably
+from cnnkit.registry import Registry
+from cnnkit.specfile.load import load_spec
+from cnnkit.specfile.runspec import RunSpec
 
 if sys.platform == "win32":
     import msvcrt
@@ -32,27 +36,6 @@ def to_json(value: Any, indent: int | None = None) -> str:
     '{"loss": 0.5, "accuracy": null}'
     """
     return json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a file that holds one JSON object.
-
-    Raises:
-        RunError: where it cannot be read or is damaged.
-    """
-    return _object(read_bytes(path), str(path))
-
-
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Read a file of one JSON object a line.
-
-    A last line without its newline was cut off while being written: it never counted.
-
-    Raises:
-        RunError: where it cannot be read, or a line is damaged.
-    """
-    lines = read_bytes(path).split(b"\n")[:-1]
-    return [_object(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
 
 
 def _object(data: bytes, place: str) -> dict[str, Any]:
@@ -94,8 +77,12 @@ class Lock:
         try:
             self._file = self._take()
         except BlockingIOError as error:
+            try:
+                holder = self._path.read_text(errors="replace").strip() or "another process"
+            except FileNotFoundError:
+                holder = "a process that is just ending"
             raise RunError(
-                f"run directory {folder} is in use by {self._holder()}; "
+                f"run directory {folder} is in use by {holder}; "
                 "wait until it ends, or choose another --out"
             ) from error
         except OSError as error:
@@ -124,23 +111,15 @@ class Lock:
             try:
                 _lock(file)
                 if os.fstat(file.fileno()).st_nlink > 0:
-                    self._sign(file)
+                    now = datetime.now(UTC).isoformat(timespec="seconds")
+                    holder = f"process {os.getpid()} on {socket.gethostname()} since {now}\n"
+                    file.truncate(0)
+                    file.write(holder.encode())
                     return file
             except BaseException:
                 file.close()
                 raise
             file.close()  # its holder removed it between our open and our lock: try anew
-
-    def _holder(self) -> str:
-        try:
-            return self._path.read_text(errors="replace").strip() or "another process"
-        except FileNotFoundError:
-            return "a process that is just ending"
-
-    def _sign(self, file: FileIO) -> None:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode())
 
 
 def _lock(file: FileIO) -> None:
@@ -156,6 +135,7 @@ def _lock(file: FileIO) -> None:
 
 
 Kind = Literal["last", "best"]
+Status = Literal["running", "done", "failed", "interrupted"]
 
 
 class StoredRun:
@@ -171,22 +151,41 @@ class StoredRun:
         self.spec_text = self._text("spec.toml")
         self.resolved = self._text("resolved.toml")
 
+    def spec(self, registry: Registry) -> RunSpec:
+        """Return the spec that the run was made with, every default as it was then, less observers:
+        what watched the run need not be installed where it is looked at.
+
+        It is not judged against its data again: files of that name may be others by now.
+
+        Raises:
+            SpecError: where it cannot be read any more, for want of a plugin for instance.
+        """
+        try:
+            unwatched = tomli.loads(self.resolved) | {"observers": []}
+            return RunSpec.model_validate(unwatched, context={"registry": registry})
+        except ValueError:  # what tomli and pydantic raise; said again in cnnkit's words
+            return load_spec(self.path / "resolved.toml", registry=registry)
+
     def summary(self) -> dict[str, Any]:
         """Return the closing figures; RunError where the run did not finish."""
-        return read_json(self.path / "summary.json")
+        return self._json("summary.json")
 
     def status(self) -> dict[str, Any]:
         """Return how the run stood when it was last heard of."""
-        return read_json(self.path / "status.json")
+        return self._json("status.json")
 
     def environment(self) -> dict[str, Any]:
         """Return what the run was made with."""
-        return read_json(self.path / "env.json")
+        return self._json("env.json")
 
     def epochs(self) -> list[dict[str, Any]]:
-        """Return the records of the finished epochs, first to last."""
+        """Return the records of the finished epochs, first to last.
+
+        A last line without its newline was cut off while being written: it never counted.
+        """
         path = self.path / "metrics.jsonl"
-        return read_json_lines(path) if path.exists() else []
+        lines = read_bytes(path).split(b"\n")[:-1] if path.exists() else []
+        return [_object(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
 
     def checkpoint(self, kind: Kind) -> Path:
         """Return the checkpoint's path.
@@ -194,13 +193,16 @@ class StoredRun:
         Raises:
             RunError: where there is none.
         """
-        path = checkpoint_path(self.path, kind)
+        path = _checkpoint(self.path, kind)
         if not path.is_file():
             raise RunError(
                 f"run {self.path} has no {kind} checkpoint: expected {path}; "
                 "a run saves its first one after its first epoch"
             )
         return path
+
+    def _json(self, name: str) -> dict[str, Any]:
+        return _object(read_bytes(self.path / name), str(self.path / name))
 
     def _text(self, name: str) -> str:
         try:
@@ -212,12 +214,21 @@ class StoredRun:
             ) from error
 
 
-def checkpoint_path(run: Path, kind: Kind) -> Path:
-    """Return where the run directory `run` keeps a checkpoint."""
+def find_run(path: Path) -> StoredRun:
+    """Open a run.
+
+    Raises:
+        RunError: naming what is missing, or the newest run in a folder above runs: runs/NAME.
+    """
+    specs = [spec for depth in ("*", "*/*") for spec in path.glob(f"{depth}/spec.toml")]
+    if specs and not (path / "spec.toml").exists():
+        newest = max(specs, key=lambda spec: spec.stat().st_mtime).parent
+        raise RunError(f"{path} is no run but a folder of runs; the newest one is {newest}")
+    return StoredRun(path)
+
+
+def _checkpoint(run: Path, kind: Kind) -> Path:
     return run / "checkpoints" / f"{kind}.safetensors"
-
-
-Status = Literal["running", "done", "failed", "interrupted"]
 
 
 class RunDirectory:
@@ -232,7 +243,7 @@ class RunDirectory:
         self.path = path
         self._lock = Lock(path)
         try:
-            _refuse_content(path)
+            self._refuse_content()
             make_folder(path / "checkpoints")
             self.write_status("running", epoch=0)
         except BaseException:
@@ -247,9 +258,16 @@ class RunDirectory:
             RunError: where `out` holds files or is in use, or nothing can be written there: a run
                 fails before it trains.
         """
-        path = _fresh(root, name) if out is None else out
-        make_folder(path)
-        return cls(path)
+        if out is None:
+            if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
+                raise RunError(
+                    f"run name {name!r} cannot name a folder under {root}; "
+                    "expected a name without slashes, such as 'simple'"
+                )
+            now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+            out = root / name / f"{now}-{secrets.token_hex(2)}"
+        make_folder(out)
+        return cls(out)
 
     @staticmethod
     def open(path: Path) -> StoredRun:
@@ -275,25 +293,17 @@ class RunDirectory:
         """Release the lock; a second call does nothing."""
         self._lock.release()
 
-    def write_spec(self, spec: bytes) -> None:
-        """Keep the spec's bytes as given."""
-        write_durably(self.path / "spec.toml", spec)
-
-    def write_resolved(self, text: str) -> None:
-        """Keep the spec with every default filled in."""
-        write_durably(self.path / "resolved.toml", text.encode())
-
-    def write_environment(self, facts: dict[str, Any]) -> None:
-        """Keep what `environment` found."""
-        self._write_json("env.json", facts)
+    def write(self, name: str, content: bytes | str | dict[str, Any]) -> None:
+        """Keep a file of the run: bytes as they are, or text, or facts as JSON."""
+        if isinstance(content, dict):
+            content = to_json(content, indent=2) + "\n"
+        if isinstance(content, str):
+            content = content.encode(errors="backslashreplace")
+        write_durably(self.path / name, content)
 
     def write_status(self, status: Status, **facts: Any) -> None:
         """Say how the run stands, with facts such as `epoch` and `message`."""
-        self._write_json("status.json", {"status": status, **facts})
-
-    def write_summary(self, summary: dict[str, Any]) -> None:
-        """Keep the closing figures."""
-        self._write_json("summary.json", summary)
+        self.write("status.json", {"status": status, **facts})
 
     def append_epoch(self, record: dict[str, Any]) -> None:
         """Add a line to metrics.jsonl."""
@@ -319,31 +329,16 @@ class RunDirectory:
 
     def checkpoint(self, kind: Kind) -> Path:
         """Return where to save a checkpoint."""
-        return checkpoint_path(self.path, kind)
+        return _checkpoint(self.path, kind)
 
-    def _write_json(self, name: str, facts: dict[str, Any]) -> None:
-        text = to_json(facts, indent=2) + "\n"
-        write_durably(self.path / name, text.encode(errors="backslashreplace"))
-
-
-def _fresh(root: Path, name: str) -> Path:
-    if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
-        raise RunError(
-            f"run name {name!r} cannot name a folder under {root}; "
-            "expected a name without slashes, such as 'simple'"
-        )
-    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return root / name / f"{now}-{secrets.token_hex(2)}"
-
-
-def _refuse_content(path: Path) -> None:
-    try:
-        content = sorted(entry.name for entry in path.iterdir() if entry.name != ".lock")
-    except OSError as error:
-        raise RunError(f"cannot look into {path}: {error.strerror}") from error
-    if content:
-        more = ", ..." if len(content) > 1 else ""
-        raise RunError(
-            f"run directory {path} already holds {content[0]}{more}; nothing is overwritten: "
-            "choose another --out, or remove the folder first"
-        )
+    def _refuse_content(self) -> None:
+        try:
+            content = sorted(entry.name for entry in self.path.iterdir() if entry.name != ".lock")
+        except OSError as error:
+            raise RunError(f"cannot look into {self.path}: {error.strerror}") from error
+        if content:
+            more = ", ..." if len(content) > 1 else ""
+            raise RunError(
+                f"run directory {self.path} already holds {content[0]}{more}; nothing is "
+                "overwritten: choose another --out, or remove the folder first"
+            )

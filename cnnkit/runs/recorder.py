@@ -36,9 +36,9 @@ class Recorder:
         """The records so far."""
         self.saved = 0
         """The epoch of the last checkpoint."""
-        directory.write_spec(spec.source.raw)
-        directory.write_resolved(self._resolved)
-        directory.write_environment(self._environment)
+        directory.write("spec.toml", spec.source.raw)
+        directory.write("resolved.toml", self._resolved)
+        directory.write("env.json", self._environment)
 
     def record(self, epoch: Epoch) -> None:
         """Write an epoch's line, its checkpoint, and a second one where it is the best so far.
@@ -47,9 +47,10 @@ class Recorder:
         """
         self.epochs.append(epoch)
         self._directory.append_epoch(asdict(epoch))
-        best = self._is_best(epoch)
+        figures = epoch.validation or {"loss": epoch.train_loss}
+        best = self._best is None or _better(figures, self._best)
         if best:
-            self._best = {"epoch": epoch.epoch, **_figures(epoch)}
+            self._best = {"epoch": epoch.epoch, **figures}
         self._save("last", epoch)
         self.saved = epoch.epoch
         if best:
@@ -78,7 +79,7 @@ class Recorder:
             "test": test,
             "weights_sha256": digest(flatten(self._trainer.model.weights)),
         }
-        self._directory.write_summary(summary)
+        self._directory.write("summary.json", summary)
         self._directory.write_status("done", epoch=len(self.epochs))
         return summary
 
@@ -87,15 +88,6 @@ class Recorder:
         if self.saved:
             return f"the weights after epoch {self.saved}"
         return f"no weights: no epoch was {'saved' if self.epochs else 'finished'}"
-
-    def _is_best(self, epoch: Epoch) -> bool:
-        """Compare validation accuracy, or the loss where accuracy is not measured."""
-        now = _figures(epoch)
-        if self._best is None:
-            return True
-        if "accuracy" in now:
-            return bool(now["accuracy"] > self._best["accuracy"])
-        return bool(now["loss"] < self._best["loss"])
 
     def _save(self, kind: Kind, epoch: Epoch) -> None:
         Checkpoint(
@@ -112,5 +104,8 @@ class Recorder:
         ).save(self._directory.checkpoint(kind))
 
 
-def _figures(epoch: Epoch) -> dict[str, Any]:
-    return epoch.validation or {"loss": epoch.train_loss}
+def _better(now: dict[str, Any], before: dict[str, Any]) -> bool:
+    """Compare validation accuracy, or the loss where accuracy is not measured."""
+    if "accuracy" in now:
+        return bool(now["accuracy"] > before["accuracy"])
+    return bool(now["loss"] < before["loss"])

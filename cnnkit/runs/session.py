@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo, Epoch, Observer, RunInfo, Split
+from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo, Epoch, Observer, RunInfo
 from cnnkit.engine.trainer import Trainer, Watcher
 from cnnkit.model import Model
-from cnnkit.runs.data import data_paths, load_data, stratified_split
+from cnnkit.runs.data import data_paths, load_data, split_off
 from cnnkit.runs.directory import RunDirectory
 from cnnkit.runs.recorder import Recorder
 from cnnkit.specfile.checks import network_input
@@ -43,27 +43,21 @@ class Run:
 
 
 class Observers:
-    """Tells observers what happens; one that raises is named, and left out from there on.
-
-    Args:
-        spec: names the observers, in the order they are told.
-        run: what they may know of the run.
-        warn: called with a line for each that failed.
-        log: called with the traceback.
-    """
+    """Tells observers what happens; one that raises is named, and left out from there on."""
 
     def __init__(
-        self,
-        spec: RunSpec,
-        run: RunInfo,
-        warn: Callable[[str], None],
-        log: Callable[[str], None],
+        self, spec: RunSpec, run: RunInfo, warn: Callable[[str], None], log: Callable[[str], None]
     ) -> None:
+        """Tell them that the run begins.
+
+        Args:
+            spec: names the observers, in the order they are told.
+            run: what they may know of the run.
+            warn: called with a line for each that failed.
+            log: called with the traceback.
+        """
         self._listening = list(spec.observers)
         self._run, self._registry, self._warn, self._log = run, spec.registry, warn, log
-
-    def start(self) -> None:
-        """Tell them that the run begins."""
         self._tell("at the start", lambda one: one.start(self._run))
 
     def epoch(self, record: Epoch) -> None:
@@ -85,16 +79,14 @@ class Observers:
             with stdout_to(sys.stderr):  # stdout is the command's, and may be JSON
                 call(observer)
         except Exception as error:  # whatever an author's code does
-            name = f"observer {observer.type} of {self._owner(observer)}"
-            what = f"{name} raised {type(error).__name__} {when}: {error}"
+            entry = self._registry.entry_of(type(observer))
+            owner = entry.owner if entry else f"module {type(observer).__module__}"
+            raised = f"raised {type(error).__name__} {when}: {error}"
+            what = f"observer {observer.type} of {owner} {raised}"
             self._log(f"{what}\n{''.join(traceback.format_exception(error))}".rstrip())
             self._warn(f"warning: {what}; the run goes on without it")
             return False
         return True
-
-    def _owner(self, observer: Observer) -> str:
-        entry = self._registry.entry_of(type(observer))
-        return entry.owner if entry else f"module {type(observer).__module__}"
 
 
 def trainer_of(
@@ -133,14 +125,18 @@ class Session:
         """
         self.spec = spec
         self.data, self.dataset = load_data(spec.data, paths, allow_fallback)
-        self.train, self.validation = _split(self.data, self.dataset, spec.seed)
+        self.train, self.validation = split_off(self.data.train, self.dataset.validation, spec.seed)
         self.model = _build(spec, self.dataset, self.data)
         with ExitStack() as stack:  # what was opened is closed again where the rest fails
             pool = stack.enter_context(Threads(spec.train.threads))
             self._trainer = trainer_of(spec, self.model, pool, watch)  # its trial step may refuse
             self.directory = stack.enter_context(RunDirectory.create(spec.name, out))
             self._recorder = Recorder(self.directory, spec, self._trainer)
-            self._observers = self._observe(paths)
+            info = RunInfo(
+                spec.name, self.directory.path, self.dataset.type, self.data.classes,
+                samples=len(self.train), epochs=spec.train.epochs,
+            )  # fmt: skip
+            self._observers = Observers(spec, info, paths.say, self.directory.log)
             self._open = stack.pop_all()
 
     def epochs(self) -> Iterator[Epoch]:
@@ -162,20 +158,6 @@ class Session:
         summary = self._recorder.conclude(self.dataset.type, len(self.train), test)
         self._observers.end(summary)
         return Run(self.directory.path, self.model, tuple(self._recorder.epochs), summary)
-
-    def _observe(self, paths: DataPaths) -> Observers:
-        """Tell the spec's observers that the run begins."""
-        run = RunInfo(
-            name=self.spec.name,
-            path=self.directory.path,
-            dataset=self.dataset.type,
-            classes=self.data.classes,
-            samples=len(self.train),
-            epochs=self.spec.train.epochs,
-        )
-        observers = Observers(self.spec, run, paths.say, self.directory.log)
-        observers.start()
-        return observers
 
     def __enter__(self) -> Self:
         return self
@@ -216,15 +198,6 @@ def train(
         for _ in session.epochs():
             continue
         return session.finish()
-
-
-def _split(data: Data, dataset: Dataset, seed: int) -> tuple[Split, Split | None]:
-    """Set part of the training split aside."""
-    labels, images = data.train.labels, data.train.images
-    rows, aside = stratified_split(labels, dataset.validation, seed)
-    if not len(aside):
-        return data.train, None
-    return Split(images[rows], labels[rows]), Split(images[aside], labels[aside])
 
 
 def _build(spec: RunSpec, dataset: Dataset, data: Data) -> Model:

@@ -234,6 +234,12 @@ def check_classes(dataset: Dataset, paths: DataPaths) -> list[Finding]:
     return findings
 
 
+def input_info(spec: RunSpec) -> tuple[Shape | None, DatasetInfo | None]:
+    """Return the shape at the first layer, and what the data says of itself; None if unknown."""
+    info = dataset_info(spec.data, DataPaths(spec_dir=spec.source.folder))
+    return (network_input(spec.data, info) if info else spec.input_shape), info
+
+
 def network_input(dataset: Dataset, info: DatasetInfo) -> Shape:
     """Return the shape of one image as the first layer sees it, transforms applied."""
     shape = info.shape

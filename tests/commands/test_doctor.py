@@ -11,7 +11,7 @@ import pytest
 
 from cnnkit import __version__
 from cnnkit.commands import doctor
-from cnnkit.commands._health import Section, examine
+from cnnkit.commands.doctor import Section, examine
 from cnnkit.datasets.mnist import FashionMnist
 from cnnkit.registry import Plugin, Registry
 

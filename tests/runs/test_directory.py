@@ -15,8 +15,8 @@ from cnnkit.runs import RunDirectory, StoredRun
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     with RunDirectory.create("x", out=tmp_path / "out") as run:
-        run.write_spec(b"# spec\r\n")
-        run.write_resolved("name = 'ü'\n")
+        run.write("spec.toml", b"# spec\r\n")
+        run.write("resolved.toml", "name = 'ü'\n")
     return tmp_path / "out"
 
 
@@ -135,12 +135,12 @@ def test_a_failing_start_gives_the_lock_back(tmp_path, monkeypatch) -> None:
 
 def test_everything_written_is_read_back(tmp_path: Path) -> None:
     with RunDirectory.create("x", out=tmp_path / "out") as run:
-        run.write_spec(b"# as given\r\n")
-        run.write_resolved("name = 'größe 検'\n")
-        run.write_environment({"cnnkit": "0.1.0"})
+        run.write("spec.toml", b"# as given\r\n")
+        run.write("resolved.toml", "name = 'größe 検'\n")
+        run.write("env.json", {"cnnkit": "0.1.0"})
         run.append_epoch({"epoch": 1, "train_loss": np.float32(0.5), "validation": None})
         run.append_epoch({"epoch": 2, "train_loss": float("nan"), "lr": np.float64(0.1)})
-        run.write_summary({"confusion": np.eye(2, dtype=np.int64), "pair": (1, 2)})
+        run.write("summary.json", {"confusion": np.eye(2, dtype=np.int64), "pair": (1, 2)})
         run.write_status("done", epoch=2, message="größe")
         run.log("erste Zeile")
         run.log("zweite 検")
@@ -261,15 +261,15 @@ def test_a_disk_that_fills_up_during_the_run(out: Path, tmp_path: Path, monkeypa
                 lambda: run.append_epoch({"epoch": 2}),
                 lambda: run.log("x"),
                 lambda: run.write_status("running", epoch=2),
-                lambda: run.write_summary({}),
-                lambda: run.write_spec(b""),
-                lambda: run.write_resolved(""),
-                lambda: run.write_environment({}),
+                lambda: run.write("summary.json", {}),
+                lambda: run.write("spec.toml", b""),
+                lambda: run.write("resolved.toml", ""),
+                lambda: run.write("env.json", {}),
             ):
                 with pytest.raises(RunError, match=r"\(\d+ bytes\): No space left on device; free"):
                     write()
-        run.write_resolved("")
-        run.write_spec(b"")
+        run.write("resolved.toml", "")
+        run.write("spec.toml", b"")
     stored = RunDirectory.open(run.path)
     assert stored.epochs() == [{"epoch": 1}]
     assert stored.status() == {"status": "running", "epoch": 1}
