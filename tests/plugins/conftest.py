@@ -6,7 +6,6 @@ import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import numpy as np
@@ -70,15 +69,12 @@ class Site:
         return folder
 
 
-def _without_installed(site: Path) -> Iterator[Distribution]:
+def _without_installed(site: Path) -> Iterator[Path]:
     """Leave out the plugins that happen to be installed where the tests run."""
-    for distribution in distributions():
-        if str(distribution.locate_file("")).startswith(str(site)):
-            yield distribution  # before anybody reads its metadata, which may be damaged
-        elif distribution.name == "cnnkit" or "[cnnkit]" not in (
-            distribution.read_text("entry_points.txt") or ""
-        ):
-            yield distribution
+    return (f for f in FOLDERS() if f.parent == site or f.name.startswith("cnnkit-"))
+
+
+FOLDERS = plugins.metadata_folders
 
 
 @pytest.fixture
@@ -88,7 +84,7 @@ def site(tmp_path, monkeypatch):
     path.mkdir()
     monkeypatch.syspath_prepend(str(path))
     monkeypatch.delenv("CNNKIT_PLUGINS", raising=False)
-    monkeypatch.setattr(plugins, "distributions", lambda: _without_installed(path))
+    monkeypatch.setattr(plugins, "metadata_folders", lambda: _without_installed(path))
     before = set(sys.modules)
     yield Site(path)
     for name in set(sys.modules) - before:
