@@ -13,7 +13,7 @@ from cnnkit.errors import RunError
 from cnnkit.plugins import load_plugins
 from cnnkit.provenance import plain
 from cnnkit.registry import Registry
-from cnnkit.runs.directory import RunDirectory
+from cnnkit.runs.directory import StoredRun
 from cnnkit.specfile.load import load_spec
 
 _MISSING = object()
@@ -57,14 +57,14 @@ def _parts(path: Path, registry: Registry) -> dict[str, Values]:
     if not path.is_dir():
         spec = load_spec(path, registry=registry)
         return {"options": _flat(plain(spec, registry, spec.source.folder))}
-    run = RunDirectory.open(path)
+    run = StoredRun(path)
     try:
         options = tomli.loads(run.resolved)
         json_text.dumps(options)  # a date, say, is nothing that cnnkit writes
     except (ValueError, TypeError, RecursionError) as error:
         raise RunError(f"{path / 'resolved.toml'} is damaged: {error}") from error
     finished = (path / "summary.json").exists()
-    figures, facts = run.summary() if finished else run.status(), run.environment()
+    figures, facts = run.facts("summary.json" if finished else "status.json"), run.facts("env.json")
     return {
         "options": _flat(options),
         "figures": _flat({name: v for name, v in figures.items() if name in _FIGURES}),

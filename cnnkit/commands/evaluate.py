@@ -68,7 +68,7 @@ def _data(spec: RunSpec, stored: StoredRun, paths: DataPaths, model: Model) -> D
     """
     dataset = spec.data
     if (stored.path / "summary.json").exists():
-        used = stored.summary()["dataset"]
+        used = stored.facts("summary.json")["dataset"]
         while dataset.type != used and dataset.fallback is not None:
             dataset = dataset.fallback
         dataset = dataset.model_copy(update={"fallback": None})

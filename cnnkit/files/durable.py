@@ -12,14 +12,11 @@ from pathlib import Path
 
 from cnnkit.errors import RunError
 
-_HELP = {
-    errno.ENOSPC: "; free some space, or choose a folder on another disk",
-    errno.EDQUOT: "; free some space, or choose a folder on another disk",
-    errno.EFBIG: "; raise the file size limit (ulimit -f), or choose another folder",
-    errno.EACCES: "; choose a folder you may write to",
-    errno.EPERM: "; choose a folder you may write to",
-    errno.EROFS: "; choose a folder you may write to",
-}
+_FULL = "; free some space, or choose a folder on another disk"
+_LIMIT = "; raise the file size limit (ulimit -f), or choose another folder"
+_DENIED = "; choose a folder you may write to"
+_HELP = {errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EFBIG: _LIMIT,
+         errno.EACCES: _DENIED, errno.EPERM: _DENIED, errno.EROFS: _DENIED}  # fmt: skip
 
 
 def write_durably(path: Path, data: bytes) -> None:

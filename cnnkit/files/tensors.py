@@ -65,15 +65,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 def _parse(path: Path, data: bytes) -> tuple[dict[str, Array], dict[str, Any]]:
     try:
         return _unpack(data)
-    except KeyError as error:
-        raise _damaged(path, data, f"NumPy has no dtype {error}") from error
-    except (SafetensorError, ValueError, RecursionError) as error:
-        raise _damaged(path, data, str(error)[:200]) from error
-
-
-def _damaged(path: Path, data: bytes, reason: str) -> RunError:
-    what = f"damaged, or not saved by cnnkit ({len(data)} bytes)"
-    return RunError(f"cannot use {path}: {what}: {reason}; use another checkpoint")
+    except (SafetensorError, ValueError, RecursionError, KeyError) as error:
+        reason = f"NumPy has no dtype {error}" if isinstance(error, KeyError) else str(error)[:200]
+        what = f"damaged, or not saved by cnnkit ({len(data)} bytes)"
+        raise RunError(f"cannot use {path}: {what}: {reason}; use another checkpoint") from error
 
 
 def _unpack(data: bytes) -> tuple[dict[str, Array], dict[str, Any]]:

@@ -16,31 +16,18 @@ _FACTS = {"epoch": int, "step": int, "best": dict | None, "spec_text": str, "res
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """All that going on from here takes. Randomness is stateless: no generator is part of it.
+    """All that going on from here takes. Randomness is stateless: no generator is part of it."""
 
-    Args:
-        weights: `{path: array}`, buffers included.
-        optimizer: `{slot: {path: array}}`.
-        epoch: finished epochs.
-        step: finished steps, over the whole run.
-        best: the record of the best epoch so far.
-        spec_text: the spec as given.
-        resolved: the spec with every default filled in.
-        model: what `Model.describe` says, so that the file is a model too.
-        plugins: the distribution and version behind every type in use.
-        versions: of cnnkit, NumPy and BLAS; under others, equal bits are not promised.
-    """
-
-    weights: dict[str, Array]
-    optimizer: dict[str, dict[str, Array]]
-    epoch: int
-    step: int
-    best: dict[str, Any] | None
-    spec_text: str
-    resolved: str
-    model: dict[str, Any]
-    plugins: dict[str, Any]
-    versions: dict[str, Any]
+    weights: dict[str, Array]  # by path; also those that do not learn
+    optimizer: dict[str, dict[str, Array]]  # by slot and path
+    epoch: int  # how many are finished
+    step: int  # how many are finished, over the whole run
+    best: dict[str, Any] | None  # the record of the best epoch so far
+    spec_text: str  # as given
+    resolved: str  # with every default filled in
+    model: dict[str, Any]  # what Model.describe says, so that the file is a model too
+    plugins: dict[str, Any]  # the distribution and version behind every type in use
+    versions: dict[str, Any]  # under others, equal bits are not promised
 
     def save(self, path: Path) -> None:
         """Write everything to `path`, durably.

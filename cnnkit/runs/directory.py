@@ -139,7 +139,7 @@ Status = Literal["running", "done", "failed", "interrupted"]
 
 
 class StoredRun:
-    """What a run left behind. Get one from `RunDirectory.open`."""
+    """What a run left behind."""
 
     def __init__(self, path: Path) -> None:
         """Read the spec of the run in `path`, as given and as resolved.
@@ -166,17 +166,13 @@ class StoredRun:
         except ValueError:  # what tomli and pydantic raise; said again in cnnkit's words
             return load_spec(self.path / "resolved.toml", registry=registry)
 
-    def summary(self) -> dict[str, Any]:
-        """Return the closing figures; RunError where the run did not finish."""
-        return self._json("summary.json")
+    def facts(self, name: str) -> dict[str, Any]:
+        """Return what summary.json, status.json or env.json holds.
 
-    def status(self) -> dict[str, Any]:
-        """Return how the run stood when it was last heard of."""
-        return self._json("status.json")
-
-    def environment(self) -> dict[str, Any]:
-        """Return what the run was made with."""
-        return self._json("env.json")
+        Raises:
+            RunError: where it is damaged or missing, as the summary of an unfinished run.
+        """
+        return _object(read_bytes(self.path / name), str(self.path / name))
 
     def epochs(self) -> list[dict[str, Any]]:
         """Return the records of the finished epochs, first to last.
@@ -201,9 +197,6 @@ class StoredRun:
             )
         return path
 
-    def _json(self, name: str) -> dict[str, Any]:
-        return _object(read_bytes(self.path / name), str(self.path / name))
-
     def _text(self, name: str) -> str:
         try:
             return read_bytes(self.path / name).decode()
@@ -220,8 +213,9 @@ def find_run(path: Path) -> StoredRun:
     Raises:
         RunError: naming what is missing, or the newest run in a folder above runs: runs/NAME.
     """
-    specs = [spec for depth in ("*", "*/*") for spec in path.glob(f"{depth}/spec.toml")]
-    if specs and not (path / "spec.toml").exists():
+    is_run = (path / "spec.toml").exists()
+    specs = [] if is_run else [*path.glob("*/spec.toml"), *path.glob("*/*/spec.toml")]
+    if specs:
         newest = max(specs, key=lambda spec: spec.stat().st_mtime).parent
         raise RunError(f"{path} is no run but a folder of runs; the newest one is {newest}")
     return StoredRun(path)
@@ -268,15 +262,6 @@ class RunDirectory:
             out = root / name / f"{now}-{secrets.token_hex(2)}"
         make_folder(out)
         return cls(out)
-
-    @staticmethod
-    def open(path: Path) -> StoredRun:
-        """Return an existing run, for reading.
-
-        Raises:
-            RunError: naming what is missing.
-        """
-        return StoredRun(path)
 
     def __enter__(self) -> Self:
         return self

@@ -18,12 +18,14 @@ def environment(registry_facts: dict[str, Any]) -> dict[str, Any]:
     Args:
         registry_facts: the distribution and version behind every type in use.
     """
+    config: Any = np.show_config(mode="dicts")
+    simd = config["SIMD Extensions"].get("found", [])  # that NumPy's own loops use here
     return {
         "cnnkit": version("cnnkit"),
         "python": platform.python_version(),
         "os": platform.platform(),
         "cpu": {"model": _cpu_model(), "count": os.cpu_count()},
-        "numpy": {"version": np.__version__, "simd": _simd()},
+        "numpy": {"version": np.__version__, "simd": simd},
         "blas": [_blas(library) for library in threadpool_info() if library["user_api"] == "blas"],
         "plugins": registry_facts,
     }
@@ -34,13 +36,6 @@ def _cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or platform.machine())
-
-
-def _simd() -> list[str]:
-    """Return the instruction sets NumPy's own loops use here."""
-    config: Any = np.show_config(mode="dicts")
-    found: list[str] = config["SIMD Extensions"].get("found", [])
-    return found
 
 
 def _blas(library: dict[str, Any]) -> dict[str, Any]:

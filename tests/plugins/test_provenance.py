@@ -13,7 +13,7 @@ from cnnkit.errors import RunError, SpecError
 from cnnkit.files import load_tensors, save_tensors
 from cnnkit.plugins import load_plugins
 from cnnkit.provenance import missing_suppliers, other_versions
-from cnnkit.runs import Checkpoint, RunDirectory
+from cnnkit.runs import Checkpoint, StoredRun
 
 CODE = '''
 from typing import Literal
@@ -84,7 +84,7 @@ def test_a_run_records_who_supplied_each_type(trained):
         "transforms/scale": "cnnkit 0.1.0",
     }
     assert Checkpoint.load(last(run)).plugins == environment["plugins"]
-    assert 'type = "cnnkit-double:double"' in RunDirectory.open(run.path).resolved
+    assert 'type = "cnnkit-double:double"' in StoredRun(run.path).resolved
 
 
 def test_the_resolved_spec_means_the_same_beside_a_rival(trained, tmp_path):

@@ -76,7 +76,7 @@ def test_out_that_holds_files_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_finished_run_is_not_overwritten(out: Path) -> None:
     assert refused("x", out=out).startswith(f"run directory {out} already holds checkpoints, ...;")
-    assert RunDirectory.open(out).spec_text == "# spec\r\n"
+    assert StoredRun(out).spec_text == "# spec\r\n"
 
 
 def test_a_run_under_way_is_named(out: Path) -> None:
@@ -145,18 +145,17 @@ def test_everything_written_is_read_back(tmp_path: Path) -> None:
         run.log("erste Zeile")
         run.log("zweite 検")
         run.checkpoint("best").write_bytes(b"")
-    stored = RunDirectory.open(run.path)
-    assert isinstance(stored, StoredRun)
+    stored = StoredRun(run.path)
     assert stored.path == run.path
     assert stored.spec_text == "# as given\r\n"
     assert stored.resolved == "name = 'größe 検'\n"
-    assert stored.environment() == {"cnnkit": "0.1.0"}
+    assert stored.facts("env.json") == {"cnnkit": "0.1.0"}
     assert stored.epochs() == [
         {"epoch": 1, "train_loss": 0.5, "validation": None},
         {"epoch": 2, "train_loss": None, "lr": 0.1},
     ]
-    assert stored.summary() == {"confusion": [[1, 0], [0, 1]], "pair": [1, 2]}
-    assert stored.status() == {"status": "done", "epoch": 2, "message": "größe"}
+    assert stored.facts("summary.json") == {"confusion": [[1, 0], [0, 1]], "pair": [1, 2]}
+    assert stored.facts("status.json") == {"status": "done", "epoch": 2, "message": "größe"}
     assert stored.checkpoint("best") == run.path / "checkpoints" / "best.safetensors"
     assert (run.path / "log.txt").read_text(encoding="utf-8") == "erste Zeile\nzweite 検\n"
     assert sorted(p.relative_to(run.path).as_posix() for p in run.path.rglob("*")) == [
@@ -184,9 +183,9 @@ def test_strict_json_on_disk(tmp_path: Path) -> None:
 
 
 def test_what_an_unfinished_run_lacks(out: Path) -> None:
-    stored = RunDirectory.open(out)
+    stored = StoredRun(out)
     assert stored.epochs() == []
-    assert stored.status() == {"status": "running", "epoch": 0}
+    assert stored.facts("status.json") == {"status": "running", "epoch": 0}
     with pytest.raises(RunError) as caught:
         stored.checkpoint("best")
     assert str(caught.value) == (
@@ -194,14 +193,14 @@ def test_what_an_unfinished_run_lacks(out: Path) -> None:
         "a run saves its first one after its first epoch"
     )
     with pytest.raises(RunError) as caught:
-        stored.summary()
+        stored.facts("summary.json")
     assert str(caught.value) == f"cannot read {out}/summary.json: No such file or directory"
 
 
 def test_folders_that_are_no_runs(out: Path, tmp_path: Path) -> None:
     def refusal(path: Path) -> str:
         with pytest.raises(RunError) as caught:
-            RunDirectory.open(path)
+            StoredRun(path)
         return str(caught.value)
 
     end = "; expected a folder made by `cnnkit run`"
@@ -225,7 +224,7 @@ def test_folders_that_are_no_runs(out: Path, tmp_path: Path) -> None:
 
 @pytest.mark.reliability
 def test_damaged_records(out: Path) -> None:
-    stored = RunDirectory.open(out)
+    stored = StoredRun(out)
     (out / "metrics.jsonl").write_bytes(b'{"epoch": 1}\n{"epoch": 2}\n{"epo')
     assert stored.epochs() == [{"epoch": 1}, {"epoch": 2}]  # the third was cut off by a kill
     (out / "metrics.jsonl").write_bytes(b'{"epoch": 1}\n{"epo\n{"epoch": 3}\n')
@@ -238,10 +237,10 @@ def test_damaged_records(out: Path) -> None:
     for bad in (b"", b"\xff", b"[" * 100_000, b"{", b"\0" * 50):
         (out / "summary.json").write_bytes(bad)
         with pytest.raises(RunError, match=r"summary\.json is damaged: expected a JSON object: "):
-            stored.summary()
+            stored.facts("summary.json")
     (out / "summary.json").write_bytes(b"[1, 2]")
     with pytest.raises(RunError) as caught:
-        stored.summary()
+        stored.facts("summary.json")
     assert str(caught.value) == (
         f"{out}/summary.json is damaged: expected a JSON object, found '[1, 2]'"
     )
@@ -270,7 +269,7 @@ def test_a_disk_that_fills_up_during_the_run(out: Path, tmp_path: Path, monkeypa
                     write()
         run.write("resolved.toml", "")
         run.write("spec.toml", b"")
-    stored = RunDirectory.open(run.path)
+    stored = StoredRun(run.path)
     assert stored.epochs() == [{"epoch": 1}]
-    assert stored.status() == {"status": "running", "epoch": 1}
+    assert stored.facts("status.json") == {"status": "running", "epoch": 1}
     assert not [p for p in run.path.iterdir() if p.name.startswith(".")]
