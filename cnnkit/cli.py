@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done, 1 the run failed, 2 usage, spec, data or files, 101 a bug, 130 Ctrl-C, 143 SIGTERM.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if whole := "--traceback" in arguments:
+        arguments.remove("--traceback")
     for stream in (sys.stdout, sys.stderr):  # of any encoding: what it lacks becomes an escape
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 sys.stdout.flush()
             return result if isinstance(result, int) else 0
     except BaseException as error:
-        return _report(error, arguments)
+        return _report(error, arguments, whole)
 
 
 @contextmanager
@@ -119,7 +121,7 @@ def _add_plugin_verb(app: App, word: str) -> None:
         raise PluginError(f"the verb {word} of {owner} cannot be used: {said}") from error
 
 
-def _report(error: BaseException, arguments: Sequence[str]) -> int:
+def _report(error: BaseException, arguments: Sequence[str], whole: bool) -> int:
     """Print what ended the command, and return its exit code."""
     match error:
         case BrokenPipeError():  # the reader had enough (`| head -1`)
@@ -139,17 +141,33 @@ def _report(error: BaseException, arguments: Sequence[str]) -> int:
         case SystemExit():  # its words and a failure, as in any Python program
             code, text = 1, str(error.code)
         case _:
-            News().error(describe_bug(error))
-            return BUG
+            code, text = describe_stray(error, whole)
+            whole = False  # told already, where it was asked for
+    if whole:
+        News().error("".join(traceback.format_exception(error)).rstrip())
     # others have noted on its way where a run stands, say
     News().error("\n".join([text, *getattr(error, "__notes__", [])]))
     return code
 
 
-def describe_bug(error: BaseException) -> str:
-    """Return the traceback and a line that says where to report it."""
+def describe_stray(error: BaseException, whole: bool) -> tuple[int, str]:
+    """Return the exit code of an exception that nobody raised on purpose, and what to say of it: a
+    bug of ours comes with its traceback, a plugin's fault with its line.
+
+    Args:
+        whole: tell the traceback of a plugin's fault as well.
+    """
+    owner = _owner(error)
     lines = "".join(traceback.format_exception(error))
-    return f"{lines}error: this is a bug in {_owner(error)}; please report it with the lines above"
+    if owner.partition(" ")[0] == "cnnkit":
+        return BUG, f"{lines}error: this is a bug in {owner}; please report it with the lines above"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    text = (
+        f"error: plugin {owner} raised {type(error).__name__}: {error}\n"
+        f"   = note: raised at {last.filename}:{last.lineno}; --traceback shows the way there\n"
+        "   = help: this is a fault of the plugin: report it to its authors"
+    )
+    return USAGE, (lines if whole else "") + text
 
 
 def _owner(error: BaseException) -> str:

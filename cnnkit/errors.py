@@ -7,6 +7,7 @@ from typing import Any
 
 __all__ = [
     "CnnkitError",
+    "ContractError",
     "DataError",
     "DataUnavailable",
     "OptionError",
@@ -22,6 +23,8 @@ class CnnkitError(Exception):
     """Base of all: the text says what happened, where, what was expected and how to mend it."""
 
     exit_code = 2
+    layer_path = ""
+    """Of the layer it is about, as in the weights; mostly none."""
 
 
 class SpecError(CnnkitError):
@@ -74,6 +77,20 @@ class ShapeError(CnnkitError, ValueError):
 
 class PluginError(CnnkitError):
     """A plugin that is missing, broken, or clashes with another."""
+
+
+class ContractError(PluginError):
+    """A method that does not do what its family promises; `attribute` adds whose it is.
+
+    Args:
+        component: whose method it is.
+        method: its name.
+        did, expected: what it did, such as "returned None", and what it should have done.
+    """
+
+    def __init__(self, component: Any, method: str, did: str, expected: str) -> None:
+        super().__init__(f"{component.type}: {method} {did}; expected {expected}")
+        self.component, self.method, self.did, self.expected = component, method, did, expected
 
 
 class DataError(CnnkitError):

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import SerializeAsAny
+from pydantic import Field, SerializeAsAny
 
 from cnnkit.arrays import Arena, Array, Scratch, Shape, Weights, flatten, unflatten
 from cnnkit.base import (
@@ -26,6 +26,7 @@ from cnnkit.base import (
     forward_chain,
 )
 from cnnkit.base.component import Positive, Section, Table, child
+from cnnkit.base.contract import checked_images
 from cnnkit.base.weight import declared, draw
 from cnnkit.errors import DataError, PluginError, RunError, SpecError
 from cnnkit.files import load_tensors, save_tensors
@@ -34,6 +35,7 @@ from cnnkit.plugins import load_plugins
 from cnnkit.provenance import missing_suppliers, other_versions, plain, suppliers
 from cnnkit.registry import Registry
 from cnnkit.summary import Row, layer_rows
+from cnnkit.values import Range, check_like
 from cnnkit.workers import Threads, one_blas_thread, shared_threads
 
 
@@ -48,6 +50,8 @@ class ModelFacts(Section):
     """Shape of one image at the first layer."""
     classes: list[str]
     """A display name per class."""
+    trained_on: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    """Range of the pixel values before the transforms; not in files of 0.1."""
 
 
 FAMILIES_OF_A_MODEL = ("layers", "transforms", "initializers")
@@ -122,6 +126,8 @@ def check_images(model: Model, images: Array) -> None:
     """
     if images.dtype.kind not in "buif":
         raise DataError(f"images are of dtype {images.dtype}; the model takes uint8 or floats")
+    if model.trained_on and (unlikely := check_like(images, model.trained_on, "images")):
+        warnings.warn(unlikely, stacklevel=3)
     shape = images.shape[1:]
     for transform in model.transforms:
         shape = transform.output_shape(shape)
@@ -166,7 +172,8 @@ def prepare(
         x = x.astype(np.float64)
     for transform in transforms:
         if not (transform.random and rng is None):
-            x = transform.apply(x, rng, arena)
+            shape = transform.output_shape(x.shape[1:])
+            x = checked_images(transform, x, transform.apply(x, rng, arena), shape)
     return x if x.dtype == dtype else x.astype(dtype)
 
 
@@ -184,6 +191,7 @@ class Model:
         weights: the weight tree.
         transforms: applied to images before the network.
         classes: a display name per class.
+        trained_on: range of the pixel values it was made for, before the transforms, if known.
     """
 
     layers: tuple[Layer, ...]
@@ -192,6 +200,7 @@ class Model:
     weights: Weights = field(repr=False)
     transforms: tuple[Transform, ...] = ()
     classes: tuple[str, ...] = ()
+    trained_on: Range | None = None
 
     @classmethod
     def build(
@@ -203,6 +212,7 @@ class Model:
         dtype: str = "float32",
         transforms: Sequence[Transform] = (),
         classes: Sequence[str] = (),
+        trained_on: Range | None = None,
     ) -> Model:
         """Return a model with freshly drawn weights.
 
@@ -225,8 +235,18 @@ class Model:
         declared(tree)  # by anybody: checked before it is drawn
         weights = draw(tree, np.random.default_rng(seed), dtype)
         return cls(
-            tuple(written.layers), network, input_shape, weights, tuple(transforms), tuple(names)
+            tuple(written.layers),
+            network,
+            input_shape,
+            weights,
+            tuple(transforms),
+            tuple(names),
+            trained_on,
         )
+
+    def note_range(self, trained_on: Range) -> None:
+        """Remember the range of the pixel values that training sees, as it changes the weights."""
+        object.__setattr__(self, "trained_on", trained_on)
 
     @property
     def output_shape(self) -> Shape:
@@ -321,6 +341,7 @@ class Model:
             "transforms": plain(self.transforms, registry),
             "input": list(self.input_shape),
             "classes": list(self.classes),
+            "trained_on": list(self.trained_on) if self.trained_on else None,
         }
 
     @classmethod
@@ -351,5 +372,6 @@ class Model:
             raise RunError(f"{where}: cannot rebuild the model: {error}") from None
         check_weights(expected, weights, where)
         ordered = unflatten({path: weights[path] for path in expected})
+        low_high = (model.trained_on[0], model.trained_on[1]) if model.trained_on else None
         return cls(tuple(model.layers), network, tuple(model.input), ordered,
-                   tuple(model.transforms), tuple(model.classes))  # fmt: skip
+                   tuple(model.transforms), tuple(model.classes), low_high)  # fmt: skip

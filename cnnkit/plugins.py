@@ -137,6 +137,12 @@ def _type_name(cls: Any, base: type[Component], hook: str) -> str:
     if inspect.isabstract(cls):
         missing = ", ".join(sorted(cls.__abstractmethods__))
         raise PluginError(f"{hook}: {cls.__name__} does not define {missing}")
+    own = cls.__mro__[: cls.__mro__.index(base)]
+    if any("__init__" in vars(part) for part in own):
+        raise PluginError(
+            f"{hook}: {cls.__name__} defines __init__; options are fields in the body of the "
+            "class, such as slope: float = 0.3"
+        )
     if alias := next((n for n, f in cls.model_fields.items() if f.validation_alias), ""):
         raise PluginError(
             f"{hook}: option {alias!r} of {cls.__name__} has an alias; options go by one name, "

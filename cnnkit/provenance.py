@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cnnkit.base import Component, Layer, LayerFault
+from cnnkit.base import Component, LayerFault
 from cnnkit.base.component import SPEC_PATH, walk
 from cnnkit.base.place import place_of
-from cnnkit.errors import CnnkitError, TrainingError
+from cnnkit.errors import CnnkitError, ContractError, TrainingError
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.registry import Entry, Plugin, Registry
 
@@ -109,65 +109,87 @@ def suppliers(value: Any, registry: Registry) -> dict[str, str]:
 
 
 @contextmanager
-def attribute(registry: Registry, now: Callable[[], str]) -> Iterator[None]:
-    """Turn what a plugin raises inside the block into an error that names it; it costs nothing
-    until then. What cnnkit raises, on purpose or not, passes as it is.
+def attribute(
+    registry: Registry, now: Callable[[], str], kind: type[CnnkitError] = TrainingError
+) -> Iterator[None]:
+    """Turn what a plugin raises inside the block, or returns against its family's promise, into an
+    error that names it; it costs nothing until then. What else cnnkit raises passes as it is.
 
     Args:
-        now: returns when it happened, such as "step 50".
+        now: returns when it happened, such as "at step 50".
+        kind: of the error.
 
     Raises:
-        TrainingError: with layer, type, distribution and version.
+        CnnkitError: of that kind, with layer, type, distribution and version.
     """
     try:
         yield
+    except ContractError as error:
+        named_promise = kind(_promise(error, registry, now()))
+        named_promise.layer_path = error.layer_path
+        raise named_promise from error
     except (CnnkitError, MemoryError):
         raise
-    except Exception as error:
-        named = _named(error, registry, now())
+    except (Exception, SystemExit) as error:
+        named = named_plugin(error, registry, now())
         if named is None:
             raise
-        raise named from error
+        text, note = named
+        raised = kind(text)
+        raised.layer_path = getattr(error, "path", "")
+        if note:
+            raised.add_note(note)
+        raise raised from error
 
 
-def _named(error: Exception, registry: Registry, when: str) -> TrainingError | None:
-    """Return an error that names the plugin behind `error`, with the line of its code as a note,
+def _promise(error: ContractError, registry: Registry, when: str) -> str:
+    """Return what a broken promise is called: place, type, plugin, version, method, got, wanted."""
+    whose = describe(error.layer_path, error.component, registry)
+    kind = FAMILIES[error.component.family].__name__.lower()
+    return (
+        f"{whose}: {error.method} {error.did} {when}; expected {error.expected}. "
+        f"This is a fault of the {kind}, not of the spec"
+    )
+
+
+def named_plugin(error: BaseException, registry: Registry, when: str) -> tuple[str, str] | None:
+    """Return a sentence that names the plugin behind `error`, and the line of its code as a note,
     or None: then it is cnnkit's bug.
 
     Args:
         error: whatever came out of a step.
-        when: such as "step 50".
+        when: such as "at step 50".
     """
     if isinstance(error, LayerFault) and is_foreign(error.layer, registry):
-        place, cause = describe(error.path, error.layer, registry), error.cause
-        place, module = f"the {error.phase} pass of {place}", type(error.layer).__module__
+        cause, module = error.cause, type(error.layer).__module__
+        place = f"the {error.phase} pass of {describe(error.path, error.layer, registry)}"
     else:
         cause = error.cause if isinstance(error, LayerFault) else error
         plugin = next(_plugins_at_work(cause, registry), None)
         if plugin is None:
             return None
         place, module = f"plugin {plugin.owner}", plugin.module.partition(":")[0]
-    named = TrainingError(
-        f"{place} raised {type(cause).__name__} at {when}: {cause}. "
+    text = (
+        f"{place} raised {type(cause).__name__} {when}: {cause}. "
         "This is a fault of the plugin, not of the spec"
     )
     lines = [line for name, line in _lines(cause) if _is_of(name, module)]
-    if lines:
-        named.add_note(f"   = note: raised at {lines[-1]}")
-    return named
+    return text, f"   = note: raised at {lines[-1]}" if lines else ""
 
 
-def describe(path: str, layer: Layer, registry: Registry) -> str:
-    """Return "layer 4 (prelu of cnnkit-prelu 0.1.0)" for path 3_prelu."""
-    entry = registry.entry_of(type(layer))
-    owner = entry.owner if entry else f"module {type(layer).__module__}"
-    return f"layer {place_of(path)[0]} ({layer.type} of {owner})"
+def describe(path: str, component: Component, registry: Registry) -> str:
+    """Return "layer 4 (prelu of cnnkit-prelu 0.1.0)" for path 3_prelu, or without a path "metric
+    recall of cnnkit-recall 0.1.0"."""
+    entry = registry.entry_of(type(component))
+    owner = entry.owner if entry else f"module {type(component).__module__}"
+    whose = f"{component.type} of {owner}"
+    return f"layer {place_of(path)[0]} ({whose})" if path else whose
 
 
-def is_foreign(layer: Layer, registry: Registry) -> bool:
-    """Tell if somebody else than cnnkit wrote the layer."""
-    entry = registry.entry_of(type(layer))
-    return not (entry.built_in if entry else type(layer).__module__.startswith("cnnkit."))
+def is_foreign(component: Component, registry: Registry) -> bool:
+    """Tell if somebody else than cnnkit wrote it."""
+    entry = registry.entry_of(type(component))
+    return not (entry.built_in if entry else type(component).__module__.startswith("cnnkit."))
 
 
 def _plugins_at_work(error: BaseException, registry: Registry) -> Iterator[Plugin]:

@@ -12,9 +12,10 @@ from pydantic import SerializeAsAny
 
 from cnnkit.arrays import FRESH, Array, Scratch, Shape, Weights
 from cnnkit.base.component import Component, Option, Table, chain_name, child, listed
+from cnnkit.base.contract import checked_shape
 from cnnkit.base.place import spoken
 from cnnkit.base.weight import WeightTree
-from cnnkit.errors import CnnkitError, ShapeError
+from cnnkit.errors import CnnkitError, ContractError, ShapeError
 
 
 class Context(NamedTuple):
@@ -139,7 +140,7 @@ class LayerFault(Exception):  # noqa: N818  # a bug of the layer's, not an error
         cause: what it raised.
     """
 
-    def __init__(self, path: str, layer: Layer, phase: str, cause: Exception) -> None:
+    def __init__(self, path: str, layer: Layer, phase: str, cause: BaseException) -> None:
         super().__init__(f"{spoken(path)} raised {type(cause).__name__} in {phase}: {cause}")
         self.path, self.layer, self.phase, self.cause = path, layer, phase, cause
 
@@ -186,7 +187,7 @@ def chain_shapes(layers: Sequence[Layer], shape: Shape, option: str) -> list[Sha
     shapes = [shape]
     for index, layer in enumerate(layers):
         try:
-            shapes.append(layer.output_shape(shapes[-1]))
+            shapes.append(checked_shape(layer, layer.output_shape(shapes[-1])))
         except ShapeError as error:
             place = f"layer {index + 1} ({layer.type})"
             if error.place:
@@ -221,15 +222,22 @@ def forward_chain(
                 x, back = layer.forward(x, own, here)
             else:
                 x, back = ctx.tap(layer, x, own, here)
-        except NO_FAULT:
-            raise
-        except Exception as error:
+        except NO_FAULT as error:
+            raise _placed(error, here.path) from error.__cause__
+        except (Exception, SystemExit) as error:
             raise LayerFault(here.path, layer, "forward", error) from error
         # this layer learns, or somebody before it; in evaluation nobody does
         wants_dx = wants_dx or (ctx.training and bool(own))
         if wants_dx:  # else backward ends before it, as the dx it would be given need not fit
             tape.append((name, layer, back))
     return x, lambda dy: _backward_chain(tape, dy, ctx)
+
+
+def _placed(error: Exception, path: str) -> Exception:
+    """Say in which layer a promise was broken: the innermost counts."""
+    if isinstance(error, ContractError):
+        error.layer_path = error.layer_path or path
+    return error
 
 
 def _backward_chain(
@@ -239,9 +247,9 @@ def _backward_chain(
     for name, layer, back in reversed(tape):
         try:
             dy, grad = back(dy)
-        except NO_FAULT:
-            raise
-        except Exception as error:
+        except NO_FAULT as error:
+            raise _placed(error, ctx.child(name).path) from error.__cause__
+        except (Exception, SystemExit) as error:
             raise LayerFault(ctx.child(name).path, layer, "backward", error) from error
         if grad:
             grads[name] = grad

@@ -22,6 +22,14 @@ class Transform(Component, ABC):
         """Return the shape of one image after the transform."""
         return shape
 
+    def range_from(self) -> tuple[float, float] | None:
+        """Return the range of pixel values that it maps from; None where any will do."""
+        return None
+
+    def range_to(self, given: tuple[float, float] | None) -> tuple[float, float] | None:
+        """Return the range of what it gives, for values within `given`; None where unknown."""
+        return None
+
     @abstractmethod
     def apply(self, x: Array, rng: np.random.Generator | None, scratch: Scratch) -> Array:
         """Return the changed images; `x` is (N, C, H, W), uint8 or float, never modified."""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnkit.arrays import Array, Shape, Weights
+from cnnkit.base.contract import checked_draw
 from cnnkit.base.initializer import Fans, Initializer
 from cnnkit.errors import PluginError
 
@@ -38,17 +39,12 @@ class Weight:
         """Return its first values.
 
         Raises:
-            PluginError: where the initializer gives another shape.
+            ContractError: where the initializer gives no finite floats of the shape.
         """
         if not isinstance(self.init, Initializer):
             return np.full(self.shape, float(self.init))
-        array = self.init.draw(self.shape, self.fans or _fans(self.shape), rng)
-        if np.shape(array) != self.shape:
-            raise PluginError(
-                f"initializer {self.init.type} drew an array of shape {np.shape(array)}; "
-                f"expected {self.shape}"
-            )
-        return array
+        drawn = self.init.draw(self.shape, self.fans or _fans(self.shape), rng)
+        return checked_draw(self.init, drawn, self.shape)
 
 
 WeightTree = Mapping[str, "Weight | WeightTree"]

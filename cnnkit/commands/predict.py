@@ -20,6 +20,7 @@ from cnnkit.datasets.npz import read_npz
 from cnnkit.errors import DataError, RunError
 from cnnkit.model import Model
 from cnnkit.runs.directory import find_run
+from cnnkit.values import check_like
 from cnnkit.workers import Threads
 
 _ARRAYS = (".npy", ".npz")
@@ -99,12 +100,10 @@ def read_images(file: Path, model: Model, news: News) -> Array:
         what = "its transforms change the shape of images, so predict cannot tell which shape to "
         help = "call Model.predict from Python"
         raise problem("the model", f"{what}bring them to", help=help)
-    if file.suffix not in _ARRAYS:
-        return _picture(file, shape, news)[None]
-    images = _fit(read_array(file), shape, file)
-    scales = any(transform.type == "scale" for transform in model.transforms)
-    if scales and images.dtype.kind == "f" and 0 < images.max(initial=0) <= 1:
-        news.warn(f"{file}: values lie within 0..1, but the model scales images of 0..255")
+    is_array = file.suffix in _ARRAYS
+    images = _fit(read_array(file), shape, file) if is_array else _picture(file, shape, news)[None]
+    if model.trained_on and (unlikely := check_like(images, model.trained_on, str(file))):
+        news.warn(unlikely)
     return images
 
 

@@ -30,8 +30,8 @@ def to_images(array: Array, where: Path | str, layout: Layout = "auto") -> Array
     """Return images (N, C, H, W), uint8 or float32, C-contiguous; copied only where needed.
 
     Args:
-        array: (N, H, W) grayscale, (N, H, W, C) or (N, C, H, W); uint8, float, or any integers
-            within 0..255.
+        array: (N, H, W) grayscale, (N, H, W, C) or (N, C, H, W); uint8, float, or any integers;
+            those that leave 0..255 become float32.
         where: the file, and the array in it, for error texts.
 
     Raises:
@@ -86,10 +86,7 @@ def _pixels(array: Array, where: Path | str) -> Array:
         what, got = "the images are not numbers", f"dtype {array.dtype}"
         raise problem(where, what, expected="uint8 or float", got=got)
     low, high = int(array.min()), int(array.max())
-    if low < 0 or high > 255:
-        what, help = "integer images must lie in 0..255", "scale them, or save them as float32"
-        raise problem(where, what, got=f"{low}..{high}", help=help)
-    return array.astype(np.uint8)
+    return array.astype(np.uint8 if low >= 0 and high <= 255 else np.float32)
 
 
 def to_labels(array: Array, where: Path | str) -> Array:
@@ -183,8 +180,6 @@ def assemble(
             differ = f"training and test images differ in {what}"
             expected = f"{want}, as in {train[0].where}"
             raise problem(test[0].where, differ, expected=expected, got=str(got))
-    for split, images in ((first, train[0]), (second, test[0])):
-        _check_range(split.images, images.where, dataset)
     return Data(dataset.type, first, second, names)
 
 
@@ -196,12 +191,3 @@ def _split(images: Part, labels: Part, layout: Layout) -> Split:
         what = "there must be one label per image"
         raise problem(labels.where, what, expected=expected, got=f"{got} labels")
     return split
-
-
-def _check_range(images: Array, where: Path | str, dataset: Dataset) -> None:
-    """Refuse images in [0, 1] that `scale` would squeeze into 1/255 of the range it is for."""
-    scales = any(transform.type == "scale" for transform in dataset.transforms)
-    if scales and images.dtype.kind == "f" and images.max() <= 1:
-        what = "the images lie within 0..1 already, but the transform scale is for 0..255"
-        got = f"{images.min()}..{images.max()}"
-        raise problem(where, what, got=got, help="write transforms = [] in [data]")

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from cnnkit.arrays import Arena, Array, FlatLayout, Scratch, Weights, flatten
 from cnnkit.base import Backward, Context, Loss, Split, Transform, forward_chain
+from cnnkit.base.contract import checked_dy, checked_losses
 from cnnkit.base.layer import Tap, generator
 from cnnkit.engine.plan import Plan, Segment
 from cnnkit.model import prepare
@@ -28,6 +29,7 @@ class Batch:
         shard: images per shard.
         transforms: applied to every shard of images.
         dtype: of the network.
+        tap: looks at the layers at work; mostly None.
     """
 
     split: Split
@@ -36,6 +38,7 @@ class Batch:
     shard: int
     transforms: Sequence[Transform]
     dtype: npt.DTypeLike
+    tap: Tap | None = None
     losses: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,7 +49,8 @@ class Batch:
         """Return the number of shards."""
         return len(self.losses)
 
-    def _rows(self, shard: int) -> Array:
+    def rows_of(self, shard: int) -> Array:
+        """Return the indices in the split of the shard's images."""
         return self.rows[shard * self.shard : (shard + 1) * self.shard]
 
     def input(self, shard: int, scratch: Scratch) -> Array:
@@ -54,20 +58,21 @@ class Batch:
         rng = None
         if any(transform.random for transform in self.transforms):
             rng = generator((*self.key, shard), "transforms")
-        images = self.split.images[self._rows(shard)]
+        images = self.split.images[self.rows_of(shard)]
         return prepare(images, self.transforms, np.dtype(self.dtype), rng, scratch)
 
     def context(
         self, shard: int, scratch: Scratch, wants_dx: bool = False, tap: Tap | None = None
     ) -> Context:
         """Return the context in which the shard meets the first layer of a segment."""
-        return Context(True, wants_dx, scratch, (*self.key, shard), tap=tap)
+        return Context(True, wants_dx, scratch, (*self.key, shard), tap=tap or self.tap)
 
     def loss_gradient(self, shard: int, y: Array, loss: Loss) -> Array:
         """Record the shard's loss; return the gradient of the whole batch's mean loss at y."""
-        each, gradient = loss.forward(y, self.split.labels[self._rows(shard)])
+        given = loss.forward(y, self.split.labels[self.rows_of(shard)])
+        each, gradient = checked_losses(loss, y, given)
         self.losses[shard] = float(each.sum())
-        dy = gradient()
+        dy = checked_dy(loss, y, gradient())
         dy *= dy.dtype.type(1 / len(self.rows))
         return dy
 

@@ -14,9 +14,17 @@ import numpy.typing as npt
 
 from cnnkit.arrays import Array, FlatLayout, default_shard, flatten, replace_leaves
 from cnnkit.base import Context, Epoch, Loss, Metric, Optimizer, Schedule, Split
+from cnnkit.base.contract import checked_factor, checked_figure
 from cnnkit.base.layer import generator
 from cnnkit.base.optimizer import State
-from cnnkit.engine.guard import ADVICE, diverged, first_nonfinite, trial_step
+from cnnkit.engine.guard import (
+    ADVICE,
+    all_finite,
+    diverged,
+    first_nonfinite,
+    trial_step,
+    watch_foreign,
+)
 from cnnkit.engine.plan import Plan, make_plan, tail
 from cnnkit.engine.step import Batch, Gradients
 from cnnkit.engine.update import Update
@@ -24,6 +32,7 @@ from cnnkit.errors import DataError, TrainingError
 from cnnkit.model import Model, check_images, run_shards
 from cnnkit.provenance import attribute
 from cnnkit.registry import Registry
+from cnnkit.values import check_values
 from cnnkit.workers import Threads, one_blas_thread, shared_threads
 
 
@@ -39,7 +48,8 @@ def evaluate(
     losses, _ = plan.loss.forward(y, split.labels)
     if plan.head is not None:
         y, _ = plan.head.forward(y, {}, Context())
-    figures = {m.type: m.evaluate(y, split.labels, len(model.classes)) for m in metrics}
+    classes = len(model.classes)
+    figures = {m.type: checked_figure(m, m.evaluate(y, split.labels, classes)) for m in metrics}
     return {"loss": float(losses.mean()), **figures}
 
 
@@ -103,8 +113,8 @@ class Trainer:
         self._shuffle, self._shard, self._seed = shuffle, shard or default_shard(batch), seed
         self._threads, self._registry, self._watch = threads, registry or Registry(), watch
         self.plan = make_plan(model.network, loss)
-        weights = flatten(model.weights)
-        learning = trial_step(self.plan, model, self._registry)
+        self._tap = watch_foreign(model.network, self._registry)
+        weights, learning = flatten(model.weights), trial_step(self.plan, model, self._registry)
         layout = FlatLayout.by_size({path: w for path, w in weights.items() if path in learning})
         self._update = Update(optimizer, layout, weights)
         replace_leaves(model.weights, self._update.weights)
@@ -129,6 +139,8 @@ class Trainer:
             TrainingError: as `run` does.
         """
         train = labelled(self.model, x, y)
+        images = train.images
+        self.model.note_range(check_values(images, self.model.transforms, "training images"))
         held = labelled(self.model, *validation) if validation is not None else None
         return list(self.run(train, held))
 
@@ -175,10 +187,11 @@ class Trainer:
 
     def _batch(self, train: Split, rows: Array, epoch: int, step: int) -> Batch:
         key = (self._seed, epoch, step)
-        return Batch(train, rows, key, self._shard, self.model.transforms, self.model.dtype)
+        model = self.model
+        return Batch(train, rows, key, self._shard, model.transforms, model.dtype, self._tap)
 
     def _now(self) -> str:
-        return f"step {self.step + 1}"
+        return f"at step {self.step + 1}"
 
     def _epoch(self, epoch: int, train: Split, threads: Threads) -> tuple[float, float]:
         size, samples, total, lr = self._batch_size, 0, 0.0, 0.0
@@ -194,20 +207,22 @@ class Trainer:
         return total / samples, lr
 
     def _lr(self, epoch: float) -> float:
-        return self._optimizer.lr * self._schedule.multiplier(epoch, self._epochs)
+        factor = self._schedule.multiplier(epoch, self._epochs)
+        return self._optimizer.lr * checked_factor(self._schedule, factor)
 
     def _step(self, batch: Batch, lr: float, threads: Threads) -> float:
         shard_grads = self._gradients.compute(batch, threads)
         loss = sum(batch.losses)
-        if not math.isfinite(loss):
-            raise TrainingError(first_nonfinite(self.plan, self.model, batch, self.step))
+        if not (math.isfinite(loss) and all_finite(shard_grads)):
+            when = f"at epoch {batch.key[1] + 1}, step {self.step + 1}"
+            raise first_nonfinite(self.plan, self.model, batch, when, self._registry)
         self._update.apply(shard_grads, self._gradients, lr, self.step)
         self.step += 1
         return loss
 
     def _check_weights(self, epoch: int) -> None:
         """The loss of a step is that before its update, so the last update has not been judged."""
-        if culprit := diverged(self.model):
+        if culprit := diverged(self.model, self._update.state):
             raise TrainingError(f"training failed at the last step of epoch {epoch + 1}: {culprit}")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnkit.arrays import Array, FlatLayout
 from cnnkit.base import Optimizer
+from cnnkit.base.contract import checked_state
 from cnnkit.base.optimizer import State
 from cnnkit.engine.step import Gradients
 from cnnkit.workers import shared_vector
@@ -43,7 +44,7 @@ class Update:
         layout.fill(self._vector, weights)
         self.weights = layout.views(self._vector)
         """The weights by path: views of one vector, changed in place by every step."""
-        state = state or optimizer.init_state(self.weights)
+        state = state or checked_state(optimizer, optimizer.init_state(self.weights), self.weights)
         self._slots = {slot: layout.pack(arrays, dtype) for slot, arrays in state.items()}
         self.state: State = {slot: layout.views(v) for slot, v in self._slots.items()}
         """The optimizer's state by slot and path, changed in place by every step."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from cnnkit.arrays import Array
 from cnnkit.base import Data, DataPaths, Dataset, Split
+from cnnkit.base.contract import checked_data
 from cnnkit.base.layer import generator
 from cnnkit.errors import DataError, DataUnavailable
 from cnnkit.specfile.runspec import RunSpec
@@ -60,7 +61,8 @@ def load_data(dataset: Dataset, paths: DataPaths, allow_fallback: bool) -> tuple
         DataError: where the data found is not what it says it is.
     """
     try:
-        return choose_classes(dataset.load(paths), dataset.only), dataset
+        loaded = checked_data(dataset, dataset.load(paths))
+        return choose_classes(loaded, dataset.only), dataset
     except DataUnavailable as error:
         if dataset.fallback is None:
             raise

@@ -6,15 +6,18 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo, Epoch, Observer, RunInfo
+from cnnkit.base.component import SPEC_PATH
 from cnnkit.engine.trainer import Trainer, Watcher
+from cnnkit.errors import CnnkitError, PluginError
 from cnnkit.model import Model
+from cnnkit.provenance import attribute
 from cnnkit.runs.data import data_paths, load_data, split_off
 from cnnkit.runs.directory import RunDirectory
 from cnnkit.runs.recorder import Recorder
@@ -22,6 +25,7 @@ from cnnkit.specfile.checks import network_input
 from cnnkit.specfile.load import recheck
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.stdout import stdout_to
+from cnnkit.values import check_like, check_values
 from cnnkit.workers import Threads
 
 
@@ -89,6 +93,22 @@ class Observers:
         return True
 
 
+@contextmanager
+def in_spec(spec: RunSpec) -> Iterator[None]:
+    """Add to an error about a layer where the spec names it."""
+    try:
+        yield
+    except CnnkitError as error:
+        if error.layer_path and spec.source.file:
+            from cnnkit.diagnosis.source import locate
+
+            index = int(error.layer_path.partition("_")[0])
+            place = locate(spec.source.text).nearest(("model", "layers", index))
+            if place is not None:
+                error.add_note(f"  --> {spec.source.file}:{place.line}:{place.column}")
+        raise
+
+
 def trainer_of(
     spec: RunSpec, model: Model, threads: Threads, watch: Watcher | None = None
 ) -> Trainer:
@@ -124,10 +144,13 @@ class Session:
             RunError: where the run directory cannot be made.
         """
         self.spec = spec
-        self.data, self.dataset = load_data(spec.data, paths, allow_fallback)
-        self.train, self.validation = split_off(self.data.train, self.dataset.validation, spec.seed)
-        self.model = _build(spec, self.dataset, self.data)
-        with ExitStack() as stack:  # what was opened is closed again where the rest fails
+        with attribute(spec.registry, lambda: "before training", PluginError), in_spec(spec):
+            self.data, self.dataset = load_data(spec.data, paths, allow_fallback)
+            share = self.dataset.validation
+            self.train, self.validation = split_off(self.data.train, share, spec.seed)
+            self.model = _build(spec, self.dataset, self.data, paths)
+        # what was opened is closed again where the rest fails
+        with ExitStack() as stack, in_spec(spec):
             pool = stack.enter_context(Threads(spec.train.threads))
             self._trainer = trainer_of(spec, self.model, pool, watch)  # its trial step may refuse
             self.directory = stack.enter_context(RunDirectory.create(spec.name, out))
@@ -146,7 +169,8 @@ class Session:
             TrainingError: where the loss stops being finite.
             RunError: where something cannot be written.
         """
-        with closing(self._trainer.run(self.train, self.validation)) as epochs:
+        run = self._trainer.run(self.train, self.validation)
+        with in_spec(self.spec), closing(run) as epochs:
             for epoch in epochs:
                 self._recorder.record(epoch)
                 self._observers.epoch(epoch)
@@ -154,7 +178,8 @@ class Session:
 
     def finish(self) -> Run:
         """Judge the model on the test split, once, and write the summary."""
-        test = self._trainer.evaluate(self.data.test)
+        with in_spec(self.spec), attribute(self.spec.registry, lambda: "after training"):
+            test = self._trainer.evaluate(self.data.test)
         summary = self._recorder.conclude(self.dataset.type, len(self.train), test)
         self._observers.end(summary)
         return Run(self.directory.path, self.model, tuple(self._recorder.epochs), summary)
@@ -200,10 +225,22 @@ def train(
         return session.finish()
 
 
-def _build(spec: RunSpec, dataset: Dataset, data: Data) -> Model:
+def name_of(dataset: Dataset, data: Data) -> str:
+    """Return what messages call the data: its name, and the files that its options name."""
+    fields = type(dataset).model_fields.items()
+    files = [getattr(dataset, name) for name, field in fields if SPEC_PATH in field.metadata]
+    return " ".join([data.name, *(f"({file})" for file in files if file)])
+
+
+def _build(spec: RunSpec, dataset: Dataset, data: Data, paths: DataPaths) -> Model:
     """Check the spec against the data at hand and draw the weights."""
     info = DatasetInfo(data.train.images.shape[1:], len(data.classes))
     recheck(spec, dataset, info)
+    name = name_of(dataset, data)
+    trained_on = check_values(data.train.images, dataset.transforms, f"training images of {name}")
+    check_values(data.test.images, dataset.transforms, f"test images of {name}")
+    if unlikely := check_like(data.test.images, trained_on, f"test images of {name}"):
+        paths.say(f"WARNING: {unlikely}")
     return Model.build(
         spec.model.layers,
         network_input(dataset, info),
@@ -211,4 +248,5 @@ def _build(spec: RunSpec, dataset: Dataset, data: Data) -> Model:
         dtype=spec.model.dtype,
         transforms=dataset.transforms,
         classes=data.classes,
+        trained_on=trained_on,
     )

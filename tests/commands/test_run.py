@@ -120,8 +120,9 @@ def test_a_loss_that_is_not_finite_exits_with_1(call, tiny):
     arguments = ["--set", "optimizer.type=sgd", "--set", "optimizer.lr=1e30", "--out", "here"]
     outcome = call("run", "tiny.toml", *arguments)
     assert (outcome.code, outcome.out) == (1, "")
-    error, note = outcome.err.splitlines()[-2:]
+    error, place, note = outcome.err.splitlines()[-3:]
     assert error.startswith("error: the loss is not finite at epoch 1, step")
+    assert place == "  --> tiny.toml:9:3"
     assert note == "   = note: here keeps no weights: no epoch was finished"
     assert json.loads(Path("here/status.json").read_text())["status"] == "failed"
     log = Path("here/log.txt").read_text()

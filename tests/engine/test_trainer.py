@@ -79,6 +79,8 @@ def test_the_rate_of_a_step_is_the_schedules_at_its_end(make_spec, make_model, n
         move = trainer._update
 
         class Noting:
+            state = move.state
+
             def apply(self, parts, gradients, lr, step):
                 rates.append((step, pytest.approx(lr)))
                 move.apply(parts, gradients, lr, step)

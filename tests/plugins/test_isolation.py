@@ -203,13 +203,14 @@ AT_TRAINING = [
     Case(
         "forward that returns y alone",
         forward("return x"),
-        training=f"{NAMED} returned no pair from forward; expected (y, backward). {LAYERS_FAULT}",
+        training=f"{NAMED}: forward returned an array of shape (3, 2, 4, 4) and dtype float32 at "
+        f"the trial step; expected (y, backward). {LAYERS_FAULT}",
     ),
     Case(
         "backward that returns dx alone",
         forward("return x, lambda dy: dy"),
-        training=f"{NAMED} returned no pair from backward; expected (dx, gradients). "
-        f"{LAYERS_FAULT}",
+        training=f"{NAMED}: backward returned an array of shape (3, 2, 4, 4) and dtype float32 at "
+        f"the trial step; expected (dx, gradients). {LAYERS_FAULT}",
     ),
     Case(
         "backward that raises",
@@ -220,19 +221,20 @@ AT_TRAINING = [
     Case(
         "wrong shape",
         forward("return x[:, :1], lambda dy: (dy, {})"),
-        training=f"{NAMED} returned an output of shape (3, 1, 4, 4); expected (3, 2, 4, 4). "
-        f"{LAYERS_FAULT}",
+        training=f"{NAMED}: forward returned y: an array of shape (3, 1, 4, 4) and dtype float32 at"
+        f" the trial step; expected shape (3, 2, 4, 4) and dtype float32. {LAYERS_FAULT}",
     ),
     Case(
         "wrong dtype",
         forward("return x.astype(np.float64), lambda dy: (dy, {})"),
-        training=f"{NAMED} returned an output of dtype float64; expected float32. {LAYERS_FAULT}",
+        training=f"{NAMED}: forward returned y: an array of shape (3, 2, 4, 4) and dtype float64 at"
+        f" the trial step; expected shape (3, 2, 4, 4) and dtype float32. {LAYERS_FAULT}",
     ),
     Case(
         "wrong gradient of the input",
         forward("return x, lambda dy: (dy[:, :1], {})"),
-        training=f"{NAMED} returned a gradient of its input of shape (3, 1, 4, 4); expected "
-        f"(3, 2, 4, 4). {LAYERS_FAULT}",
+        training=f"{NAMED}: backward returned dx: an array of shape (3, 1, 4, 4) and dtype float32 "
+        f"at the trial step; expected shape (3, 2, 4, 4) and dtype float32. {LAYERS_FAULT}",
     ),
     Case(
         "wrong gradient of a weight",
@@ -241,14 +243,15 @@ AT_TRAINING = [
             "    def forward(self, x, w, ctx):\n"
             "        return x, lambda dy: (dy, {'a': dy.sum(axis=0)})\n"
         ),
-        training=f"{NAMED} returned a gradient for a of shape (2, 4, 4); expected (2,). "
+        training=f"{NAMED}: backward returned the gradient of a: an array of shape (2, 4, 4) and "
+        f"dtype float32 at the trial step; expected shape (2,) and dtype float32. "
         f"{LAYERS_FAULT}",
     ),
     Case(
         "gradient of no weight",
         forward("return x, lambda dy: (dy, {'slope': dy})"),
-        training=f"{NAMED} returned a gradient for slope; expected one of its weights: it has "
-        f"none. {LAYERS_FAULT}",
+        training=f"{NAMED}: backward returned a gradient for slope at the trial step; expected "
+        f"none, as it has no weights. {LAYERS_FAULT}",
     ),
     Case(
         "no gradient of a weight",
@@ -258,8 +261,8 @@ AT_TRAINING = [
             "    def forward(self, x, w, ctx):\n"
             "        return x, lambda dy: (dy, {'a': dy.sum(axis=(0, 2, 3))})\n"
         ),
-        training=f"{NAMED} returned no gradient for c; expected one for every weight that learns, "
-        f"or learns=False where it is declared. {LAYERS_FAULT}",
+        training=f"{NAMED}: backward returned no gradient for c at the trial step; expected one for"
+        f" every weight that learns, or learns=False where it is declared. {LAYERS_FAULT}",
     ),
     Case(
         "gradient of a weight that does not learn",
@@ -269,24 +272,27 @@ AT_TRAINING = [
             "    def forward(self, x, w, ctx):\n"
             "        return x, lambda dy: (dy, {'a': dy.sum(axis=(0, 2, 3))})\n"
         ),
-        training=f"{NAMED} returned a gradient for a, which is declared not to learn; expected "
-        f"none for it, or learns=True. {LAYERS_FAULT}",
+        training=f"{NAMED}: backward returned a gradient for a, which is declared not to learn at "
+        f"the trial step; expected none for it, or learns=True. {LAYERS_FAULT}",
     ),
     Case(
         "mutates its input",
         forward("np.maximum(x, 0, out=x)", "return x, lambda dy: (dy, {})"),
-        training=f"{NAMED} changed its input; expected an input left as it was. {LAYERS_FAULT}",
+        training=f"{NAMED}: forward changed x at the trial step; expected x left as it was. "
+        f"{LAYERS_FAULT}",
     ),
     Case(
         "mutates dy",
         forward("y = x * 2", "def back(dy):", "    dy *= 2", "    return dy, {}", "return y, back"),
-        training=f"{NAMED} changed dy; expected dy left as it was. {LAYERS_FAULT}",
+        training=f"{NAMED}: backward changed dy at the trial step; expected dy left as it was. "
+        f"{LAYERS_FAULT}",
     ),
     Case(
         "global randomness",
         forward("y = x * np.float32(np.random.rand())", "return y, lambda dy: (dy, {})"),
-        training=f"{NAMED} gives two results for one input and one random key; expected every "
-        f"random number from ctx.rng(), and no state on the layer. {LAYERS_FAULT}",
+        training=f"{NAMED}: forward returned two results for one input and one random key at the "
+        f"trial step; expected every random number from ctx.rng(), and no state on the "
+        f"layer. {LAYERS_FAULT}",
     ),
     Case(
         "raises at step 15",
