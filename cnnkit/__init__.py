@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "CnnkitError",
+    "ContractError",
     "DataError",
     "DataUnavailable",
     "Epoch",

@@ -200,7 +200,7 @@ class Model:
     weights: Weights = field(repr=False)
     transforms: tuple[Transform, ...] = ()
     classes: tuple[str, ...] = ()
-    trained_on: Range | None = None
+    trained_on: Range | None = field(default=None, repr=False)
 
     @classmethod
     def build(

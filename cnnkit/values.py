@@ -90,7 +90,10 @@ def check_like(images: Array, trained: Range, where: str) -> str:
     said += f"images of {_show(trained)}"
     is_unit = images.dtype.kind == "f" and low >= 0 and high <= 1 < _NARROW * trained[1]
     if not _within((low, high), trained) or (is_unit and low < high):
-        raise DataError(f"{said}\n   = expected: values as in training, within {_show(trained)}")
+        raise DataError(
+            f"{said}\n   = expected: values as in training, within {_show(trained)}\n"
+            "   = help: bring them to that range, as the training images were"
+        )
     return said if low < high else ""
 
 

@@ -124,7 +124,9 @@ def test_an_initializer_that_draws_another_shape():
 
     with pytest.raises(PluginError) as caught:
         Model.build([Dense(units=3, init=Flat())], (2,))
-    assert str(caught.value) == "initializer flat drew an array of shape (6,); expected (2, 3)"
+    assert str(caught.value) == (
+        "flat: draw returned an array of shape (6,) and dtype float64; expected shape (2, 3)"
+    )
 
 
 def test_biases_are_left_alone_by_decay_and_nothing_else_is():

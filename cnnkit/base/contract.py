@@ -106,10 +106,9 @@ def checked_images(transform: Component, x: Array, got: Any, shape: Shape) -> Ar
 
 def checked_draw(initializer: Component, got: Any, shape: Shape) -> Array:
     """Hold an initializer to finite floats of the shape."""
-    array: Array = _array(initializer, "draw", "an array", got, shape, None)
-    if array.dtype.kind != "f" or not np.isfinite(array).all():
-        what = "values that are not finite" if array.dtype.kind == "f" else f"dtype {array.dtype}"
-        _refuse(initializer, "draw", what, "finite floats")
+    array: Array = _array(initializer, "draw", "", got, shape, None)
+    if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+        _refuse(initializer, "draw", f"{_what(array)}, not all of it finite numbers", "finite ones")
     return array
 
 
@@ -189,7 +188,9 @@ def _array(
     if isinstance(got, np.ndarray) and got.shape == shape and dtype in (None, got.dtype):
         return got
     wanted = f"shape {shape}" + (f" and dtype {dtype}" if dtype is not None else "")
-    raise ContractError(component, method, f"returned {what}: {_what(got)}", wanted)
+    raise ContractError(
+        component, method, f"returned {what}{': ' if what else ''}{_what(got)}", wanted
+    )
 
 
 def _what(got: Any) -> str:

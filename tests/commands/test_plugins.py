@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from cnnkit.cli import VERBS as BUILT_IN
 from cnnkit.plugins import load_plugins
@@ -150,11 +151,16 @@ def test_a_built_in_verb_never_gives_way(call, site, tiny):
 def test_a_bug_in_a_verb_names_its_plugin(call, site):
     site("cnnkit-verbs", VERBS)
     outcome = call("big-bug")
-    assert outcome.code == 101
-    assert outcome.err.endswith(
-        "ZeroDivisionError: oops\n"
-        "error: this is a bug in cnnkit-verbs 1.0; please report it with the lines above\n"
+    assert (outcome.code, outcome.out) == (2, "")
+    said, place, help_ = outcome.err.splitlines()
+    assert said == "error: plugin cnnkit-verbs 1.0 raised ZeroDivisionError: oops"
+    assert re.fullmatch(
+        r"   = note: raised at .*cnnkit_verbs\.py:\d+; --traceback shows the way there", place
     )
+    assert help_ == "   = help: this is a fault of the plugin: report it to its authors"
+    whole = call("big-bug", "--traceback")
+    assert whole.err.startswith("Traceback (most recent call last):\n")
+    assert whole.err.endswith(outcome.err)
 
 
 def test_a_verb_that_two_plugins_offer(call, site):

@@ -118,10 +118,14 @@ def test_one_output_is_the_probability_of_class_1(digits, call):
 
 
 @pytest.mark.parametrize("high", [1.0, 0.3])
-def test_floats_that_were_scaled_already_are_a_warning(high, trained, digits, call):
+def test_floats_that_were_scaled_already_are_refused(high, trained, digits, call):
     np.save("scaled.npy", digits / digits.max() * high)
-    assert call("predict", str(trained), "scaled.npy").err == (
-        "warning: scaled.npy: values lie within 0..1, but the model scales images of 0..255\n"
+    outcome = call("predict", str(trained), "scaled.npy")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        f"error: scaled.npy: values lie within 0..{high:g}, but the model was trained on images of "
+        "0..255\n   = expected: values as in training, within 0..255\n"
+        "   = help: bring them to that range, as the training images were\n"
     )
 
 

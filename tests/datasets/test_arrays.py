@@ -88,20 +88,6 @@ def test_integers_become_uint8(dtype):
             "the images hold NaN or infinity\n  --> a.npz\n   = got: 1 such values",
         ),
         (
-            np.array([[[0, 256]]]),
-            "integer images must lie in 0..255\n"
-            "  --> a.npz\n"
-            "   = got: 0..256\n"
-            "   = help: scale them, or save them as float32",
-        ),
-        (
-            np.array([[[-1, 3]]], np.int8),
-            "integer images must lie in 0..255\n"
-            "  --> a.npz\n"
-            "   = got: -1..3\n"
-            "   = help: scale them, or save them as float32",
-        ),
-        (
             np.array([[["a", "b"]]]),
             "the images are not numbers\n"
             "  --> a.npz\n"

@@ -115,30 +115,6 @@ def test_error_names_the_array(tmp_path, named):
     )
 
 
-def test_unit_interval_needs_no_scale(tmp_path, named):
-    for name in ("x_train", "x_test"):
-        named[name] = (named[name] / 255).astype(np.float32)
-    named["x_train"].flat[:2] = 0, 1
-    np.savez(tmp_path / "d.npz", **named)
-    assert message(tmp_path / "d.npz") == (
-        "the images lie within 0..1 already, but the transform scale is for 0..255\n"
-        "  --> DIR/d.npz (x_train)\n"
-        "   = got: 0.0..1.0\n"
-        "   = help: write transforms = [] in [data]"
-    )
-    data = load(tmp_path / "d.npz", transforms=[])
-    np.testing.assert_array_equal(data.train.images[:, 0], named["x_train"])
-
-
-def test_unit_interval_in_the_test_split_alone(tmp_path, named):
-    named["x_train"] = named["x_train"].astype(np.float32)
-    named["x_test"] = (named["x_test"] / 255).astype(np.float32)
-    np.savez(tmp_path / "d.npz", **named)
-    text = message(tmp_path / "d.npz")
-    assert text.startswith("the images lie within 0..1 already, but the transform scale is for ")
-    assert "DIR/d.npz (x_test)" in text
-
-
 def test_splits_of_different_dtype(tmp_path, named):
     named["x_test"] = named["x_test"].astype(np.float32)
     np.savez(tmp_path / "d.npz", **named)

@@ -116,7 +116,7 @@ layers = [...] }""",
 error: digits: validation must be < 1, got 2
 
 error: digits transform 1 (scale): unknown option "hi"
-  = help: scale takes low, high""",
+  = help: scale takes low, high, range""",
     ),
     "a plugin's validator": (
         Halves,

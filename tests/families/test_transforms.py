@@ -66,7 +66,9 @@ def test_one_scratch_array_and_nothing_else():
 
 
 def test_defaults():
-    assert Scale().model_dump() == {"type": "scale", "low": -0.5, "high": 0.5}
+    assert Scale().model_dump() == {
+        "type": "scale", "low": -0.5, "high": 0.5, "range": (0.0, 255.0)
+    }  # fmt: skip
     assert Scale().output_shape((3, 4, 5)) == (3, 4, 5)
     assert not Scale.random
 
