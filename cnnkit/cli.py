@@ -17,7 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cnnkit import __version__
 from cnnkit.commands import ABOUT, MORE, SUBVERBS, VERBS
 from cnnkit.commands._console import News, Screen, silence
-from cnnkit.errors import CnnkitError, PluginError
+from cnnkit.errors import CnnkitError, OptionError, PluginError
 
 if TYPE_CHECKING:
     from cyclopts.help import HelpPanel
@@ -131,7 +131,7 @@ def _report(error: BaseException, arguments: Sequence[str], whole: bool) -> int:
             return code or 0
         case CycloptsError():
             code, text = USAGE, usage(error, arguments)
-        case CnnkitError():
+        case CnnkitError() if not isinstance(error, OptionError):  # which code made, no spec
             code, text = error.exit_code, str(error)
             text = text if text.startswith("error:") else f"error: {text}"
         case KeyboardInterrupt():
