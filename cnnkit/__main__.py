@@ -15,8 +15,10 @@ from cnnkit.commands import VERBS, overview
 
 def main() -> int:
     """Do what the command line says and return the exit code."""
-    if sys.argv[1:] in ([], ["-h"], ["--help"]) and _written(overview()):
-        return 0
+    if sys.argv[1:] in ([], ["-h"], ["--help"]):
+        with suppress(OSError):  # the CLI, asked the same, will say what is wrong
+            os.write(1, overview().encode())
+            return 0
     # Else pydantic looks for plugins of its own, and one damaged entry_points.txt, of whatever is
     # installed, ends every verb. It is the command's to say: a program may want such plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -35,14 +37,6 @@ def main() -> int:
         return 130
     finally:
         gc.freeze()  # all of it goes with the process
-
-
-def _written(text: str) -> bool:
-    try:
-        os.write(1, text.encode())
-    except OSError:
-        return False  # the CLI, asked the same, will say what is wrong
-    return True
 
 
 if __name__ == "__main__":

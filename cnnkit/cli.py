@@ -232,19 +232,16 @@ def _of_a_section(error: Any, arguments: Sequence[str]) -> str:
 
 def _options() -> dict[str, str]:
     """Return the options of a spec and of its sections, each with its key path."""
+    from cnnkit.base.component import slots
     from cnnkit.plugins import load_plugins
-    from cnnkit.specfile.runspec import ModelSpec, RunSpec, TrainSpec
+    from cnnkit.specfile.runspec import RunSpec
 
-    registry = load_plugins()
-    families = {"optimizer": "optimizers", "data": "datasets", "loss": "losses"}
-    found = {name: name for name in RunSpec.model_fields}
-    sections: list[tuple[str, Any]] = [("train", TrainSpec), ("model", ModelSpec)]
-    for section, family in families.items():
-        sections += [(section, entry.cls) for entry in registry.entries(family) if entry.built_in]
-    for section, cls in sections:
-        for name in cls.model_fields:
+    registry, found = load_plugins(), {name: name for name in RunSpec.model_fields}
+    for section, slot in slots(RunSpec).items():
+        entries = () if slot.many else registry.entries(slot.family)
+        classes = [slot.section] if slot.section else [e.cls for e in entries if e.built_in]
+        for name in (name for cls in classes for name in cls.model_fields if name != "type"):
             found.setdefault(name, f"{section}.{name}")
-    del found["type"]
     return found
 
 

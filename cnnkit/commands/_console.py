@@ -110,13 +110,8 @@ def silence(stream: TextIO) -> None:
 
 def table(*columns: str, right: Collection[str] = (), total: Collection[str] = ()) -> Table:
     """Return an empty table; the columns named in `right` hold numbers, the last line `total`."""
-    made = Table(
-        box=box.SIMPLE,
-        show_edge=False,
-        pad_edge=False,
-        header_style="bold",
-        show_footer=bool(total),
-    )
+    made = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, header_style="bold")
+    made.show_footer = bool(total)
     for column, footer in zip(columns, total or [""] * len(columns), strict=True):
         justify = "right" if column in right else "left"
         made.add_column(column, footer, justify=justify, overflow="fold")  # type: ignore[arg-type]

@@ -7,12 +7,12 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distributions, metadata, requires, version
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnkit import __version__
 from cnnkit.commands._console import emit, facts
@@ -38,7 +38,12 @@ def doctor(*, json: bool = False) -> int:
     Args:
         json: print one JSON document.
     """
-    sections = _examine_all()
+    sections: dict[str, Section] = {}
+    for place, look in _PLACES.items():
+        explained = any(ailment.fatal for s in sections.values() for ailment in s.ailments)
+        section = sections[place] = examine(place, look)
+        if section.facts is None and explained:  # for want of what is known to be broken
+            section.ailments = []
     ailments = [ailment for section in sections.values() for ailment in section.ailments]
     well = not any(ailment.fatal for ailment in ailments)
     if json:
@@ -72,20 +77,9 @@ class Section:
     lines: list[str] = field(default_factory=list)
     ailments: list[Ailment] = field(default_factory=list)
 
-    def ails(self, what: str, fix: str, fatal: bool = False) -> None:
+    def report(self, what: str, fix: str, fatal: bool = False) -> None:
         """Note that something is wrong."""
         self.ailments.append(Ailment(what, fix, fatal))
-
-
-def _examine_all() -> dict[str, Section]:
-    """Look everywhere; what cannot be looked at for want of what is broken already is not told."""
-    sections: dict[str, Section] = {}
-    for place, look in _PLACES.items():
-        explained = any(ailment.fatal for s in sections.values() for ailment in s.ailments)
-        section = sections[place] = examine(place, look)
-        if section.facts is None and explained:
-            section.ailments = []
-    return sections
 
 
 def examine(place: str, look: Callable[[], Section]) -> Section:
@@ -95,7 +89,7 @@ def examine(place: str, look: Callable[[], Section]) -> Section:
     except (Exception, SystemExit) as error:  # a broken package may raise anything
         section = Section(None, ["unknown"])
         fix = "mend what it names, then ask again"
-        section.ails(f"{place} cannot be examined: {_said(error)}", fix, fatal=True)
+        section.report(f"{place} cannot be examined: {_said(error)}", fix, fatal=True)
         return section
 
 
@@ -123,7 +117,7 @@ def look_at_python() -> Section:
     section = Section(facts, [f"{found} ({name}), {sys.executable}"])
     for owner, said in damaged_entry_points().items():
         what = f"the entry points of {owner} cannot be read, which stops other packages: {said}"
-        section.ails(what, f"pip install --force-reinstall {owner.partition(' ')[0]}")
+        section.report(what, f"pip install --force-reinstall {owner.partition(' ')[0]}")
     return section
 
 
@@ -152,16 +146,15 @@ def look_at_cnnkit() -> Section:
         installed = version("cnnkit")
     except PackageNotFoundError:
         what = "cnnkit is not installed, so its own types cannot be found"
-        section.ails(what, "pip install cnnkit", fatal=True)
+        section.report(what, "pip install cnnkit", fatal=True)
         return section
     if installed != __version__:
         what = f"cnnkit {__version__} runs, but {installed} is what pip installed"
-        section.ails(what, "install it anew: pip install -e .")
+        section.report(what, "install it anew: pip install -e .")
     return section
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
+class Package(NamedTuple):
     """A requirement and what became of it: `error` is "" where it can be used."""
 
     name: str
@@ -176,12 +169,12 @@ class Package:
 def look_at_dependencies() -> Section:
     """Return every package that cnnkit cannot do without."""
     packages = [_package(wanted) for wanted in _requirements("")]
-    section = Section(list(map(asdict, packages)), [", ".join(map(str, packages))])
+    section = Section([package._asdict() for package in packages], [", ".join(map(str, packages))])
     for package in packages:
         if package.error:
             again = "--force-reinstall " if package.version else ""
             fix = f'pip install {again}"{package.name}{package.needs}"'
-            section.ails(package.error, fix, fatal=True)
+            section.report(package.error, fix, fatal=True)
     return section
 
 
@@ -191,7 +184,10 @@ def look_at_extras() -> Section:
     for extra in metadata("cnnkit").get_all("Provides-Extra", []):
         packages = [_package(wanted) for wanted in _requirements(extra)]
         works = not any(package.error for package in packages)
-        section.facts[extra] = {"works": works, "packages": list(map(asdict, packages))}
+        section.facts[extra] = {
+            "works": works,
+            "packages": [package._asdict() for package in packages],
+        }
         install = "" if works else f'; pip install "cnnkit[{extra}]"'
         listed = f"{'works' if works else 'no'}, {', '.join(map(str, packages))}"
         section.lines.append(f"{extra}: {listed}{install}")
@@ -199,7 +195,7 @@ def look_at_extras() -> Section:
             is_named_already = any(package.error.endswith(error) for error in damaged)
             if package.error and package.version and not is_named_already:
                 fix = f'pip install --force-reinstall "{package.name}{package.needs}"'
-                section.ails(package.error, fix)
+                section.report(package.error, fix)
     return section
 
 
@@ -248,13 +244,10 @@ def look_at_machine() -> Section:
     from cnnkit.workers import physical_cores
 
     made, memory, threads = environment({}), physical_memory(), physical_cores()
-    cpu: dict[str, Any] = made["cpu"]
-    facts = {"os": made["os"], "cpu": cpu["model"], "cores": cpu["count"],
-             "threads": threads, "memory": memory}  # fmt: skip
-    return Section(facts, [
-        f"{made['os']}, {cpu['model']}",
-        f"{cpu['count']} cores, of which runs use {threads}; {size(memory)} of memory",
-    ])  # fmt: skip
+    system, cpu, cores = made["os"], made["cpu"]["model"], made["cpu"]["count"]
+    facts = {"os": system, "cpu": cpu, "cores": cores, "threads": threads, "memory": memory}
+    used = f"{cores} cores, of which runs use {threads}; {size(memory)} of memory"
+    return Section(facts, [f"{system}, {cpu}", used])
 
 
 def look_at_blas() -> Section:
@@ -270,7 +263,7 @@ def look_at_blas() -> Section:
         section.lines.append("none that is known")
         what = "NumPy multiplies matrices with no BLAS that is known: runs may be slow"
         fix = "install NumPy's own build, which brings one: pip install --force-reinstall numpy"
-        section.ails(what, fix)
+        section.report(what, fix)
     return section
 
 
@@ -288,7 +281,9 @@ def look_at_caches() -> Section:
     section = Section(facts, [f"downloads: {folder}, {size(taken)}"])
     if not writable:
         what = f"downloads cannot be kept in {folder}: {existing} is not a folder to write to"
-        section.ails(what, "mend its permissions, or get the data by hand and set CNNKIT_DATA_DIR")
+        section.report(
+            what, "mend its permissions, or get the data by hand and set CNNKIT_DATA_DIR"
+        )
     return section
 
 
@@ -304,7 +299,7 @@ def look_at_data() -> Section:
     section.lines.insert(0, f"CNNKIT_DATA_DIR: {folder or 'not set'}")
     if folder and not folder.is_dir():
         what = f"CNNKIT_DATA_DIR names {folder}, which is no folder"
-        section.ails(what, "make it, or name the folder that holds the data")
+        section.report(what, "make it, or name the folder that holds the data")
     return section
 
 
@@ -323,7 +318,7 @@ def _fashion_mnist(dataset: Published, paths: DataPaths) -> Section:
     section = Section({"fashion_mnist": facts}, [line])
     for path in damaged:
         what = f"{path} is not the file that was published as Fashion-MNIST"
-        section.ails(what, "delete it, and get it anew")
+        section.report(what, "delete it, and get it anew")
     return section
 
 
@@ -343,16 +338,16 @@ def look_at_plugins() -> Section:
     section.lines = [f"{plugin.owner}: {plugin.state}" for plugin in third] or ["none"]
     if missing := registry.missing_built_ins():  # of an old or interrupted installation
         what = f"{CORE}'s own {', '.join(missing)} are not registered"
-        section.ails(what, f"pip install --force-reinstall {CORE}", fatal=True)
+        section.report(what, f"pip install --force-reinstall {CORE}", fatal=True)
     known = {canonical(n) for p in registry.plugins for n in (p.distribution, p.name)}
     for chosen in os.environ.get("CNNKIT_PLUGINS", "").replace(" ", "").split(","):
         if chosen and canonical(chosen) not in known:
             what = f"CNNKIT_PLUGINS names {chosen}, which is no installed plugin"
-            section.ails(what, f"pip install {chosen}, or take it out of CNNKIT_PLUGINS")
+            section.report(what, f"pip install {chosen}, or take it out of CNNKIT_PLUGINS")
     for plugin in registry.plugins:
         section.ailments += _ailments(plugin)
     for what, fix in conflicts(registry):
-        section.ails(what, fix)
+        section.report(what, fix)
     return section
 
 
@@ -380,14 +375,6 @@ def _in_range(requires: str) -> bool:
         return False
 
 
-_PLACES = {
-    "python": look_at_python,
-    "cnnkit": look_at_cnnkit,
-    "dependencies": look_at_dependencies,
-    "extras": look_at_extras,
-    "machine": look_at_machine,
-    "blas": look_at_blas,
-    "caches": look_at_caches,
-    "data": look_at_data,
-    "plugins": look_at_plugins,
-}
+_LOOKS = (look_at_python, look_at_cnnkit, look_at_dependencies, look_at_extras, look_at_machine,
+          look_at_blas, look_at_caches, look_at_data, look_at_plugins)  # fmt: skip
+_PLACES = {look.__name__.removeprefix("look_at_"): look for look in _LOOKS}

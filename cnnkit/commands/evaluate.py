@@ -88,8 +88,7 @@ def _data(spec: RunSpec, stored: StoredRun, paths: DataPaths, model: Model) -> D
 def _judge(spec: RunSpec, model: Model, data: Data, registry: Registry) -> dict[str, Any]:
     metrics = list(spec.metrics)
     if not any(metric.type == "confusion" for metric in metrics):
-        confusion = registry.find("metrics", "confusion").model_validate({})
-        metrics.append(cast(Metric, confusion))
+        metrics.append(cast(Metric, registry.find("metrics", "confusion").model_validate({})))
     plan = make_plan(model.network, spec.loss)
     with Threads(spec.train.threads) as pool, one_blas_thread():
         return judge(model, plan, metrics, data.test, pool)
@@ -150,13 +149,8 @@ def per_class(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> list[d
     """Return images, precision, recall and F1 of every class; 0 where a figure is undefined."""
     counts = np.array(matrix, np.int64)
     hits, taken, true = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
-    return [
-        {
-            "class": name,
-            "images": int(true[i]),
-            "precision": float(hits[i] / max(taken[i], 1)),
-            "recall": float(hits[i] / max(true[i], 1)),
-            "f1": float(2 * hits[i] / max(taken[i] + true[i], 1)),
-        }
-        for i, name in enumerate(classes)
-    ]
+    precision, recall = hits / np.maximum(taken, 1), hits / np.maximum(true, 1)
+    f1 = 2 * hits / np.maximum(taken + true, 1)
+    rows = zip(classes, *(column.tolist() for column in (true, precision, recall, f1)), strict=True)
+    names = ("class", "images", "precision", "recall", "f1")
+    return [dict(zip(names, row, strict=True)) for row in rows]
