@@ -17,6 +17,7 @@ from pydantic import Field, SerializeAsAny
 from cnnkit.arrays import Arena, Array, Scratch, Shape, Weights, flatten, unflatten
 from cnnkit.base import (
     Backward,
+    Component,
     Context,
     Layer,
     Layers,
@@ -32,7 +33,7 @@ from cnnkit.errors import DataError, PluginError, RunError, SpecError
 from cnnkit.files import load_tensors, save_tensors
 from cnnkit.layers.sequential import Sequential
 from cnnkit.plugins import load_plugins
-from cnnkit.provenance import missing_suppliers, other_versions, plain, suppliers
+from cnnkit.provenance import check_offered, missing_suppliers, other_versions, plain, suppliers
 from cnnkit.registry import Registry
 from cnnkit.summary import Row, layer_rows
 from cnnkit.values import Range, check_like
@@ -322,14 +323,19 @@ class Model:
             raise DataError(f"the model has no layer {missing[0]!r}; expected {', '.join(found)}")
         return {path: np.concatenate(parts) for path, parts in found.items() if parts}
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, types: Sequence[type[Component]] = ()) -> None:
         """Write the model to one file, durably.
 
+        Args:
+            types: classes that no installed plugin offers; `load` will ask for them again.
+
         Raises:
+            PluginError: where the file could not be loaded again, as nobody offers a layer.
             RunError: where the file cannot be written; an older one stays intact.
         """
         tensors = {f"{_WEIGHTS}{name}": w for name, w in flatten(self.weights).items()}
-        registry = load_plugins()
+        registry = load_plugins().offering(types)
+        check_offered([self.layers, self.transforms], registry)
         made_with = suppliers([self.layers, self.transforms], registry)
         facts = {"model": self.describe(registry), "plugins": made_with}
         save_tensors(Path(path), tensors, facts)
@@ -345,8 +351,17 @@ class Model:
         }
 
     @classmethod
-    def load(cls, path: str | Path, registry: Registry | None = None) -> Model:
+    def load(
+        cls,
+        path: str | Path,
+        registry: Registry | None = None,
+        *,
+        types: Sequence[type[Component]] = (),
+    ) -> Model:
         """Read a model that `save` wrote, or a checkpoint of a run.
+
+        Args:
+            types: the classes that were given to `save`, or to `load_spec`.
 
         Raises:
             RunError: where the file is damaged, or needs a plugin that is not installed. One of
@@ -355,7 +370,7 @@ class Model:
         tensors, meta = load_tensors(Path(path))
         own = (name for name in tensors if name.startswith(_WEIGHTS))
         weights = {name.removeprefix(_WEIGHTS): tensors[name] for name in own}
-        registry = registry or load_plugins()
+        registry = (registry or load_plugins()).offering(types)
         check_suppliers(meta.get("plugins") or {}, registry, str(path))
         return cls.restore(meta.get("model"), weights, str(path), registry)
 

@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from cnnkit.base import Component, LayerFault
 from cnnkit.base.component import SPEC_PATH, walk
 from cnnkit.base.place import place_of
-from cnnkit.errors import CnnkitError, ContractError, TrainingError
+from cnnkit.errors import CnnkitError, ContractError, PluginError, TrainingError
 from cnnkit.hookspecs import FAMILIES
-from cnnkit.registry import Entry, Plugin, Registry
+from cnnkit.registry import GIVEN, Entry, Plugin, Registry
 
 
 def missing_suppliers(
@@ -68,11 +68,30 @@ def _what(family: str, name: str) -> str:
 
 def _state(plugins: list[Plugin], owner: str) -> str:
     """Say why none of a distribution's plugins supplies a type."""
+    if owner.startswith(f"{GIVEN} "):
+        return "as a class of your own: pass it in types=[...]"
     if not plugins:
         return f'which is not installed: pip install "{owner.replace(" ", "==")}"'
     defect = next((plugin.defect for plugin in plugins if plugin.defect), "")
     offers = f"but {plugins[0].owner} is installed, which does not offer it"
     return f"which {defect}" if defect else offers
+
+
+def check_offered(value: Any, registry: Registry) -> None:
+    """Refuse components that could not be found again by their type.
+
+    Raises:
+        PluginError: where no installed plugin offers the class, or another one goes by its type.
+    """
+    for _, component in walk(value):
+        cls = type(component)
+        if registry.entry_of(cls) is None:
+            rivals = registry.claims(cls.family, component.type)
+            why = f"{rivals[0].owner} offers another class" if rivals else "no plugin offers it"
+            raise PluginError(
+                f"{component.type} of module {cls.__module__} could not be found again: {why}; "
+                f"pass types=[{cls.__name__}], here and when it is loaded, or make a plugin of it"
+            )
 
 
 def plain(value: Any, registry: Registry, folder: Path = Path()) -> Any:

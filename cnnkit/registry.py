@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,8 @@ from cnnkit.hookspecs import FAMILIES
 __all__ = ["CORE", "Entry", "Plugin", "Registry", "canonical"]
 CORE = "cnnkit"
 """The distribution whose types keep their bare names whatever else is installed."""
+GIVEN = "given"
+"""Stands for the distribution of classes that were handed over in Python."""
 ComponentClass = type[Component]
 
 
@@ -103,6 +105,14 @@ class Registry:
     """Every type that specs may name. Lookup never depends on the order plugins loaded in."""
 
     plugins: list[Plugin] = field(default_factory=list)
+
+    def offering(self, types: Iterable[ComponentClass]) -> Registry:
+        """Return a registry that offers these classes as well: those of a notebook, say."""
+        own = [Entry(cls.family, cls.type_name(), cls, GIVEN, "in Python") for cls in types]
+        if not own:
+            return self
+        given = Plugin("types", GIVEN, "in Python", "", entries=tuple(own))
+        return Registry([*self.plugins, given])
 
     def entries(self, family: str) -> Iterator[Entry]:
         """Yield what is registered in `family`, plugin by plugin."""

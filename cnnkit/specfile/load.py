@@ -11,7 +11,7 @@ from typing import Any, Literal
 import tomli
 from pydantic import ValidationError
 
-from cnnkit.base import DataPaths, Dataset, DatasetInfo
+from cnnkit.base import Component, DataPaths, Dataset, DatasetInfo
 from cnnkit.base.place import KeyPath
 from cnnkit.errors import SpecError
 from cnnkit.plugins import load_plugins
@@ -150,6 +150,7 @@ def load_spec(
     *,
     registry: Registry | None = None,
     paths: DataPaths | None = None,
+    types: Sequence[type[Component]] = (),
 ) -> RunSpec:
     """Read, validate and check a spec.
 
@@ -158,13 +159,14 @@ def load_spec(
         set: values laid over the file, such as ["train.epochs=5", "optimizer.lr=0.1"].
         registry: the types that may be named; by default all installed ones.
         paths: where datasets look for files, to learn shapes; by default the spec's folder.
+        types: classes of your own that the spec names, such as those of a notebook.
 
     Raises:
         SpecError: with every problem found: file, line, column, what was expected, how to mend.
     """
     source = _read(Path(path))
     tree = _parse(source)
-    registry = registry or load_plugins()
+    registry = (registry or load_plugins()).offering(types)
     overrides, findings = apply_overrides(tree, set, registry)
     source = replace(source, overrides=overrides)
     paths = paths or DataPaths(spec_dir=source.folder)
