@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from cnnkit.base.component import Component, Lookup, Slot, slots
 from cnnkit.base.place import KeyPath
+from cnnkit.errors import SpecError
 
 BIDI = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 """Characters that reverse text, so that it reads as what it is not."""
@@ -47,8 +48,13 @@ class Source:
 
     @property
     def folder(self) -> Path:
-        """The folder that relative paths in the spec start from."""
-        return Path(self.file).resolve().parent if self.file else Path.cwd()
+        """The folder that relative paths in the spec start from; SpecError where that is gone."""
+        try:
+            return Path(self.file).resolve().parent if self.file else Path.cwd()
+        except FileNotFoundError as error:
+            raise SpecError(
+                "error: the working directory is gone; go to one that is there"
+            ) from error
 
     def override_of(self, path: KeyPath, is_in_file: bool = False) -> Override | None:
         """Return the last `--set` that decided, or made, what is at `path`, or None."""

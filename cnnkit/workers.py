@@ -218,12 +218,19 @@ class Processes:
         count: how many, besides the parent.
         handle: answers requests, in each process.
         longest: most numbers in a request or a reply.
+        note: called with a line for each that died.
     """
 
-    def __init__(self, count: int, handle: Handle, longest: int) -> None:
-        self._bytes = 8 * (longest + 1)
+    def __init__(
+        self,
+        count: int,
+        handle: Handle,
+        longest: int,
+        note: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._bytes, self._note = 8 * (longest + 1), note
         self._lines: list[socket.socket] = []
-        self._pids: list[int] = []
+        self._pids: list[int | None] = []  # None once it is gone: the number may be another's then
         self._requests: list[int] = []  # sent to each so far; every reply names its request
         try:
             for _ in range(count):
@@ -275,16 +282,22 @@ class Processes:
             except OSError:
                 reply = b""
             if not reply:
+                pid = self._pids[helper]
                 self._end(helper)  # before its work is done again: it may be writing yet
+                self._note(
+                    f"worker process {pid} died; its share of each batch is done by this one"
+                )
                 return None
             if int(np.frombuffer(reply, np.int64, 1)[0]) == self._requests[helper]:
                 return np.frombuffer(reply, np.float64, offset=8) if len(reply) > 8 else None
 
     def _end(self, helper: int) -> None:
         """End a process, whatever it is doing, and wait until it is gone."""
+        pid, self._pids[helper] = self._pids[helper], None
         with suppress(ProcessLookupError, ChildProcessError):  # somebody else has waited for it
-            os.kill(self._pids[helper], signal.SIGKILL)
-            os.waitpid(self._pids[helper], 0)
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
     def close(self) -> None:
         """End the processes: they have nothing to put away, and one that was stopped would not

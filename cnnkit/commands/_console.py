@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cnnkit.errors import CnnkitError
+from cnnkit.stdout import visible
 
 
 class Screen(Console):
@@ -22,6 +23,10 @@ class Screen(Console):
 
     def __init__(self, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, markup=False, highlight=False, emoji=False)
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """Return text as it is shown: what comes from files does nothing to the terminal."""
+        return super().render_str(_shown(text), **how)
 
     def print(self, *things: Any, **how: Any) -> None:
         """Print.
@@ -69,7 +74,7 @@ class News:
         """Print a line, which is a warning where it starts with that word."""
         warns = line.lower().startswith("warning")
         if warns or not self.quiet:
-            self.screen.print(Text(line, "bold yellow" if warns else ""), soft_wrap=True)
+            self.screen.print(Text(_shown(line), "bold yellow" if warns else ""), soft_wrap=True)
 
     def warn(self, line: str) -> None:
         """Print a warning."""
@@ -77,11 +82,15 @@ class News:
 
     def error(self, text: str) -> None:
         """Print an error's text as it is; on a terminal the words to look for are coloured."""
-        shown = Text(text)
+        shown = Text(_shown(text))
         shown.highlight_regex(r"(?m)^error:", "bold red")
         shown.highlight_regex(r"(?m)^ *\| +\^+.*", "bold red")
         shown.highlight_regex(r"(?m)^ +(-->|[|=]|= \w+:)", "cyan")
         self.screen.print(shown, soft_wrap=True)
+
+
+def _shown(text: str) -> str:
+    return visible(text, keep="\n\t")
 
 
 def emit(*things: RenderableType) -> None:

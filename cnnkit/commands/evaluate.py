@@ -41,6 +41,8 @@ def evaluate(
     """
     news, registry = begin()
     stored = find_run(run)
+    if note := stored.unfinished():
+        news.say(note)
     spec = stored.spec(registry)
     model = Model.load(stored.checkpoint(checkpoint), registry)
     paths = data_paths(spec, data_dir, news.say, progress=news.screen.is_terminal)
@@ -68,7 +70,9 @@ def _data(spec: RunSpec, stored: StoredRun, paths: DataPaths, model: Model) -> D
     """
     dataset = spec.data
     if (stored.path / "summary.json").exists():
-        used = stored.facts("summary.json")["dataset"]
+        used = stored.facts("summary.json").get("dataset")
+        if not isinstance(used, str):
+            raise RunError(f"{stored.path}/summary.json is damaged: it does not name its dataset")
         while dataset.type != used and dataset.fallback is not None:
             dataset = dataset.fallback
         dataset = dataset.model_copy(update={"fallback": None})

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
-from numpy.lib import format as npy
 
 from cnnkit.arrays import Array, Shape
 from cnnkit.base import predicted_classes, show
@@ -16,10 +14,11 @@ from cnnkit.commands._console import News, emit, emit_json, table
 from cnnkit.commands._plugins import begin
 from cnnkit.datasets.files import problem
 from cnnkit.datasets.image_folder import read_picture
-from cnnkit.datasets.npz import read_npz
-from cnnkit.errors import DataError, RunError
+from cnnkit.datasets.npz import npz_names, read_npy, read_npz, some
+from cnnkit.errors import RunError
 from cnnkit.model import Model
-from cnnkit.runs.directory import find_run
+from cnnkit.registry import Registry
+from cnnkit.runs.directory import Kind, find_run
 from cnnkit.values import check_like
 from cnnkit.workers import Threads
 
@@ -47,12 +46,7 @@ def predict(
         json: print one JSON document.
     """
     news, registry = begin(quiet)
-    if not run.exists():
-        raise RunError(
-            f"there is no run {run}; expected a directory made by `cnnkit run`, or a model's file"
-        )
-    stored = find_run(run).checkpoint(checkpoint) if run.is_dir() else run
-    model = Model.load(stored, registry)
+    model = _model(run, checkpoint, registry, news)
     read = [(file, read_images(file, model, news)) for file in files]
     with Threads() as pool:
         found = [one for file, images in read for one in _predict(model, file, images, pool)]
@@ -66,6 +60,20 @@ def predict(
         share = "-" if one["probability"] is None else f"{one['probability']:.4f}"
         made.add_row(label, one["class"], share)
     emit(made)
+
+
+def _model(run: Path, checkpoint: Kind, registry: Registry, news: News) -> Model:
+    """Load the model of a run directory, a checkpoint or a file that `Model.save` wrote."""
+    if not run.exists():
+        raise RunError(
+            f"there is no run {run}; expected a directory made by `cnnkit run`, or a model's file"
+        )
+    if not run.is_dir():
+        return Model.load(run, registry)
+    stored = find_run(run)
+    if note := stored.unfinished():
+        news.say(note)
+    return Model.load(stored.checkpoint(checkpoint), registry)
 
 
 def _predict(model: Model, file: Path, images: Array, pool: Threads) -> Iterator[dict[str, Any]]:
@@ -91,8 +99,11 @@ def read_images(file: Path, model: Model, news: News) -> Array:
 
     Raises:
         DataError: where the file cannot be read, or does not have the model's shape, or the model's
-            transforms change shapes, so that it cannot be told.
+            transforms change shapes, so that it cannot be told, or it has no classes.
     """
+    if len(model.output_shape) != 1:
+        what, got = "it gives maps, not a number per class", f"shape {show(model.output_shape)}"
+        raise problem("the model", what, got=got, help="call Model.predict from Python")
     shape = model.input_shape
     for transform in model.transforms:
         shape = transform.output_shape(shape)
@@ -113,7 +124,8 @@ def read_array(file: Path) -> Array:
     Raises:
         DataError: where it cannot be read, or holds other numbers than images have.
     """
-    array = _npy(file) if file.suffix == ".npy" else read_npz(file, _member_name(file)).array
+    is_npy = file.suffix == ".npy"
+    array, _ = read_npy(file) if is_npy else read_npz(file, _member_name(file))
     if array.dtype.kind == "f":
         if np.isfinite(array).all():
             return array.astype(np.float32)
@@ -124,32 +136,15 @@ def read_array(file: Path) -> Array:
     raise problem(file, what, expected="whole numbers within 0..255, or floats", got=got)
 
 
-def _npy(file: Path) -> Array:
-    try:  # mapping allocates nothing, whatever size the header declares
-        return np.asarray(npy.open_memmap(file, mode="r"))
-    except (OSError, ValueError, EOFError) as error:
-        raise _unreadable(file, error, "numpy.save") from error
-
-
 def _member_name(file: Path) -> str:
     """Return the name of the array of images in an npz file."""
-    try:
-        with ZipFile(file) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
-    except (OSError, BadZipFile) as error:
-        raise _unreadable(file, error, "numpy.savez") from error
+    names = npz_names(file)
     known = names if len(names) == 1 else [name for name in _NAMES if name in names]
     if known:
         return known[0]
     what = f"{file.name} holds several arrays, and none is called {_NAMES[0]}"
     help = f"save the images alone, or call them {_NAMES[0]}"
-    raise problem(file, what, got=", ".join(names) or "no arrays", help=help)
-
-
-def _unreadable(file: Path, error: Exception, writer: str) -> DataError:
-    reason = getattr(error, "strerror", None) or str(error)
-    expected = f"what {writer} writes"
-    return problem(file, f"cannot read {file.name}: {reason}", expected=expected)
+    raise problem(file, what, got=some(names) or "no arrays", help=help)
 
 
 def _fit(array: Array, shape: Shape, file: Path) -> Array:

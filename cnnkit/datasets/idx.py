@@ -41,10 +41,8 @@ def read_idx(path: Path, role: Role) -> Part:
         DataError: naming the file, what was expected, and what it holds.
     """
     with content(path) as stream:
-        shape, dtype = _header(stream, path, role)
-        size = prod(shape) * dtype.itemsize
-        declared = f"{size} bytes, {' x '.join(map(str, shape))} values"
-        check_room(path, size, declared, packed=isinstance(stream, gzip.GzipFile))
+        shape, dtype, size = _header(stream, path, role)
+        declared = _declared(shape, size)
         data = read_up_to(size, stream)
         if len(data) < size:
             what, got = f"{path.name} is cut short", f"{len(data)} bytes"
@@ -55,7 +53,8 @@ def read_idx(path: Path, role: Role) -> Part:
         return Part(data.view(dtype).reshape(shape), path)
 
 
-def _header(stream: BinaryIO, path: Path, role: Role) -> tuple[Shape, np.dtype[Any]]:
+def _header(stream: BinaryIO, path: Path, role: Role) -> tuple[Shape, np.dtype[Any], int]:
+    """Return shape, dtype and the bytes that come, as many as a file of that size can hold."""
     magic = stream.read(4)
     if len(magic) < 4:
         size = path.stat().st_size
@@ -75,7 +74,14 @@ def _header(stream: BinaryIO, path: Path, role: Role) -> tuple[Shape, np.dtype[A
         what = f"{path.name} is cut short inside its header"
         expected, got = f"{4 + 4 * rank} bytes of header", f"{4 + len(sizes)} bytes"
         raise problem(path, what, expected=expected, got=got, help=ANEW)
-    return struct.unpack(f">{rank}I", sizes), np.dtype(_DTYPES[magic[2]])
+    shape, dtype = struct.unpack(f">{rank}I", sizes), np.dtype(_DTYPES[magic[2]])
+    size = prod(shape) * dtype.itemsize
+    check_room(path, size, _declared(shape, size), packed=isinstance(stream, gzip.GzipFile))
+    return shape, dtype, size
+
+
+def _declared(shape: Shape, size: int) -> str:
+    return f"{size} bytes, {' x '.join(map(str, shape))} values"
 
 
 def _wrong_role(path: Path, role: Role, magic: bytes) -> DataError:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from gzip import GzipFile
 from math import prod
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, BinaryIO, Literal, cast
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 from numpy.lib import format as npy
 
-from cnnkit.arrays import Shape
+from cnnkit.arrays import Array, Shape
 from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo
 from cnnkit.base.component import PathText
 from cnnkit.datasets.arrays import (
@@ -29,6 +30,7 @@ from cnnkit.errors import DataError
 
 Header = tuple[Shape, bool, np.dtype[Any]]
 """Shape, whether the order is Fortran's, dtype."""
+_LONGEST = 1 << 18  # bytes of an archive's table of contents: about 4000 arrays
 
 
 def read_npz(path: Path, name: str) -> Part:
@@ -37,39 +39,87 @@ def read_npz(path: Path, name: str) -> Part:
     Raises:
         DataError: naming the file, what was expected, and what it holds.
     """
-    with _member(path, name) as (stream, (shape, fortran, dtype), size):
-        data = read_up_to(size, stream)
-        if len(data) < size:  # zipfile has compared the checksum of what came, not its size
-            raise _other_size(path, name, f"{size} bytes", f"{len(data)} bytes")
-        array = data.view(dtype).reshape(shape, order="F" if fortran else "C")
-        return Part(array, f"{path} ({name})")
+    with _member(path, name) as (stream, header):
+        return Part(_values(stream, header, path, _named(path, name)), f"{path} ({name})")
+
+
+def read_npy(path: Path) -> Part:
+    """Return the array of a file that `numpy.save` wrote.
+
+    Raises:
+        DataError: naming the file, what was expected, and what it holds.
+    """
+    with content(path) as stream, _damage(path, "npy", "what numpy.save writes"):
+        header = _header(stream)
+        size = _size(header, path, path.name)
+        check_room(path, size, f"{size} bytes", packed=isinstance(stream, GzipFile))
+        array = _values(stream, header, path, path.name)
+        if stream.read(1):
+            raise _other_size(path, path.name, f"{size} bytes", "more")
+        return Part(array, path)
+
+
+def npz_names(path: Path) -> list[str]:
+    """Return the names of the arrays in the file."""
+    with _archive(path, "arrays") as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
 @contextmanager
-def _member(path: Path, name: str) -> Iterator[tuple[IO[bytes], Header, int]]:
-    """Yield the stream of one array, behind its header, with the header and the bytes to come."""
-    with content(path) as raw:
-        try:
-            with ZipFile(raw) as archive:
-                info = _find(archive, path, name)
-                with archive.open(info) as stream:
-                    old = npy.read_magic(stream) == (1, 0)
-                    read = npy.read_array_header_1_0 if old else npy.read_array_header_2_0
-                    header = read(stream)
-                    yield stream, header, _size(header, info.file_size - stream.tell(), path, name)
-        except DataError:
-            raise
-        except Exception as error:  # zipfile, zlib and numpy raise a dozen types on damaged bytes
-            what = f"{path.name} is not an npz file, or is damaged"
-            expected = f"what numpy.savez writes, with an array {name}"
-            got = f"{type(error).__name__}: {error}"
-            raise problem(path, what, expected=expected, got=got, help=ANEW) from error
+def _member(path: Path, name: str) -> Iterator[tuple[IO[bytes], Header]]:
+    """Yield the stream of one array, behind its header, and the header."""
+    with _archive(path, f"an array {name}") as archive:
+        info, what = _find(archive, path, name), _named(path, name)
+        with archive.open(info) as stream:
+            header = _header(stream)
+            size, available = _size(header, path, what), info.file_size - stream.tell()
+            if size != available:
+                expected = f"{size} bytes for shape {header[0]} of {header[2]}"
+                raise _other_size(path, what, expected, f"{available} bytes")
+            yield stream, header
+
+
+class _Contents:
+    """A file through which zipfile reads a table of contents, unless that is huge: an entry takes
+    longer to read than a kilobyte of data."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self.seek, self.tell, self._raw = raw.seek, raw.tell, raw
+
+    def read(self, size: int = -1) -> bytes:
+        if size > _LONGEST:
+            raise ValueError(f"a table of contents of {size} bytes, more than {_LONGEST}")
+        return self._raw.read(size)
+
+
+@contextmanager
+def _archive(path: Path, wanted: str) -> Iterator[ZipFile]:
+    with (
+        content(path) as raw,
+        _damage(path, "npz", f"what numpy.savez writes, with {wanted}"),
+        ZipFile(cast(BinaryIO, _Contents(raw))) as archive,
+    ):
+        archive.fp = raw
+        yield archive
+
+
+@contextmanager
+def _damage(path: Path, kind: str, expected: str) -> Iterator[None]:
+    """Turn what zipfile, zlib and numpy raise on damaged bytes, a dozen types, into an error."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        what = f"{path.name} is not an {kind} file, or is damaged"
+        got = f"{type(error).__name__}: {error}"
+        raise problem(path, what, expected=expected, got=got, help=ANEW) from error
 
 
 def _find(archive: ZipFile, path: Path, name: str) -> ZipInfo:
     members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     if name not in members:
-        what, got = f"there is no array {name} in {path.name}", ", ".join(members) or "no arrays"
+        what, got = f"there is no array {name} in {path.name}", some(members) or "no arrays"
         help = "name the arrays with train_images, train_labels, test_images and test_labels"
         raise problem(path, what, got=got, help=help)
     info = members[name]
@@ -81,22 +131,46 @@ def _find(archive: ZipFile, path: Path, name: str) -> ZipInfo:
     return info
 
 
-def _size(header: Header, available: int, path: Path, name: str) -> int:
-    """Return the bytes the header declares, which must be the bytes that are there."""
+def some(names: Collection[str], most: int = 10) -> str:
+    """Return the first names, and how many more there are.
+
+    >>> some("abcde", most=3)
+    'a, b, c and 2 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(list(names)[:most]) + more
+
+
+def _header(stream: IO[bytes]) -> Header:
+    old = npy.read_magic(stream) == (1, 0)
+    return (npy.read_array_header_1_0 if old else npy.read_array_header_2_0)(stream)
+
+
+def _size(header: Header, path: Path, what: str) -> int:
+    """Return the bytes that the header declares."""
     shape, _, dtype = header
     if dtype.hasobject:
-        what = f"array {name} in {path.name} holds Python objects, which cnnkit never unpickles"
+        what = f"{what} holds Python objects, which cnnkit never unpickles"
         help = "save it as a plain array, for instance with numpy.stack"
         raise problem(path, what, expected="numbers", got=f"dtype {dtype}", help=help)
-    size = prod(shape) * dtype.itemsize
-    if size != available:
-        expected = f"{size} bytes for shape {shape} of {dtype}"
-        raise _other_size(path, name, expected, f"{available} bytes")
-    return size
+    return prod(shape) * dtype.itemsize
 
 
-def _other_size(path: Path, name: str, expected: str, got: str) -> DataError:
-    what = f"array {name} in {path.name} does not have the size it declares"
+def _values(stream: IO[bytes], header: Header, path: Path, what: str) -> Array:
+    """Read what stands behind the header."""
+    (shape, fortran, dtype), size = header, _size(header, path, what)
+    data = read_up_to(size, stream)
+    if len(data) < size:  # zipfile has compared the checksum of what came, not its size
+        raise _other_size(path, what, f"{size} bytes", f"{len(data)} bytes")
+    return data.view(dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _named(path: Path, name: str) -> str:
+    return f"array {name} in {path.name}"
+
+
+def _other_size(path: Path, what: str, expected: str, got: str) -> DataError:
+    what = f"{what} does not have the size it declares"
     return problem(path, what, expected=expected, got=got, help=ANEW)
 
 
@@ -128,7 +202,7 @@ class Npz(Dataset):
         path = paths.spec_dir / self.path
         if not exists(path):
             return None
-        with _member(path, self.train_images) as (_, (shape, _, _), _):
+        with _member(path, self.train_images) as (_, (shape, _, _)):
             shape = nchw_shape(shape, f"{path} ({self.train_images})", self.layout)
         if self.classes:
             return DatasetInfo(shape[1:], len(self.classes))

@@ -8,12 +8,13 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import accumulate
 from typing import Any
-from unicodedata import category, combining, east_asian_width
+from unicodedata import combining, east_asian_width
 
 from cnnkit.base.component import Synonyms
 from cnnkit.diagnosis.source import locate
 from cnnkit.errors import SpecError
 from cnnkit.source import Finding, Override, Problem, Source
+from cnnkit.stdout import visible_character
 
 _MEANT = {
     "batch": "batchsize minibatch",
@@ -185,16 +186,11 @@ def _window(source: str, start: int, width: int, room: int) -> tuple[str, str]:
 
 
 def _visible(text: str) -> str:
-    """Return text in which every character shows: controls and bidi marks as escapes."""
     return "".join(map(_cell, text))
 
 
 def _cell(char: str) -> str:
-    if char == "\t":
-        return "    "
-    if category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
-        return f"\\u{ord(char):04X}" if ord(char) < 0x10000 else f"\\U{ord(char):08X}"
-    return char
+    return "    " if char == "\t" else visible_character(char)
 
 
 def _columns(cell: str) -> int:

@@ -88,6 +88,8 @@ class Gradients:
 
     def __init__(self, plan: Plan, weights: Weights, layout: FlatLayout) -> None:
         self._plan, self._weights, self._layout = plan, weights, layout
+        self.notes: list[str] = []
+        """What went wrong and changed no result: processes that died."""
         self._vectors: list[Array] = []
         self._views: list[dict[str, Array]] = []
         self._arenas: list[Arena] = []  # one per shard, for networks of several segments
@@ -173,7 +175,7 @@ class Gradients:
             return np.array([self._alone(batch, s) for s in range(first, len(batch), stride)])
 
         with one_blas_thread():  # which the processes inherit
-            self._processes = Processes(helpers, handle, max(5, shards))
+            self._processes = Processes(helpers, handle, max(5, shards), self.notes.append)
         try:
             yield
         finally:

@@ -125,6 +125,11 @@ class Trainer:
         """The optimizer's state by slot and path; changes in place with every step."""
         return self._update.state
 
+    @property
+    def notes(self) -> list[str]:
+        """What went wrong and changed no result; whoever has told it may clear the list."""
+        return self._gradients.notes
+
     def fit(
         self,
         x: npt.ArrayLike,

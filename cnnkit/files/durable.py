@@ -7,6 +7,8 @@ import os
 import secrets
 import stat
 import sys
+import time
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
@@ -18,11 +20,14 @@ _DENIED = "; choose a folder you may write to"
 _HELP = {errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EFBIG: _LIMIT,
          errno.EACCES: _DENIED, errno.EPERM: _DENIED, errno.EROFS: _DENIED}  # fmt: skip
 
+_STALE = 3600  # seconds; no write takes as long
+
 
 def write_durably(path: Path, data: bytes) -> None:
     """Put `data` at `path` and return once it would survive a power cut.
 
-    The old file stays as it is until the new one is on disk, complete and read back.
+    The old file stays as it is until the new one is on disk, complete and read back. What killed
+    processes have left in the folder goes once it is stale.
 
     Raises:
         RunError: naming the file, the bytes needed and the system's reason.
@@ -33,8 +38,10 @@ def write_durably(path: Path, data: bytes) -> None:
             _write_new(temp, data)
             temp.replace(path)
         except BaseException:  # Ctrl-C too: leave nothing behind
-            temp.unlink(missing_ok=True)
+            with suppress(OSError):  # what ended the write is what is told
+                temp.unlink()
             raise
+        _remove_leftovers(path.parent)
         _sync_folder(path.parent)
     except OSError as error:
         raise _cannot("write", path, error, f" ({len(data)} bytes)") from error
@@ -95,6 +102,13 @@ def _write_new(path: Path, data: bytes) -> None:
         raise OSError(errno.EIO, "the bytes read back differ from those written")
 
 
+def _remove_leftovers(folder: Path) -> None:
+    for file in folder.glob(".????????.tmp"):
+        with suppress(OSError):  # gone already, or not ours to remove
+            if time.time() - file.stat().st_mtime > _STALE:
+                file.unlink()
+
+
 def _append(file: FileIO, data: bytes) -> None:
     start = file.seek(0, os.SEEK_END)
     try:
@@ -103,7 +117,8 @@ def _append(file: FileIO, data: bytes) -> None:
             rest = rest[file.write(rest) :]
         os.fsync(file.fileno())
     except OSError:
-        file.truncate(start)
+        with suppress(OSError):
+            file.truncate(start)
         raise
 
 

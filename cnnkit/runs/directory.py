@@ -8,6 +8,8 @@ import os
 import secrets
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -105,6 +107,19 @@ class Lock:
         finally:
             self._file.close()
 
+    @staticmethod
+    def is_held(folder: Path) -> bool:
+        """Tell if some process holds the lock of `folder`; a file that was left behind holds none.
+        Where it cannot be told, one does."""
+        try:
+            with (folder / ".lock").open("rb", buffering=0) as file:
+                _lock(file, shared=True)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
     def _take(self) -> FileIO:
         while True:
             file = self._path.open("a+b", buffering=0)
@@ -122,8 +137,9 @@ class Lock:
             file.close()  # its holder removed it between our open and our lock: try anew
 
 
-def _lock(file: FileIO) -> None:
-    """Take the kernel's lock on an open file, or raise BlockingIOError."""
+def _lock(file: FileIO, shared: bool = False) -> None:
+    """Take the kernel's lock on an open file, or raise BlockingIOError; those who only look may
+    share it."""
     if sys.platform == "win32":
         try:
             file.seek(2**30)  # nobody can read what is locked, and the text is for others to read
@@ -131,11 +147,12 @@ def _lock(file: FileIO) -> None:
         except PermissionError as error:
             raise BlockingIOError(error.errno, error.strerror) from error
     else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 Kind = Literal["last", "best"]
 Status = Literal["running", "done", "failed", "interrupted"]
+KILLED = "it ended without a word: killed, or the machine went down"
 
 
 class StoredRun:
@@ -167,12 +184,27 @@ class StoredRun:
             return load_spec(self.path / "resolved.toml", registry=registry)
 
     def facts(self, name: str) -> dict[str, Any]:
-        """Return what summary.json, status.json or env.json holds.
+        """Return what summary.json, status.json or env.json holds. A run that says "running", but
+        that no process holds, was killed: it reads as interrupted.
 
         Raises:
             RunError: where it is damaged or missing, as the summary of an unfinished run.
         """
-        return _object(read_bytes(self.path / name), str(self.path / name))
+        facts = _object(read_bytes(self.path / name), str(self.path / name))
+        if facts.get("status") == "running" and not Lock.is_held(self.path):
+            return facts | {"status": "interrupted", "message": KILLED}
+        return facts
+
+    def unfinished(self) -> str:
+        """Return a note on how the run stands, where it is not done."""
+        if not (self.path / "status.json").exists():
+            return ""
+        status = {"epoch": "?", "message": "it is under way"} | self.facts("status.json")
+        if status.get("status") == "done":
+            return ""
+        stands = f"{status.get('status')} after epoch {status['epoch']}"
+        why = str(status["message"]).partition("\n")[0]
+        return f"note: {self.path} is no finished run: {stands}: {why}"
 
     def epochs(self) -> list[dict[str, Any]]:
         """Return the records of the finished epochs, first to last.
@@ -225,6 +257,17 @@ def _checkpoint(run: Path, kind: Kind) -> Path:
     return run / "checkpoints" / f"{kind}.safetensors"
 
 
+@contextmanager
+def told_first(error: BaseException | None) -> Iterator[None]:
+    """Let `error` be the one that is told: what cannot be written after it is a note on it."""
+    try:
+        yield
+    except (RunError, OSError) as later:
+        if error is None:
+            raise
+        error.add_note(f"   = note: {later}")
+
+
 class RunDirectory:
     """The folder of one run, locked: `with RunDirectory.create(name) as run: ...`.
 
@@ -268,10 +311,9 @@ class RunDirectory:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """Say how the run ended, where that was before its first epoch, and release the lock."""
-        try:
-            if error is not None:
-                self.write_end(error, epoch=0)
-        finally:
+        if error is not None:
+            self.write_end(error, epoch=0)
+        with told_first(error):
             self.close()
 
     def close(self) -> None:
@@ -300,16 +342,17 @@ class RunDirectory:
 
     def write_end(self, error: BaseException, epoch: int) -> dict[str, Any]:
         """Say what ended the run after `epoch` whole epochs; log.txt gets the traceback, which
-        Ctrl-C and SIGTERM do not need.
+        Ctrl-C and SIGTERM do not need. Where that cannot be written, `error` gets a note.
 
         Returns:
             The status, the epochs and the message.
         """
         status: Status = "failed" if isinstance(error, Exception) else "interrupted"
         message = str(error) or type(error).__name__
-        self.write_status(status, epoch=epoch, message=message)
-        if isinstance(error, Exception):
-            self.log("".join(format_exception(error)).rstrip())
+        with told_first(error):
+            self.write_status(status, epoch=epoch, message=message)
+            if isinstance(error, Exception):
+                self.log("".join(format_exception(error)).rstrip())
         return {"status": status, "epochs": epoch, "message": message}
 
     def checkpoint(self, kind: Kind) -> Path:

@@ -86,7 +86,8 @@ class Recorder:
     def kept(self) -> str:
         """Say what of the network the run directory holds."""
         if self.saved:
-            return f"the weights after epoch {self.saved}"
+            is_there = self._directory.checkpoint("last").exists()  # or somebody has removed it
+            return f"the weights after epoch {self.saved}" if is_there else "nothing: it is gone"
         return f"no weights: no epoch was {'saved' if self.epochs else 'finished'}"
 
     def _save(self, kind: Kind, epoch: Epoch) -> None:

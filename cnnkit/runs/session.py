@@ -19,7 +19,7 @@ from cnnkit.errors import CnnkitError, PluginError
 from cnnkit.model import Model
 from cnnkit.provenance import attribute
 from cnnkit.runs.data import data_paths, load_data, split_off
-from cnnkit.runs.directory import RunDirectory
+from cnnkit.runs.directory import RunDirectory, told_first
 from cnnkit.runs.recorder import Recorder
 from cnnkit.specfile.checks import network_input
 from cnnkit.specfile.load import recheck
@@ -173,6 +173,7 @@ class Session:
         with in_spec(self.spec), closing(run) as epochs:
             for epoch in epochs:
                 self._recorder.record(epoch)
+                self._log_notes()
                 self._observers.epoch(epoch)
                 yield epoch
 
@@ -184,16 +185,21 @@ class Session:
         self._observers.end(summary)
         return Run(self.directory.path, self.model, tuple(self._recorder.epochs), summary)
 
+    def _log_notes(self) -> None:
+        while self._trainer.notes:
+            self.directory.log(self._trainer.notes.pop(0))
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         """Release threads and lock; where something was raised, say so in status.json."""
-        with self._open:
+        with told_first(error), self._open:
             if error is not None:
                 end = self.directory.write_end(error, self._recorder.saved)
-                self._observers.end(end)
                 error.add_note(f"   = note: {self.directory.path} keeps {self._recorder.kept()}")
+                self._observers.end(end)
+                self._log_notes()
 
 
 def train(

@@ -231,6 +231,8 @@ def _read(path: Path) -> Source:
             f"error: {path} is a folder; the spec of that run is {path / 'resolved.toml'}"
         )
     try:
+        if not path.is_file() and not path.is_dir() and path.exists():
+            raise OSError("not a regular file")  # a pipe would block
         with path.open("rb") as file:
             raw = file.read(_MAX_BYTES + 1)
     except OSError as error:
