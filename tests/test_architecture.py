@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "registry": {*WORDS, "hookspecs"},
     "plugins": {*WORDS, "hookspecs", "registry", "stdout"},
     "provenance": {*WORDS, "hookspecs", "registry", "plugins"},
-    "diagnosis": {*LOOKUP, "source"},
+    "diagnosis": {*LOOKUP, "source", "stdout"},
     "specfile": SPECS,
     "summary": WORDS,
     "values": WORDS,

@@ -172,6 +172,28 @@ def test_a_missing_spec(capsys):
 
 
 @pytest.mark.parametrize("verb", ["run", "check", "show"])
+def test_a_pipe_for_a_spec_is_not_waited_for(verb, capsys):
+    os.mkfifo("pipe.toml")
+    assert main([verb, "pipe.toml"]) == 2
+    assert capsys.readouterr() == (
+        "", "error: cannot read the spec pipe.toml: not a regular file\n"
+    )  # fmt: skip
+
+
+def test_a_working_directory_that_is_gone(tmp_path, monkeypatch, capsys):
+    (tmp_path / "tiny.toml").write_bytes(TINY.read_bytes())
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for verb in ("run", "check", "show"):
+        assert main([verb, "../tiny.toml"]) == 2
+        assert capsys.readouterr() == (
+            "", "error: the working directory is gone; go to one that is there\n"
+        )  # fmt: skip
+    assert main(["check", str(TINY)]) == 0
+
+
+@pytest.mark.parametrize("verb", ["run", "check", "show"])
 def test_the_folder_of_a_run_for_a_spec(verb, tmp_path, capsys):
     (tmp_path / "done").mkdir()
     (tmp_path / "done" / "resolved.toml").touch()

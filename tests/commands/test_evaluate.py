@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cnnkit.cli import main
+from cnnkit.runs.directory import Lock
 
 
 def test_figures_are_those_of_the_run(trained, call):
@@ -105,6 +106,32 @@ def test_a_run_that_did_not_finish_is_judged_by_its_last_checkpoint(trained, cal
     (tmp_path / "copy" / "summary.json").unlink()
     documents = [json.loads(call("evaluate", str(r), "--json").out) for r in (trained, "copy")]
     assert documents[0]["test"] == documents[1]["test"]
+
+
+def test_a_run_that_was_killed_says_so(trained, call, tmp_path):
+    shutil.copytree(trained, "copy")
+    (tmp_path / "copy" / "summary.json").unlink()
+    (tmp_path / "copy" / "status.json").write_text('{"status": "running", "epoch": 2}')
+    note = "note: copy is no finished run: "
+    killed = "interrupted after epoch 2: it ended without a word: killed, or the machine went down"
+    np.save("x.npy", np.zeros((1, 8, 8), np.uint8))
+    for verb in (["evaluate", "copy"], ["predict", "copy", "x.npy"]):
+        assert call(*verb).err == f"{note}{killed}\n"
+    differs = json.loads(call("diff", str(trained), "copy", "--json").out)
+    assert {"key": "status", "first": "done", "second": "interrupted"} in differs["figures"]
+    lock = Lock(tmp_path / "copy")
+    assert call("evaluate", "copy").err == f"{note}running after epoch 2: it is under way\n"
+    lock.release()
+
+
+@pytest.mark.parametrize("summary", ["{}", '{"dataset": 3}'])
+def test_a_summary_that_says_nothing(summary, trained, call, tmp_path):
+    shutil.copytree(trained, "copy")
+    (tmp_path / "copy" / "summary.json").write_text(summary)
+    outcome = call("evaluate", "copy")
+    assert (outcome.code, outcome.out, outcome.err) == (
+        2, "", "error: copy/summary.json is damaged: it does not name its dataset\n"
+    )  # fmt: skip
 
 
 def test_a_run_that_needs_a_missing_plugin(trained, call, tmp_path):

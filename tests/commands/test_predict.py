@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from cnnkit import Model
 from cnnkit.base import DataPaths
 from cnnkit.datasets import Digits
-from cnnkit.layers import Dense, Relu, Sigmoid
+from cnnkit.layers import Conv, Dense, Relu, Sigmoid
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +208,57 @@ def test_damaged_files(name, content, trained, call):
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith("error: ")
     assert f"  --> {name}\n" in outcome.err
+
+
+@pytest.mark.parametrize("header", [b"(", b"", b"{", b"1", b"((((", b"{'descr': 1}", b"\0" * 9])
+def test_a_header_that_is_none(header, trained, call):
+    """Some of them are no Python, which NumPy reads headers as."""
+    Path("x.npy").write_bytes(b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header)
+    outcome = call("predict", str(trained), "x.npy")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("error: x.npy is not an npy file, or is damaged\n  --> x.npy\n")
+
+
+def test_more_or_less_than_the_header_says(trained, call, digits):
+    np.save("x.npy", digits)
+    whole = Path("x.npy").read_bytes()
+    for data in (whole + b"\0", whole[:-1]):
+        Path("x.npy").write_bytes(data)
+        outcome = call("predict", str(trained), "x.npy")
+        assert outcome.code == 2
+        assert outcome.err.startswith("error: x.npy d")  # declares more, or has another size
+
+
+@pytest.mark.parametrize("name", ["pipe.npy", "pipe.npz", "pipe.png"])
+def test_a_pipe_is_not_waited_for(name, trained, call):
+    os.mkfifo(name)
+    outcome = call("predict", str(trained), name)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith(f"error: {name} is not a file\n")
+
+
+def test_a_network_that_ends_in_maps(digits, call):
+    Model.build([Conv(filters=3, kernel=3)], (1, 8, 8)).save("maps.safetensors")
+    np.save("x.npy", digits)
+    outcome = call("predict", "maps.safetensors", "x.npy")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        "error: it gives maps, not a number per class\n  --> the model\n"
+        "   = got: shape (3,6,6)\n   = help: call Model.predict from Python\n"
+    )
+
+
+def test_names_do_nothing_to_a_terminal(digits, call):
+    names = ["a\x9b31m", "b\x1b[2J\u202e"]
+    Model.build([Relu(), Dense(units=2)], (1, 8, 8), classes=names).save("model.safetensors")
+    np.save("x\x9b.npy", digits)
+    outcome = call("predict", "model.safetensors", "x\x9b.npy")
+    assert outcome.code == 0
+    assert not set("\x9b\x1b\u202e") & set(outcome.out + outcome.err)
+    assert "x\\u009B.npy[0]" in outcome.out
+    assert call("predict", "model.safetensors", "y\x9b.npy").err.startswith(
+        "error: there is no file y\\u009B.npy"
+    )
 
 
 @pytest.mark.parametrize("name", ["nix.npy", "nix.npz", "nix.png"])

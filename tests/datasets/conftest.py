@@ -1,53 +1,15 @@
-"""Tiny datasets, written the slow way: the tests' own idea of each format."""
+"""What tests of datasets share."""
 
 from __future__ import annotations
 
-import gzip
-import struct
 import tracemalloc
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import pytest
 
 T = TypeVar("T")
 PEAK = 40_000_000  # bytes; the bound below which hostile files must stay
-
-CODES = {"u1": 8, "i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}
-
-
-def idx_bytes(array: np.ndarray) -> bytes:
-    """Return the array as an IDX file: 00 00, code, rank, big-endian sizes, big-endian values."""
-    code = CODES[array.dtype.str[1:]]
-    header = bytes([0, 0, code, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-    return header + array.astype(array.dtype.newbyteorder(">")).tobytes()
-
-
-@pytest.fixture
-def to_idx() -> Callable[[np.ndarray], bytes]:
-    return idx_bytes
-
-
-@pytest.fixture
-def arrays() -> dict[str, np.ndarray]:
-    """Six training and four test images of 5x4 pixels, two classes."""
-    rng = np.random.default_rng(7)
-    return {
-        "train_images": rng.integers(0, 256, (6, 5, 4), np.uint8),
-        "train_labels": np.array([0, 1, 0, 1, 1, 0], np.uint8),
-        "test_images": rng.integers(0, 256, (4, 5, 4), np.uint8),
-        "test_labels": np.array([1, 0, 0, 1], np.uint8),
-    }
-
-
-@pytest.fixture
-def four(tmp_path: Path, arrays: dict[str, np.ndarray]) -> dict[str, str]:
-    """Write four gzipped IDX files into tmp_path; return the options of `idx`."""
-    for name, array in arrays.items():
-        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(idx_bytes(array), mtime=0))
-    return {name: f"{name}.gz" for name in arrays}
 
 
 @pytest.fixture

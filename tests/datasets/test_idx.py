@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cnnkit.base import DataPaths, DatasetInfo
-from cnnkit.datasets import Idx
+from cnnkit.datasets import Idx, idx
 from cnnkit.errors import DataError, DataUnavailable, OptionError
 
 
@@ -75,12 +75,21 @@ def test_signature(tmp_path, four):
     assert Idx(**four).info(DataPaths(spec_dir=tmp_path)) is None
 
 
-def test_info_reads_headers_only(tmp_path, four, arrays, to_idx):
+def test_info_reads_headers_only(tmp_path, four, arrays, to_idx, monkeypatch):
     whole = to_idx(arrays["train_images"])
-    (tmp_path / four["train_images"]).write_bytes(whole[:16])
+    (tmp_path / four["train_images"]).write_bytes(whole)
+    monkeypatch.delattr(idx, "read_up_to")  # which all that stands behind a header is read with
     named = Idx(**four, classes=["a", "b"])
     (tmp_path / four["train_labels"]).write_bytes(b"not read")
     assert named.info(DataPaths(spec_dir=tmp_path)) == DatasetInfo((1, 5, 4), 2)
+
+
+def test_info_of_a_file_that_declares_too_much(tmp_path, four, arrays, to_idx):
+    """Its estimate of memory would be the spec's error, and the file is to blame."""
+    whole = to_idx(arrays["train_images"])
+    (tmp_path / four["train_images"]).write_bytes(whole[:8] + b"\xff" * 8 + whole[16:])
+    with pytest.raises(DataError, match=r"train_images\.gz declares more than it can hold"):
+        Idx(**four).info(DataPaths(spec_dir=tmp_path))
 
 
 def test_missing_file(tmp_path, four):

@@ -202,6 +202,18 @@ def test_zip_bomb_stays_packed(tmp_path, peak):
     )
 
 
+def test_a_huge_table_of_contents_is_not_read(tmp_path):
+    """60 000 arrays took ten seconds."""
+    members = {f"{number}.npy": b"" for number in range(10_000)}
+    text = message(archive(tmp_path / "d.npz", members))
+    assert text.startswith("d.npz is not an npz file, or is damaged\n  --> DIR/d.npz\n")
+    assert "   = got: ValueError: a table of contents of " in text
+    few = {f"{number}.npy": b"" for number in range(100)}
+    assert "   = got: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 90 more\n" in message(
+        archive(tmp_path / "d.npz", few)
+    )
+
+
 def test_unusual_packing_is_refused(tmp_path, named):
     path = archive(tmp_path / "d.npz", {"x_train.npy": npy(named["x_train"])}, zipfile.ZIP_LZMA)
     assert message(path) == (

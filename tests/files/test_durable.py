@@ -166,6 +166,29 @@ def test_death_inside_a_save_leaves_one_whole_file(tmp_path, name, fatal, expect
     assert path.read_bytes() == expected
 
 
+def test_what_killed_processes_left_goes_once_it_is_stale(tmp_path: Path) -> None:
+    for name in (".01234567.tmp", ".89abcdef.tmp", "mine.tmp"):
+        (tmp_path / name).touch()
+    os.utime(tmp_path / ".01234567.tmp", (0, 0))
+    os.utime(tmp_path / "mine.tmp", (0, 0))
+    write_durably(tmp_path / "file", NEW)
+    left = sorted(entry.name for entry in tmp_path.iterdir())
+    assert left == [".89abcdef.tmp", "file", "mine.tmp"]  # a write may be under way
+
+
+def test_a_failure_to_clean_up_hides_nothing(tmp_path: Path, monkeypatch) -> None:
+    def fail(code: int):
+        def failing(*_: object, **__: object) -> None:
+            raise OSError(code, os.strerror(code))
+
+        return failing
+
+    monkeypatch.setattr(os, "fsync", fail(errno.ENOSPC))
+    monkeypatch.setattr(Path, "unlink", fail(errno.EACCES))
+    with pytest.raises(RunError, match="No space left on device"):
+        write_durably(tmp_path / "file", NEW)
+
+
 def test_a_folder_in_the_way(tmp_path: Path) -> None:
     with pytest.raises(RunError) as caught:
         write_durably(tmp_path / "missing" / "file", NEW)

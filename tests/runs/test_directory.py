@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from cnnkit.errors import RunError
 from cnnkit.runs import RunDirectory, StoredRun
+from cnnkit.runs.directory import KILLED
 
 
 @pytest.fixture
@@ -133,6 +135,37 @@ def test_a_failing_start_gives_the_lock_back(tmp_path, monkeypatch) -> None:
     assert not (tmp_path / "out" / ".lock").exists()
 
 
+def test_a_run_is_running_while_its_lock_is_held(tmp_path: Path) -> None:
+    with RunDirectory.create("x", out=tmp_path / "out") as run:
+        run.write("spec.toml", "")
+        run.write("resolved.toml", "")
+        stored = StoredRun(run.path)
+        for _ in range(2):  # to look changes nothing
+            assert stored.facts("status.json") == {"status": "running", "epoch": 0}
+    (run.path / ".lock").touch()  # as a killed process leaves it
+    killed = {"status": "interrupted", "epoch": 0, "message": KILLED}
+    assert stored.facts("status.json") == killed
+
+
+def test_the_first_error_is_told(tmp_path: Path, monkeypatch) -> None:
+    """Where neither status nor lock can be written any more."""
+    path = tmp_path / "out"
+
+    def fail() -> None:
+        with RunDirectory.create("x", out=path):
+            shutil.rmtree(path)
+            monkeypatch.setattr(Path, "unlink", lambda *_, **__: tmp_path.rmdir())
+            (tmp_path / "other").touch()
+            raise ValueError("the first")
+
+    with pytest.raises(ValueError, match="the first") as caught:
+        fail()
+    assert caught.value.__notes__ == [
+        f"   = note: cannot write {path}/status.json (65 bytes): No such file or directory",
+        f"   = note: cannot remove {path}/.lock: Directory not empty",
+    ]
+
+
 def test_everything_written_is_read_back(tmp_path: Path) -> None:
     with RunDirectory.create("x", out=tmp_path / "out") as run:
         run.write("spec.toml", b"# as given\r\n")
@@ -185,7 +218,8 @@ def test_strict_json_on_disk(tmp_path: Path) -> None:
 def test_what_an_unfinished_run_lacks(out: Path) -> None:
     stored = StoredRun(out)
     assert stored.epochs() == []
-    assert stored.facts("status.json") == {"status": "running", "epoch": 0}
+    killed = {"status": "interrupted", "epoch": 0, "message": KILLED}
+    assert stored.facts("status.json") == killed
     with pytest.raises(RunError) as caught:
         stored.checkpoint("best")
     assert str(caught.value) == (
@@ -271,5 +305,7 @@ def test_a_disk_that_fills_up_during_the_run(out: Path, tmp_path: Path, monkeypa
         run.write("spec.toml", b"")
     stored = StoredRun(run.path)
     assert stored.epochs() == [{"epoch": 1}]
-    assert stored.facts("status.json") == {"status": "running", "epoch": 1}
+    assert stored.facts("status.json") == {
+        "status": "interrupted", "epoch": 1, "message": KILLED,
+    }  # fmt: skip
     assert not [p for p in run.path.iterdir() if p.name.startswith(".")]

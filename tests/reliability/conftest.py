@@ -1,0 +1,160 @@
+"""What the reliability tests share: cases drawn from a seed, a table of them, and processes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+sys.path.append(str(Path(__file__).parent))  # the modules that lie beside these tests
+
+from nursery import Nursery
+
+TABLE = {
+    "R1": "killed at any moment, and resumed",
+    "R2": "every system call of a save fails in turn",
+    "R3": "full disk",
+    "R4": "damaged checkpoints",
+    "R5": "damaged data",
+    "R6": "hostile specs",
+    "R7": "hostile checkpoints, watched",
+    "R8": "broken plugins",
+    "R9": "NaN and infinity",
+    "R10": "interrupts",
+    "R11": "several processes in one place",
+    "R12": "odd places",
+    "R13": "locales, streams, widths, clocks",
+    "R14": "repeatable bits",
+    "R15": "leaks",
+    "R16": "global settings",
+    "R17": "pages",
+}
+ENTRIES: dict[str, list[int]] = {}
+"""Cases begun and cases passed, by id."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case: `rng` depends on the test, the seed and the number alone."""
+
+    number: int
+    rng: np.random.Generator
+
+
+class Cases:
+    """Counts the cases of one test: `for case in cases(quick=20, full=400): ...`.
+
+    A case has passed when its block has come to its end.
+    """
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self.full: bool = request.config.getoption("--full")
+        self._seed: int = request.config.getoption("--seed")
+        self._id = Path(request.node.path).name.split("_")[1].upper()  # test_r3_full_disk.py
+        self._salt = list(request.node.nodeid.encode())
+        self.now = ""
+
+    def __call__(self, quick: int, full: int) -> Iterator[Case]:
+        """Yield as many cases as the tier wants."""
+        for number in range(full if self.full else quick):
+            self.now = f"case {number} of seed {self._seed}"
+            self.count(begun=1)
+            yield Case(number, np.random.default_rng([self._seed, number, *self._salt]))
+            self.count(passed=1)
+
+    def of(self, rows: Any, quick: int | None = None) -> Iterator[Any]:
+        """Yield rows of a list, each a case: all of them, or `quick` of them spread over it."""
+        rows = list(rows)
+        if not self.full and quick is not None and quick < len(rows):
+            rows = [rows[i * len(rows) // quick] for i in range(quick)]
+        for row in rows:
+            self.now = f"case {str(row)[:200]}"
+            self.count(begun=1)
+            yield row
+            self.count(passed=1)
+
+    def count(self, begun: int = 0, passed: int = 0) -> None:
+        """Enter cases that were made elsewhere."""
+        entry = ENTRIES.setdefault(self._id, [0, 0])
+        entry[0] += begun
+        entry[1] += passed
+
+
+@pytest.fixture
+def cases(request: pytest.FixtureRequest) -> Cases:
+    """The cases of this test, in as many as the tier wants."""
+    request.node.reliability_cases = made = Cases(request)
+    return made
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Say in a failure which case it was, so that it can be repeated."""
+    report = yield
+    made = getattr(item, "reliability_cases", None)
+    if report.failed and made is not None:
+        report.sections.append(("reliability", made.now))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table."""
+    if not ENTRIES:
+        return
+    config = terminalreporter.config
+    tier = "full" if config.getoption("--full") else "quick"
+    terminalreporter.section(f"reliability, {tier} tier, seed {config.getoption('--seed')}")
+    terminalreporter.line(f"{'id':4} {'cases':>7} {'passed':>7}  what")
+    for key, what in TABLE.items():
+        if key in ENTRIES:
+            begun, passed = ENTRIES[key]
+            terminalreporter.line(f"{key:4} {begun:7} {passed:7}  {what}")
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """A process that has imported cnnkit, and makes children of itself."""
+    with Nursery() as made:
+        yield made
+
+
+SPEC = """\
+name = "small"
+[data]
+type = "digits"
+[model]
+layers = [
+  {{ type = "conv", filters = 4, kernel = 3, padding = "same" }},
+  "relu",
+  {{ type = "pool", size = 2 }},
+  {{ type = "softmax", units = 10 }},
+]
+[loss]
+type = "cross_entropy"
+[optimizer]
+type = "adam"
+lr = 0.01
+[train]
+epochs = {epochs}
+threads = {threads}
+"""
+
+
+@pytest.fixture
+def write_spec(tmp_path: Path) -> Callable[..., Path]:
+    """Write a spec that trains in a tenth of a second an epoch."""
+
+    def write(name: str = "small.toml", epochs: int = 2, threads: int = 1, **more: str) -> Path:
+        text = SPEC.format(epochs=epochs, threads=threads)
+        for old, new in more.items():
+            assert old in text
+            text = text.replace(old, new)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return tmp_path / name
+
+    return write
