@@ -284,7 +284,7 @@ class RunDirectory:
             make_folder(path / "checkpoints")
             self.write_status("running", epoch=0)
         except BaseException:
-            self.close()
+            self._lock.release()
             raise
 
     @classmethod
@@ -314,11 +314,7 @@ class RunDirectory:
         if error is not None:
             self.write_end(error, epoch=0)
         with told_first(error):
-            self.close()
-
-    def close(self) -> None:
-        """Release the lock; a second call does nothing."""
-        self._lock.release()
+            self._lock.release()
 
     def write(self, name: str, content: bytes | str | dict[str, Any]) -> None:
         """Keep a file of the run: bytes as they are, or text, or facts as JSON."""

@@ -28,17 +28,20 @@ class Recorder:
 
     def __init__(self, directory: RunDirectory, spec: RunSpec, trainer: Trainer) -> None:
         self._directory, self._spec, self._trainer = directory, spec, trainer
-        self._suppliers = suppliers(spec, spec.registry)
-        self._environment = environment(self._suppliers)
-        self._resolved = resolved_toml(spec)
+        plugins = suppliers(spec, spec.registry)
+        resolved, versions = resolved_toml(spec), environment(plugins)
+        self._made_with: dict[str, Any] = {
+            "spec_text": spec.source.text, "resolved": resolved,
+            "plugins": plugins, "versions": versions,
+        }  # fmt: skip
         self._best: dict[str, Any] | None = None
         self.epochs: list[Epoch] = []
         """The records so far."""
         self.saved = 0
         """The epoch of the last checkpoint."""
         directory.write("spec.toml", spec.source.raw)
-        directory.write("resolved.toml", self._resolved)
-        directory.write("env.json", self._environment)
+        directory.write("resolved.toml", resolved)
+        directory.write("env.json", versions)
 
     def record(self, epoch: Epoch) -> None:
         """Write an epoch's line, its checkpoint, and a second one where it is the best so far.
@@ -97,11 +100,8 @@ class Recorder:
             epoch=epoch.epoch,
             step=self._trainer.step,
             best=self._best,
-            spec_text=self._spec.source.text,
-            resolved=self._resolved,
             model=self._trainer.model.describe(self._spec.registry),
-            plugins=self._suppliers,
-            versions=self._environment,
+            **self._made_with,
         ).save(self._directory.checkpoint(kind))
 
 
