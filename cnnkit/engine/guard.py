@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 
 from cnnkit.arrays import FRESH, Array, Weights, flatten
@@ -40,17 +38,6 @@ def diverged(model: Model, state: State | None = None) -> str:
                 what = what if what == "weight" else f"the optimizer's {what} of"
                 return f"{what} {path} of {owner} has diverged; {ADVICE}"
     return ""
-
-
-def all_finite(shard_grads: Sequence[Mapping[str, Array]]) -> bool:
-    """Tell if all gradients are finite, by one product each: 10 us for a hundred thousand numbers;
-    where that overflows, by looking at them."""
-    with np.errstate(all="ignore"):
-        return all(
-            np.isfinite(np.vdot(grad, grad)) or np.isfinite(grad).all()
-            for grads in shard_grads
-            for grad in grads.values()
-        )
 
 
 @np.errstate(all="ignore")  # values that are not finite are what it looks for

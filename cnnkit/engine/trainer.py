@@ -19,7 +19,6 @@ from cnnkit.base.layer import generator
 from cnnkit.base.optimizer import State
 from cnnkit.engine.guard import (
     ADVICE,
-    all_finite,
     diverged,
     first_nonfinite,
     trial_step,
@@ -218,10 +217,14 @@ class Trainer:
     def _step(self, batch: Batch, lr: float, threads: Threads) -> float:
         shard_grads = self._gradients.compute(batch, threads)
         loss = sum(batch.losses)
-        if not (math.isfinite(loss) and all_finite(shard_grads)):
+        try:
+            if not math.isfinite(loss):
+                raise FloatingPointError
+            self._update.apply(shard_grads, self._gradients, lr, self.step)
+        except FloatingPointError:
             when = f"at epoch {batch.key[1] + 1}, step {self.step + 1}"
-            raise first_nonfinite(self.plan, self.model, batch, when, self._registry)
-        self._update.apply(shard_grads, self._gradients, lr, self.step)
+            culprit = first_nonfinite(self.plan, self.model, batch, when, self._registry)
+            raise culprit from None
         self.step += 1
         return loss
 

@@ -70,10 +70,18 @@ class Update:
     def apply(
         self, shard_grads: Sequence[dict[str, Array]], gradients: Gradients, lr: float, step: int
     ) -> None:
-        """Add the shards' gradients in their order and move the weights."""
+        """Add the shards' gradients in their order and move the weights.
+
+        Raises:
+            FloatingPointError: where the gradient of a small array is not finite: nothing moves
+                then. A bias gathers its layer's dy, so hardly anything passes unseen; to look at
+                all numbers took 3 to 5 % of a step.
+        """
         if not self._optimizer.elementwise:
             if len(shard_grads) > 1:
                 _add_up(gradients.vectors(len(shard_grads)))
+            for path in self._small:
+                _demand_finite(shard_grads[0].get(path, self._head[:0]).reshape(-1))
             self._optimizer.update(self.weights, shard_grads[0], self.state, lr, step)
         elif len(shard_grads) == 1:
             self._update_one(shard_grads[0], lr, step)
@@ -87,6 +95,7 @@ class Update:
             view[...] = grads.get(path, 0)
         joined = {path: grads[path] for path in self._joined if path in grads}
         joined[_ALL] = self._head
+        _demand_finite(self._head)
         self._optimizer.update(self._joined, joined, self._joined_state, lr, step)
 
     def _update_slices(self, vectors: Sequence[Array], lr: float, step: int) -> None:
@@ -95,8 +104,15 @@ class Update:
         for start in range(0, self._vector.size, _SLICE):
             here = slice(start, start + _SLICE)
             grads = {_ALL: _add_up([vector[here] for vector in vectors])}
+            if start == 0:  # where the small arrays are
+                _demand_finite(grads[_ALL])
             state = {slot: {_ALL: vector[here]} for slot, vector in self._slots.items()}
             self._optimizer.update({_ALL: self._vector[here]}, grads, state, lr, step)
+
+
+def _demand_finite(vector: Array) -> None:
+    if not np.isfinite(np.vdot(vector, vector)) and not np.isfinite(vector).all():
+        raise FloatingPointError
 
 
 def _add_up(vectors: Sequence[Array]) -> Array:
