@@ -46,6 +46,16 @@ def unflatten(flat: dict[str, Array]) -> Weights:
     return tree
 
 
+def demand_finite(array: Array) -> None:
+    """Stop at values that are not finite: by one product, and a look where that overflows.
+
+    Raises:
+        FloatingPointError: where there are any.
+    """
+    if not np.isfinite(np.vdot(array, array)) and not np.isfinite(array).all():
+        raise FloatingPointError
+
+
 def replace_leaves(tree: Weights, arrays: dict[str, Array]) -> None:
     """Put other arrays in place of the leaves at these paths, in the tree itself."""
     for path, array in arrays.items():

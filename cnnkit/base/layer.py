@@ -145,7 +145,7 @@ class LayerFault(Exception):  # noqa: N818  # a bug of the layer's, not an error
         self.path, self.layer, self.phase, self.cause = path, layer, phase, cause
 
 
-NO_FAULT = (CnnkitError, LayerFault, MemoryError)
+NO_FAULT = (CnnkitError, LayerFault, MemoryError, FloatingPointError)
 """What passes through a chain of layers as it is: it was meant, or is located already."""
 
 

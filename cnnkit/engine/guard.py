@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnnkit.arrays import FRESH, Array, Weights, flatten
+from cnnkit.arrays import FRESH, Array, Weights, demand_finite, flatten
 from cnnkit.base import Backward, Context, Layer, forward_chain
 from cnnkit.base.component import walk
 from cnnkit.base.contract import (
@@ -133,6 +133,7 @@ _KEY = (0, 0, 0, 0)
 _IMAGES = 3
 
 
+@np.errstate(all="ignore")  # the weights may be spoilt already
 def trial_step(plan: Plan, model: Model, registry: Registry) -> frozenset[str]:
     """Take a few random images through the network; return the paths of the weights that learn.
 
@@ -160,7 +161,8 @@ def watch_foreign(network: Layer, registry: Registry) -> Tap | None:
 
 
 class Watch:
-    """A tap that holds third-party layers to their word at every step: shapes, dtypes, types.
+    """A tap that holds third-party layers to their word at every step: shapes, dtypes, types, and
+    values that are finite.
 
     Args:
         thorough: look at every layer, and try whether it leaves its input alone and repeats
@@ -177,7 +179,9 @@ class Watch:
         given = x.copy() if self._thorough else x
         shape = layer.output_shape(x.shape[1:])
         y, back = checked_forward(layer, x, layer.forward(x, w, ctx), shape)
-        if self._thorough:
+        if not self._thorough:
+            demand_finite(y)
+        else:
             left_alone(layer, "forward", "x", x, given)
             if foreign:
                 repeats(layer, y, layer.forward(x, w, ctx)[0])
@@ -185,6 +189,8 @@ class Watch:
         def backward(dy: Array) -> tuple[Array, Weights]:
             given = dy.copy() if self._thorough and foreign else dy
             dx, grads = checked_backward(layer, x, w, back(dy), ctx.wants_dx)
+            if ctx.wants_dx and not self._thorough:
+                demand_finite(dx)
             left_alone(layer, "backward", "dy", dy, given)
             if self._thorough:
                 checked_learning(layer, flatten(grads), declared(layer.weights(x.shape[1:])))

@@ -215,9 +215,9 @@ class Trainer:
         return self._optimizer.lr * checked_factor(self._schedule, factor)
 
     def _step(self, batch: Batch, lr: float, threads: Threads) -> float:
-        shard_grads = self._gradients.compute(batch, threads)
-        loss = sum(batch.losses)
         try:
+            shard_grads = self._gradients.compute(batch, threads)
+            loss = sum(batch.losses)
             if not math.isfinite(loss):
                 raise FloatingPointError
             self._update.apply(shard_grads, self._gradients, lr, self.step)

@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from cnnkit.arrays import Array, FlatLayout
+from cnnkit.arrays import Array, FlatLayout, demand_finite
 from cnnkit.base import Optimizer
 from cnnkit.base.contract import checked_state
 from cnnkit.base.optimizer import State
@@ -81,7 +81,7 @@ class Update:
             if len(shard_grads) > 1:
                 _add_up(gradients.vectors(len(shard_grads)))
             for path in self._small:
-                _demand_finite(shard_grads[0].get(path, self._head[:0]).reshape(-1))
+                demand_finite(shard_grads[0].get(path, self._head[:0]).reshape(-1))
             self._optimizer.update(self.weights, shard_grads[0], self.state, lr, step)
         elif len(shard_grads) == 1:
             self._update_one(shard_grads[0], lr, step)
@@ -95,7 +95,7 @@ class Update:
             view[...] = grads.get(path, 0)
         joined = {path: grads[path] for path in self._joined if path in grads}
         joined[_ALL] = self._head
-        _demand_finite(self._head)
+        demand_finite(self._head)
         self._optimizer.update(self._joined, joined, self._joined_state, lr, step)
 
     def _update_slices(self, vectors: Sequence[Array], lr: float, step: int) -> None:
@@ -105,14 +105,9 @@ class Update:
             here = slice(start, start + _SLICE)
             grads = {_ALL: _add_up([vector[here] for vector in vectors])}
             if start == 0:  # where the small arrays are
-                _demand_finite(grads[_ALL])
+                demand_finite(grads[_ALL])
             state = {slot: {_ALL: vector[here]} for slot, vector in self._slots.items()}
             self._optimizer.update({_ALL: self._vector[here]}, grads, state, lr, step)
-
-
-def _demand_finite(vector: Array) -> None:
-    if not np.isfinite(np.vdot(vector, vector)) and not np.isfinite(vector).all():
-        raise FloatingPointError
 
 
 def _add_up(vectors: Sequence[Array]) -> Array:
