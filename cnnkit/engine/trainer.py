@@ -42,6 +42,7 @@ def evaluate(
 
     Evaluation mode: dropout stands still, and nothing is learned.
     """
+    check_images(model, split.images)
     steps = [step for segment in plan.segments for step in segment.steps]
     y = run_shards(steps, model, split.images, threads)
     losses, _ = plan.loss.forward(y, split.labels)
@@ -163,7 +164,9 @@ class Trainer:
             self._gradients.processes(threads.count, partial(self._batch, train), size),
         ):
             for epoch in range(self._epochs):
-                with one_blas_thread(), attribute(self._registry, self._now):
+                # values that are not finite are looked for, and named
+                ignored = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+                with ignored, one_blas_thread(), attribute(self._registry, self._now):
                     started = time.perf_counter()
                     loss, lr = self._epoch(epoch, train, threads)
                     seconds = time.perf_counter() - started

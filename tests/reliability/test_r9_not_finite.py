@@ -156,3 +156,13 @@ class Late(Layer):
         if ctx.training and ctx.key[1] == 2:
             y.flat[0] = VALUES[self.value]
         return y, lambda dy: (dy.copy(), {})
+
+
+def test_state_of_the_optimizer(cases):
+    """Huge images and Adam: the loss stays finite and flat, while the squares overflow."""
+    for size in cases.of([1e25, 1e30], quick=1):
+        model = Model.build([Dense(units=4), Softmax(units=3)], (1, 6, 6))
+        trainer = Trainer(model, CrossEntropy(), Adam(), batch=8, epochs=1)
+        with pytest.raises(TrainingError) as caught:
+            trainer.fit(X * np.float32(size), Y)
+        assert "diverged" in str(caught.value) or "not finite" in str(caught.value)
