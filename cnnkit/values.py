@@ -69,9 +69,11 @@ def natural_range(found: Range, dtype: np.dtype[np.generic]) -> Range:
     if dtype == np.uint8:
         return 0.0, 255.0
     for low, high in _NATURAL:
-        if low <= found[0] and found[1] <= high:
+        if low <= found[0] and found[1] <= high and found[1] - found[0] >= _NARROW * (high - low):
             return low, high
     half = (found[1] - found[0]) / 2
+    if found[0] >= 0:
+        return 0.0, found[1] + half
     return found[0] - half, found[1] + half
 
 

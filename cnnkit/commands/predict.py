@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -78,7 +79,9 @@ def _model(run: Path, checkpoint: Kind, registry: Registry, news: News) -> Model
 
 def _predict(model: Model, file: Path, images: Array, pool: Threads) -> Iterator[dict[str, Any]]:
     """Yield what is said of each image; a probability of None where the network gives none."""
-    y, head = model.predict(images, threads=pool), model.layers[-1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # read_images has said so, and of which file
+        y, head = model.predict(images, threads=pool), model.layers[-1]
     highest: Array | None = y.max(axis=1) if head.probabilities else None
     if y.shape[1] == 1:  # one output: the probability of class 1
         highest = np.maximum(y[:, 0], 1 - y[:, 0]) if head.type == "sigmoid" else None

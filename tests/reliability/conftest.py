@@ -16,6 +16,8 @@ sys.path.append(str(Path(__file__).parent))  # the modules that lie beside these
 from nursery import Nursery
 
 TABLE = {
+    "K1": "kind 1: values of another range",
+    "K2": "kinds 2 and 3: the word of a plugin, and blame",
     "R1": "killed at any moment, and resumed",
     "R2": "every system call of a save fails in turn",
     "R3": "full disk",
