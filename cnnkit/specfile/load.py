@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from cnnkit.base import Component, DataPaths, Dataset, DatasetInfo
 from cnnkit.base.place import KeyPath
-from cnnkit.errors import SpecError
+from cnnkit.errors import PluginError, SpecError
 from cnnkit.plugins import load_plugins
+from cnnkit.provenance import attribute
 from cnnkit.registry import Registry
 from cnnkit.source import BIDI, Finding, FindingError, Override, Source, slot_at
 from cnnkit.specfile.checks import (
@@ -178,8 +179,9 @@ def load_spec(
         raise _failure(findings + _diagnose(error, tree, registry, paths), source) from None
     spec._source, spec._registry = source, registry
     findings += check_storable(spec, tree, registry)
-    findings += check_classes(spec.data, paths)
-    findings += check_network(spec, spec.data, dataset_info(spec.data, paths))
+    with attribute(registry, lambda: "when the spec was checked", PluginError):
+        findings += check_classes(spec.data, paths)
+        findings += check_network(spec, spec.data, dataset_info(spec.data, paths))
     if findings:
         raise _failure(findings, source)
     return spec
