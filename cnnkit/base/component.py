@@ -38,6 +38,16 @@ Synonyms = Mapping[str, str]
 pooling"}`; and what they call the type with an option: `{'kind = "mean"': "avgpool meanpool"}`."""
 
 
+_STRICT = ConfigDict(
+    frozen=True,
+    strict=True,
+    extra="forbid",
+    allow_inf_nan=False,
+    validate_default=True,
+    defer_build=True,
+)
+
+
 class Component(BaseModel, metaclass=Described):
     """A frozen, strictly validated set of options. Subclasses are abstract (a family) or final.
 
@@ -46,14 +56,7 @@ class Component(BaseModel, metaclass=Described):
     lives in weight trees, never on a component.
     """
 
-    model_config = ConfigDict(
-        frozen=True,
-        strict=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        validate_default=True,
-        defer_build=True,
-    )
+    model_config = _STRICT
     family: ClassVar[str] = ""
     synonyms: ClassVar[Synonyms] = {}
     type: str
@@ -236,16 +239,7 @@ def child(family: str) -> Child:
 class Section(BaseModel, metaclass=Described):
     """A table of a spec: strict, frozen, and closed to unknown keys."""
 
-    model_config = ConfigDict(
-        frozen=True,
-        strict=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        validate_default=True,
-        protected_namespaces=(),
-        arbitrary_types_allowed=True,
-        defer_build=True,
-    )
+    model_config = ConfigDict(**_STRICT, protected_namespaces=(), arbitrary_types_allowed=True)
 
 
 @dataclass(frozen=True, slots=True)
