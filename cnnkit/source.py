@@ -150,6 +150,7 @@ def class_at(
             tree = tree[step]
         if isinstance(tree, Component):
             return type(tree)
-        return lookup.find(held.family, tree if isinstance(tree, str) else tree["type"])
+        kind = tree if isinstance(tree, str) else tree["type"]
+        return lookup.find(held.family, kind) if isinstance(kind, str) else None
     except (PydanticCustomError, LookupError, TypeError):
         return None
