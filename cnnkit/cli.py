@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from cnnkit import __version__
 from cnnkit.commands import ABOUT, MORE, SUBVERBS, VERBS
-from cnnkit.commands._console import News, Screen, silence
+from cnnkit.commands._console import News, silence
 from cnnkit.errors import CnnkitError, OptionError, PluginError
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 def build_app() -> App:
     """Return the app with the built-in verbs."""
     from cyclopts import App, Parameter
+
+    from cnnkit.commands._screen import Screen
 
     app = App(
         name="cnnkit",

@@ -7,59 +7,33 @@ import os
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
-
-from rich import box
-from rich.console import Console, RenderableType
-from rich.table import Table
-from rich.text import Text
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO
 
 from cnnkit.errors import CnnkitError
 from cnnkit.stdout import visible
 
+if TYPE_CHECKING:  # imported where there is something to colour or to align
+    from rich.console import RenderableType
+    from rich.table import Table
 
-class Screen(Console):
-    """Stdout or stderr, for plain text: nothing in it is taken for markup."""
+    from cnnkit.commands._screen import Screen
 
-    def __init__(self, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, markup=False, highlight=False, emoji=False)
 
-    def render_str(self, text: str, **how: Any) -> Text:
-        """Return text as it is shown: what comes from files does nothing to the terminal."""
-        return super().render_str(_shown(text), **how)
+@contextmanager
+def writing(stderr: bool = False) -> Iterator[None]:
+    """Do what is right where stdout or stderr cannot be written.
 
-    def print(self, *things: Any, **how: Any) -> None:
-        """Print.
-
-        Raises:
-            CnnkitError: where stdout cannot be written.
-        """
-        with self._writing():
-            super().print(*things, **how)
-
-    def print_trimmed(self, thing: RenderableType) -> None:
-        """Print without the blanks that fill up the last column of a table."""
-        with self._writing():
-            with self.capture() as captured:
-                super().print(thing, soft_wrap=isinstance(thing, str))
-            lines = captured.get().split("\n")
-            self.file.write("\n".join(line.rstrip() for line in lines))
-            self.file.flush()
-
-    def on_broken_pipe(self) -> None:
-        """Let whoever printed know, instead of ending the process."""
-        raise BrokenPipeError
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            silence(sys.stderr if self.stderr else sys.stdout)
-            # news that cannot be told are no reason to lose a run, nor is a reader that has had
-            # enough (`| head -1`)
-            if not self.stderr and not isinstance(error, BrokenPipeError):
-                raise CnnkitError(f"cannot write the output: {error.strerror}") from error
+    Raises:
+        CnnkitError: for stdout, unless its reader has had enough (`| head -1`). News that cannot
+            be told are no reason to lose a run.
+    """
+    try:
+        yield
+    except OSError as error:
+        silence(sys.stderr if stderr else sys.stdout)
+        if not stderr and not isinstance(error, BrokenPipeError):
+            raise CnnkitError(f"cannot write the output: {error.strerror}") from error
 
 
 class News:
@@ -68,13 +42,19 @@ class News:
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
         """Whether only warnings are printed."""
-        self.screen = Screen(stderr=True)
+
+    @cached_property
+    def screen(self) -> Screen:
+        """Stderr."""
+        from cnnkit.commands._screen import Screen
+
+        return Screen(stderr=True)
 
     def say(self, line: str) -> None:
         """Print a line, which is a warning where it starts with that word."""
         warns = line.lower().startswith("warning")
         if warns or not self.quiet:
-            self.screen.print(Text(_shown(line), "bold yellow" if warns else ""), soft_wrap=True)
+            self.screen.print(line, style="bold yellow" if warns else None, soft_wrap=True)
 
     def warn(self, line: str) -> None:
         """Print a warning."""
@@ -82,14 +62,17 @@ class News:
 
     def error(self, text: str) -> None:
         """Print an error's text as it is; on a terminal the words to look for are coloured."""
-        shown = Text(_shown(text))
+        from rich.text import Text
+
+        shown = Text(shown_text(text))
         shown.highlight_regex(r"(?m)^error:", "bold red")
         shown.highlight_regex(r"(?m)^ *\| +\^+.*", "bold red")
         shown.highlight_regex(r"(?m)^ +(-->|[|=]|= \w+:)", "cyan")
         self.screen.print(shown, soft_wrap=True)
 
 
-def _shown(text: str) -> str:
+def shown_text(text: str) -> str:
+    """Return text as it is shown: what comes from files does nothing to the terminal."""
     return visible(text, keep="\n\t")
 
 
@@ -100,7 +83,13 @@ def emit(*things: RenderableType) -> None:
         CnnkitError: where it cannot be written.
     """
     for thing in things:
-        Screen().print_trimmed(thing)
+        if isinstance(thing, str):  # a program may read it, so it is never wrapped
+            with writing():
+                print("\n".join(map(str.rstrip, shown_text(thing).split("\n"))), flush=True)
+        else:
+            from cnnkit.commands._screen import Screen
+
+            Screen().print_trimmed(thing)
 
 
 def emit_json(value: Any) -> None:
@@ -119,6 +108,9 @@ def silence(stream: TextIO) -> None:
 
 def table(*columns: str, right: Collection[str] = (), total: Collection[str] = ()) -> Table:
     """Return an empty table; the columns named in `right` hold numbers, the last line `total`."""
+    from rich import box
+    from rich.table import Table
+
     made = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, header_style="bold")
     made.show_footer = bool(total)
     for column, footer in zip(columns, total or [""] * len(columns), strict=True):
@@ -129,6 +121,8 @@ def table(*columns: str, right: Collection[str] = (), total: Collection[str] = (
 
 def facts() -> Table:
     """Return an empty table of names and values, without lines or headings."""
+    from rich.table import Table
+
     made = Table.grid(padding=(0, 2))
     made.add_column(style="bold", no_wrap=True)
     made.add_column(overflow="fold")

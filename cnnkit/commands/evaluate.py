@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
-from rich.table import Table
 
 from cnnkit.base import Data, DataPaths, Metric, show
 from cnnkit.commands._console import emit, emit_json, facts, table
@@ -21,6 +20,9 @@ from cnnkit.runs.data import data_paths, load_data
 from cnnkit.runs.directory import StoredRun, find_run
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.workers import Threads, one_blas_thread
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def evaluate(

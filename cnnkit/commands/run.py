@@ -5,20 +5,21 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
-from typing import Self
-
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn
-from rich.progress import Progress as RichProgress
-from rich.table import Table
+from typing import TYPE_CHECKING, Self
 
 from cnnkit.base import Epoch
-from cnnkit.commands._console import News, Screen, emit, emit_json
+from cnnkit.commands._console import News, emit, emit_json
 from cnnkit.commands._plugins import begin, read_spec
 from cnnkit.commands.evaluate import results
 from cnnkit.engine.trainer import Progress
 from cnnkit.runs.data import data_paths
 from cnnkit.runs.session import Run, Session
 from cnnkit.specfile.runspec import RunSpec
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cnnkit.commands._screen import Screen
 
 _EVERY = 0.2  # seconds: drawing takes a millisecond that training does not get
 
@@ -30,6 +31,9 @@ class EpochBar:
     """
 
     def __init__(self, screen: Screen, epochs: int) -> None:
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+
         columns = (
             TextColumn(f"epoch {{task.fields[epoch]}}/{epochs}"),
             BarColumn(24),
