@@ -167,6 +167,10 @@ def _report(error: BaseException, arguments: Sequence[str], whole: bool) -> int:
             code, text = INTERRUPTED, "error: interrupted"
         case Terminated():
             code, text = TERMINATED, "error: terminated"
+        case MemoryError():
+            from cnnkit.provenance import exhausted
+
+            code, text = USAGE, str(exhausted(error))
         case SystemExit():  # its words and a failure, as in any Python program
             code, text = 1, str(error.code)
         case _:

@@ -32,6 +32,7 @@ from cnnkit.base.weight import declared, draw
 from cnnkit.errors import DataError, PluginError, RunError, SpecError
 from cnnkit.files import load_tensors, save_tensors
 from cnnkit.layers.sequential import Sequential
+from cnnkit.memory import check_prediction, needs
 from cnnkit.plugins import load_plugins
 from cnnkit.provenance import check_offered, missing_suppliers, other_versions, plain, suppliers
 from cnnkit.registry import Registry
@@ -114,7 +115,7 @@ def predict_shard(images: int, layers: Sequence[Layer], shape: Shape, itemsize: 
     """
     if images < 2:
         return 1  # the shapes would take a tenth of the time of one image
-    each = itemsize * sum(map(prod, chain_shapes(layers, shape, "layers")))
+    each = itemsize * (prod(shape) + sum(need.kept for need in needs(layers, shape)))
     half = max(_SMALLEST, min(_LARGEST, -(-images // 2)))
     return max(1, min(half, _BYTES // each))
 
@@ -383,9 +384,10 @@ class Model:
             model = ModelFacts.model_validate(facts, context={"registry": registry})
             network = Sequential(layers=model.layers).lower()
             expected = declared(network.weights(tuple(model.input)))
-        except (ValueError, SpecError, PluginError) as error:
+        except (ValueError, SpecError, PluginError, RecursionError) as error:
             raise RunError(f"{where}: cannot rebuild the model: {error}") from None
         check_weights(expected, weights, where)
+        check_prediction(model.layers, tuple(model.input), where)
         ordered = unflatten({path: weights[path] for path in expected})
         low_high = (model.trained_on[0], model.trained_on[1]) if model.trained_on else None
         return cls(tuple(model.layers), network, tuple(model.input), ordered,

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from cnnkit.base import Component, LayerFault
 from cnnkit.base.component import SPEC_PATH, walk
-from cnnkit.base.place import place_of
-from cnnkit.errors import CnnkitError, ContractError, PluginError, TrainingError
+from cnnkit.base.place import place_of, spoken
+from cnnkit.errors import CnnkitError, ContractError, PluginError, SpecError, TrainingError
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.registry import GIVEN, Entry, Plugin, Registry
 
@@ -147,10 +147,14 @@ def attribute(
         named_promise = kind(_promise(error, registry, now()))
         named_promise.layer_path = error.layer_path
         raise named_promise from error
-    except (CnnkitError, MemoryError):
+    except CnnkitError:
         raise
+    except MemoryError as error:
+        raise exhausted(error, now()) from error
     except (Exception, SystemExit) as error:
         named = named_plugin(error, registry, now())
+        if named is None and isinstance(getattr(error, "cause", error), RecursionError):
+            raise exhausted(error, now()) from error
         if named is None:
             raise
         text, note = named
@@ -159,6 +163,24 @@ def attribute(
         if note:
             raised.add_note(note)
         raise raised from error
+
+
+def exhausted(error: BaseException, when: str = "") -> CnnkitError:
+    """Return the error of the spec, or the model, whose network is too large for this machine.
+
+    Args:
+        error: a MemoryError, or a RecursionError, or a fault caused by one.
+        when: such as "at step 50".
+    """
+    path = getattr(error, "path", "") or getattr(error, "layer_path", "")
+    cause = getattr(error, "cause", error)
+    too_deep = isinstance(cause, RecursionError)
+    what = "layers are nested too deep" if too_deep else "not enough memory"
+    words = [what, when, f"in {spoken(path)}" if path else ""]
+    help_ = "nest fewer layers" if too_deep else "use a smaller network or batch, or fewer threads"
+    named = SpecError(f"error: {' '.join(filter(None, words))}: {cause}\n   = help: {help_}")
+    named.layer_path = path
+    return named
 
 
 def _promise(error: ContractError, registry: Registry, when: str) -> str:

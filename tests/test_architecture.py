@@ -26,7 +26,7 @@ FAMILIES = {
 WORDS = {"arrays", "described", "errors", "kernels", "base"}
 LOOKUP = {*WORDS, "hookspecs", "registry", "plugins", "provenance"}
 SERVICES = {"files", "stdout", "workers"}
-SPECS = {*LOOKUP, "source", "diagnosis", "specfile"}
+SPECS = {*LOOKUP, "source", "memory", "diagnosis", "specfile"}
 MAY_IMPORT: dict[str, set[str]] = {
     "described": set(),
     "errors": set(),
@@ -45,9 +45,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "provenance": {*WORDS, "hookspecs", "registry", "plugins"},
     "diagnosis": {*LOOKUP, "source", "stdout"},
     "specfile": SPECS,
+    "memory": WORDS,
     "summary": WORDS,
     "values": WORDS,
-    "model": {*LOOKUP, *SERVICES, "values", "summary"},
+    "model": {*LOOKUP, *SERVICES, "values", "memory", "summary"},
     "engine": {*LOOKUP, *SERVICES, "model", "values"},
     "runs": {*SPECS, *SERVICES, "model", "values", "engine"},
     "scaffold": {"errors"},
@@ -61,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 EXCEPTIONS: dict[str, set[str]] = {
     "base": {"cnnkit.diagnosis.python"},  # where options given in Python are wrong
     "losses": {"cnnkit.layers.softmax", "cnnkit.layers.sigmoid"},  # to fuse with them
+    "memory": {"cnnkit.layers.conv"},  # whose columns are larger than its maps
     "summary": {"cnnkit.layers.sequential"},
     "model": {"cnnkit.layers.sequential"},  # the container that a model is
     "engine": {"cnnkit.layers.sequential"},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -177,8 +179,17 @@ listed = BeforeValidator(lambda value: list(value) if isinstance(value, tuple) e
 SPEC_PATH = "a path in a spec"
 """Marks options that hold paths, so that a resolved spec can make them absolute."""
 
-PathText = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$"), SPEC_PATH]
-"""A path, absolute or relative to the spec's folder."""
+
+def _path(value: Any) -> Any:
+    if isinstance(value, str) and re.search(r"[\x00-\x1f\x7f-\x9f]", value):  # as in "C:\temp"
+        raise PydanticCustomError("control_character", "expected a path without control characters")
+    return os.path.expanduser(value) if isinstance(value, str) else value  # noqa: PTH111
+
+
+PathText = Annotated[
+    str, BeforeValidator(_path), Field(min_length=1, pattern=r"^[^\x00]+$"), SPEC_PATH
+]
+"""A path, absolute or relative to the spec's folder; `~` is the home folder."""
 
 
 class Lookup(Protocol):

@@ -234,9 +234,9 @@ def forward_chain(
 
 
 def _placed(error: Exception, path: str) -> Exception:
-    """Say in which layer a promise was broken: the innermost counts."""
-    if isinstance(error, ContractError):
-        error.layer_path = error.layer_path or path
+    """Say in which layer a promise was broken, or memory ran out: the innermost counts."""
+    if isinstance(error, ContractError | MemoryError):
+        error.layer_path = getattr(error, "layer_path", "") or path  # type: ignore[union-attr]
     return error
 
 

@@ -239,8 +239,8 @@ def _package(wanted: Requirement) -> Package:
 def look_at_machine() -> Section:
     """Return cores, threads and memory."""
     from cnnkit.arrays import size
+    from cnnkit.memory import physical_memory
     from cnnkit.runs.environment import environment
-    from cnnkit.specfile.checks import physical_memory
     from cnnkit.workers import physical_cores
 
     made, memory, threads = environment({}), physical_memory(), physical_cores()

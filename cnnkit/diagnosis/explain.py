@@ -107,6 +107,7 @@ _EXPECTED = {
 }
 _NAME = "be at most 64 letters, digits, dots, dashes and underscores, a letter or digit first"
 _HELP = {
+    "control_character": "write it in single quotes: in double ones a backslash starts an escape",
     "list_type": "write it in brackets, even where there is only one element",
     "component_type": 'such as { type = "relu" } or "relu"; a chain within a chain is '
     '{ type = "sequential", layers = [...] }',
@@ -154,7 +155,8 @@ def _help(kind: str, path: KeyPath, draft: Draft) -> str:
         return "write it as [C, H, W]: channels, height, width"
     if _EXPECTED.get(kind) == "be a table" and len(path) == 1 and draft.is_spec:
         return f"write [{path[0]}] on a line of its own, and the options below it"
-    return _HELP.get(kind, "") if draft.is_layer(path) or kind == "list_type" else ""
+    is_told = draft.is_layer(path) or kind in ("list_type", "control_character")
+    return _HELP.get(kind, "") if is_told else ""
 
 
 def _in_own_words(error: Mapping[str, Any], path: KeyPath, draft: Draft) -> Finding:

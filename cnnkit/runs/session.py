@@ -17,7 +17,7 @@ from cnnkit.base.component import SPEC_PATH
 from cnnkit.engine.trainer import Trainer, Watcher
 from cnnkit.errors import CnnkitError, PluginError
 from cnnkit.model import Model
-from cnnkit.provenance import attribute
+from cnnkit.provenance import attribute, exhausted
 from cnnkit.runs.data import data_paths, load_data, split_off
 from cnnkit.runs.directory import RunDirectory, told_first
 from cnnkit.runs.recorder import Recorder
@@ -97,7 +97,10 @@ class Observers:
 def in_spec(spec: RunSpec) -> Iterator[None]:
     """Add to an error about a layer where the spec names it."""
     try:
-        yield
+        try:
+            yield
+        except MemoryError as error:  # outside of any step
+            raise exhausted(error) from error
     except CnnkitError as error:
         if error.layer_path and spec.source.file:
             from cnnkit.diagnosis.source import locate

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from math import prod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cnnkit.arrays import Shape, default_shard, size
+from cnnkit.arrays import Shape, size
 from cnnkit.base import DataPaths, Dataset, DatasetInfo, Layer, chain_shapes
 from cnnkit.base.component import walk
 from cnnkit.base.place import KeyPath
-from cnnkit.base.weight import count
 from cnnkit.errors import PluginError, ShapeError
+from cnnkit.memory import GIB, memory_limit, needs, training_bytes
 from cnnkit.registry import Plugin, Registry
 from cnnkit.source import Finding
 
@@ -21,46 +20,36 @@ if TYPE_CHECKING:
     from cnnkit.specfile.runspec import RunSpec
 
 
-_GIB = 2**30
-
-
-def check_memory(spec: RunSpec, shapes: list[Shape]) -> list[Finding]:
-    """Compare a rough need for memory with the limit, before anything is allocated.
-
-    Weights count three times (themselves, two slots of the optimizer), and once more for the
-    gradient of every shard; activations three times (themselves, their gradients, scratch), for
-    the images in flight.
-    """
-    itemsize = 8 if spec.model.dtype == "float64" else 4
-    layers = spec.model.layers
-    counts = []
-    for index, (layer, shape) in enumerate(zip(layers, shapes, strict=False)):
-        try:
-            counts.append(count(layer.weights(shape)))
-        except PluginError as error:
-            return [_misdeclared(index, layer, error, spec.registry)]
-    images = spec.train.batch
-    copies = 3 + -(-images // (spec.train.shard or default_shard(images)))
-    needs = [
-        itemsize * (copies * n + 3 * images * prod(s))
-        for n, s in zip(counts, shapes[1:], strict=True)
-    ]
-    limit = spec.train.memory * _GIB if spec.train.memory else 0.8 * physical_memory()
-    if sum(needs) <= limit:
+def check_memory(spec: RunSpec, shape: Shape) -> list[Finding]:
+    """Hold what training takes against the limit, before anything is allocated."""
+    layers, train = spec.model.layers, spec.train
+    try:
+        found = list(needs(layers, shape))
+    except PluginError as error:
+        return [_misdeclared(layers, error, spec.registry)]
+    taken = training_bytes(
+        found, layers, spec.optimizer, batch=train.batch, shard=train.shard,
+        threads=train.threads, itemsize=8 if spec.model.dtype == "float64" else 4,
+    )  # fmt: skip
+    limit = train.memory * GIB if train.memory else memory_limit()
+    if sum(taken) <= limit:
         return []
-    worst = max(range(len(needs)), key=needs.__getitem__)
+    worst = max(range(len(taken)), key=taken.__getitem__)
     return [
         Finding(
-            ("model", "layers", worst),
-            f"layer {worst + 1} ({layers[worst].type}) takes about {size(needs[worst])} of the "
-            f"{size(sum(needs))} of memory that training needs with a batch of {images}",
+            ("model", *found[worst].path),
+            f"{found[worst].place} takes about {size(taken[worst])} of the "
+            f"{size(sum(taken))} of memory that training needs with a batch of {train.batch}",
             note=f"the limit is {size(limit)}",
-            help="use fewer units or filters, a smaller batch, or raise [train] memory (GiB)",
+            help="use fewer units or filters, less padding, a smaller kernel or batch, "
+            "or raise [train] memory (GiB)",
         )
     ]
 
 
-def _misdeclared(index: int, layer: Layer, error: PluginError, registry: Registry) -> Finding:
+def _misdeclared(layers: Sequence[Layer], error: PluginError, registry: Registry) -> Finding:
+    index = int(error.layer_path.partition("_")[0])
+    layer = layers[index]
     entries = (registry.entry_of(type(inner)) for _, inner in walk(layer))
     owners = {entry.owner for entry in entries if entry and not entry.built_in}
     return Finding(
@@ -68,14 +57,6 @@ def _misdeclared(index: int, layer: Layer, error: PluginError, registry: Registr
         f"layer {index + 1} ({layer.type}) declares what are no weights: {error}",
         help=f"this is a fault of {' or '.join(sorted(owners)) or 'the layer'}, not of the spec",
     )
-
-
-def physical_memory() -> int:
-    """Return the machine's memory in bytes; a guess where it does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return 8 * _GIB
 
 
 def check_requirements(tree: dict[str, Any], registry: Registry) -> list[Finding]:
@@ -176,7 +157,7 @@ def check_network(
         return [shape_finding(error)] if is_meant else []
     if trusted is not None:
         return []
-    findings = check_memory(spec, shapes)
+    findings = check_memory(spec, shape)
     if judge_loss and info is not None:
         findings += _judge_loss(spec, layers[-1], shapes[-1], info.classes)
     return findings

@@ -37,7 +37,7 @@ _STAND_INS = {
 }
 """What a section is judged by that is missing, or beyond guessing."""
 _DEEPEST = 64
-"""Parts of a key; deeper ones would exhaust the stack of whoever walks the tree."""
+"""Parts of a key, and tables in tables: deeper ones would exhaust the stack of who walks them."""
 
 
 def parse_override(argument: str) -> Override:
@@ -172,6 +172,8 @@ def load_spec(
     source = replace(source, overrides=overrides)
     paths = paths or DataPaths(spec_dir=source.folder)
     findings += check_requirements(tree, registry)
+    if too_deep := _too_deep(tree):
+        raise _failure([*findings, too_deep], source)
     try:
         spec = RunSpec.model_validate(tree, context={"registry": registry})
     except ValidationError as error:
@@ -185,6 +187,20 @@ def load_spec(
     if findings:
         raise _failure(findings, source)
     return spec
+
+
+def _too_deep(tree: dict[str, Any]) -> Finding | None:
+    """Return the first table that lies too deep for whoever walks, or runs, what it describes."""
+    stack: list[tuple[KeyPath, Any, int]] = [((), tree, 0)]
+    while stack:
+        path, value, depth = stack.pop()
+        if depth > _DEEPEST:
+            message = f"tables are nested more than {_DEEPEST} deep"
+            return Finding(path[:3], message, help="nest fewer of them")
+        inside = value.items() if isinstance(value, dict) else enumerate(value)
+        deeper = depth + isinstance(value, dict)
+        stack += [((*path, k), v, deeper) for k, v in inside if isinstance(v, dict | list)]
+    return None
 
 
 def recheck(spec: RunSpec, dataset: Dataset, info: DatasetInfo | None) -> None:
