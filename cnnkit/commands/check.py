@@ -9,6 +9,7 @@ from cnnkit.base import chain_shapes, show
 from cnnkit.commands._console import emit, emit_json
 from cnnkit.commands._plugins import begin, read_spec
 from cnnkit.errors import SpecError
+from cnnkit.runs.remarks import before_training
 from cnnkit.specfile.checks import input_info
 from cnnkit.specfile.runspec import RunSpec
 
@@ -59,5 +60,7 @@ def _describe(spec: RunSpec) -> tuple[str, list[str]]:
             "give the shape of an image as [model] input = [C, H, W]"
         ]
     shapes = chain_shapes(layers, shape, "layers")
-    warnings = [f"the loss is not checked against the classes, since {unknown}"]
-    return f"{count}, {show(shape)} -> {show(shapes[-1])}", warnings if info is None else []
+    warnings = list(before_training(spec))
+    if info is None:
+        warnings.append(f"the loss is not checked against the classes, since {unknown}")
+    return f"{count}, {show(shape)} -> {show(shapes[-1])}", warnings

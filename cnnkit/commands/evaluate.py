@@ -18,6 +18,7 @@ from cnnkit.model import Model
 from cnnkit.registry import Registry
 from cnnkit.runs.data import data_paths, load_data
 from cnnkit.runs.directory import StoredRun, find_run
+from cnnkit.runs.recorder import data_digest
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.workers import Threads, one_blas_thread
 
@@ -29,14 +30,16 @@ def evaluate(
     run: Path,
     /,
     *,
+    set: tuple[str, ...] = (),
     checkpoint: Literal["last", "best"] = "last",
     data_dir: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Judge a run on its test images once more, class by class.
+    """Judge a run on its test images once more, or on others, class by class.
 
     Args:
         run: a run directory.
+        set: KEY=VALUE laid over the run's spec, such as data.path=new.npz; may be repeated.
         checkpoint: the weights after the "last" epoch (the default), or after the "best" one.
         data_dir: a folder of downloaded datasets; by default CNNKIT_DATA_DIR.
         json: print one JSON document.
@@ -45,17 +48,15 @@ def evaluate(
     stored = find_run(run)
     if note := stored.unfinished():
         news.say(note)
-    spec = stored.spec(registry)
+    spec = stored.spec(registry, set)
     model = Model.load(stored.checkpoint(checkpoint), registry)
     paths = data_paths(spec, data_dir, news.say, progress=news.screen.is_terminal)
-    data = _data(spec, stored, paths, model)
+    data = _data(spec, stored, paths, model, bool(set))
     test = _judge(spec, model, data, registry)
     classes = per_class(test["confusion"], model.classes)
     if json:
-        emit_json({
-            "run": str(run), "checkpoint": checkpoint, "dataset": data.name,
-            "test": test, "classes": classes,
-        })  # fmt: skip
+        found = {"dataset": data.name, "test": test, "classes": classes}
+        emit_json({"run": str(run), "checkpoint": checkpoint, **found})
         return
     figures = ("images", "precision", "recall", "F1")
     made = table("class", *figures, right=figures)
@@ -65,13 +66,14 @@ def evaluate(
     emit(made, "", results(data.name, len(data.test), test, model.classes))
 
 
-def _data(spec: RunSpec, stored: StoredRun, paths: DataPaths, model: Model) -> Data:
-    """Load what the run was trained on: the spec's dataset, or the fallback that it fell to.
+def _data(spec: RunSpec, stored: StoredRun, paths: DataPaths, model: Model, others: bool) -> Data:
+    """Load what the run was trained on: the spec's dataset, or the fallback that it fell to; or the
+    spec's whatever it fell to, where `others` were asked for.
 
     A run that did not finish has not said which; it is asked for as `cnnkit run` would.
     """
     dataset = spec.data
-    if (stored.path / "summary.json").exists():
+    if (stored.path / "summary.json").exists() and not others:
         used = stored.facts("summary.json").get("dataset")
         if not isinstance(used, str):
             raise RunError(f"{stored.path}/summary.json is damaged: it does not name its dataset")
@@ -88,6 +90,9 @@ def _data(spec: RunSpec, stored: StoredRun, paths: DataPaths, model: Model) -> D
             f"{show(model.input_shape)} in the classes {', '.join(model.classes)}; got "
             f"{show(shape)} in the classes {', '.join(data.classes)}"
         )
+    known = stored.facts("env.json").get("data")
+    if isinstance(known, dict) and known.get("sha256") != data_digest(data):
+        paths.say(f"WARNING: {data.name} is not, or not quite, what the run was trained on")
     return data
 
 

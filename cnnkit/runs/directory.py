@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import FileIO
@@ -22,7 +22,7 @@ import tomli
 from cnnkit.errors import RunError
 from cnnkit.files import append_line, make_folder, read_bytes, write_durably
 from cnnkit.registry import Registry
-from cnnkit.specfile.load import load_spec
+from cnnkit.specfile.load import apply_overrides, load_spec
 from cnnkit.specfile.runspec import RunSpec
 
 if sys.platform == "win32":
@@ -168,20 +168,25 @@ class StoredRun:
         self.spec_text = self._text("spec.toml")
         self.resolved = self._text("resolved.toml")
 
-    def spec(self, registry: Registry) -> RunSpec:
+    def spec(self, registry: Registry, set: Sequence[str] = ()) -> RunSpec:
         """Return the spec that the run was made with, every default as it was then, less observers:
         what watched the run need not be installed where it is looked at.
 
         It is not judged against its data again: files of that name may be others by now.
+
+        Args:
+            set: values laid over it; paths in them start from the working directory.
 
         Raises:
             SpecError: where it cannot be read any more, for want of a plugin for instance.
         """
         try:
             unwatched = tomli.loads(self.resolved) | {"observers": []}
-            return RunSpec.model_validate(unwatched, context={"registry": registry})
-        except ValueError:  # what tomli and pydantic raise; said again in cnnkit's words
-            return load_spec(self.path / "resolved.toml", registry=registry)
+            if not apply_overrides(unwatched, set, registry)[1]:
+                return RunSpec.model_validate(unwatched, context={"registry": registry})
+        except ValueError:  # what tomli and pydantic raise
+            pass
+        return load_spec(self.path / "resolved.toml", set, registry=registry)  # says what is wrong
 
     def facts(self, name: str) -> dict[str, Any]:
         """Return what summary.json, status.json or env.json holds. A run that says "running", but

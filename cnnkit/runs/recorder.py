@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cnnkit.arrays import flatten
-from cnnkit.base import Epoch
+from cnnkit.base import Data, Epoch
 from cnnkit.engine.trainer import Trainer
 from cnnkit.files import digest
 from cnnkit.provenance import suppliers
@@ -26,10 +26,16 @@ class Recorder:
         trainer: where weights and optimizer state are read from.
     """
 
-    def __init__(self, directory: RunDirectory, spec: RunSpec, trainer: Trainer) -> None:
+    def __init__(
+        self, directory: RunDirectory, spec: RunSpec, trainer: Trainer, data: Data
+    ) -> None:
         self._directory, self._spec, self._trainer = directory, spec, trainer
         plugins = suppliers(spec, spec.registry)
-        resolved, versions = resolved_toml(spec), environment(plugins)
+        resolved = resolved_toml(spec)
+        versions = {
+            **environment(plugins),
+            "data": {"name": data.name, "sha256": data_digest(data)},
+        }
         self._made_with: dict[str, Any] = {
             "spec_text": spec.source.text, "resolved": resolved,
             "plugins": plugins, "versions": versions,
@@ -60,13 +66,16 @@ class Recorder:
             self._save("best", epoch)
         self._directory.write_status("running", epoch=epoch.epoch)
 
-    def conclude(self, dataset: str, samples: int, test: dict[str, Any]) -> dict[str, Any]:
+    def conclude(
+        self, dataset: str, samples: int, test: dict[str, Any], remarks: list[str]
+    ) -> dict[str, Any]:
         """Write and return the summary.
 
         Args:
             dataset: type of the dataset really used.
             samples: training samples per epoch.
             test: loss and metrics on the test split.
+            remarks: what there is to say of the figures.
         """
         seconds = sum(epoch.seconds for epoch in self.epochs)
         summary = {
@@ -80,6 +89,7 @@ class Recorder:
                 "samples_per_second": samples * len(self.epochs) / seconds,
             },
             "test": test,
+            "remarks": remarks,
             "weights_sha256": digest(flatten(self._trainer.model.weights)),
         }
         self._directory.write("summary.json", summary)
@@ -103,6 +113,13 @@ class Recorder:
             model=self._trainer.model.describe(self._spec.registry),
             **self._made_with,
         ).save(self._directory.checkpoint(kind))
+
+
+def data_digest(data: Data) -> str:
+    """Return the sha256 of the images and labels of both splits."""
+    splits = {"train": data.train, "test": data.test}
+    arrays = {f"{name}/images": split.images for name, split in splits.items()}
+    return digest(arrays | {f"{name}/labels": split.labels for name, split in splits.items()})
 
 
 def _better(now: dict[str, Any], before: dict[str, Any]) -> bool:

@@ -21,6 +21,7 @@ from cnnkit.provenance import attribute, exhausted
 from cnnkit.runs.data import data_paths, load_data, split_off
 from cnnkit.runs.directory import RunDirectory, told_first
 from cnnkit.runs.recorder import Recorder
+from cnnkit.runs.remarks import after_training
 from cnnkit.specfile.checks import network_input
 from cnnkit.specfile.load import recheck
 from cnnkit.specfile.runspec import RunSpec
@@ -157,7 +158,7 @@ class Session:
             pool = stack.enter_context(Threads(spec.train.threads))
             self._trainer = trainer_of(spec, self.model, pool, watch)  # its trial step may refuse
             self.directory = stack.enter_context(RunDirectory.create(spec.name, out))
-            self._recorder = Recorder(self.directory, spec, self._trainer)
+            self._recorder = Recorder(self.directory, spec, self._trainer, self.data)
             info = RunInfo(
                 spec.name, self.directory.path, self.dataset.type, self.data.classes,
                 samples=len(self.train), epochs=spec.train.epochs,
@@ -184,7 +185,9 @@ class Session:
         """Judge the model on the test split, once, and write the summary."""
         with in_spec(self.spec), attribute(self.spec.registry, lambda: "after training"):
             test = self._trainer.evaluate(self.data.test)
-        summary = self._recorder.conclude(self.dataset.type, len(self.train), test)
+        remarks = after_training(self.spec, self._recorder.epochs, test, self.data.test.labels)
+        count = len(self.train)
+        summary = self._recorder.conclude(self.dataset.type, count, test, list(remarks))
         self._observers.end(summary)
         return Run(self.directory.path, self.model, tuple(self._recorder.epochs), summary)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from cnnkit.arrays import Shape, size
@@ -157,10 +158,24 @@ def check_network(
         return [shape_finding(error)] if is_meant else []
     if trusted is not None:
         return []
-    findings = check_memory(spec, shape)
+    findings = check_memory(spec, shape) + _softmax_twice(layers)
     if judge_loss and info is not None:
         findings += _judge_loss(spec, layers[-1], shapes[-1], info.classes)
     return findings
+
+
+def _softmax_twice(layers: Sequence[Layer]) -> list[Finding]:
+    """Refuse a softmax of a softmax: it is all but even, and hardly anything is learned."""
+    return [
+        Finding(
+            ("model", "layers", index),
+            f"layer {index + 1} ({second.type}) follows another {first.type}, and a softmax of "
+            "probabilities makes them all but equal",
+            help="leave one of the two out",
+        )
+        for index, (first, second) in enumerate(pairwise(layers), start=1)
+        if first.type == second.type == "softmax" and getattr(second, "units", 1) is None
+    ]
 
 
 _APART = ("validation", "fallback")
