@@ -7,6 +7,7 @@ import ast
 import inspect
 import sys
 from collections.abc import Iterable
+from functools import cache
 from textwrap import indent
 from types import NoneType, UnionType
 from typing import (
@@ -100,6 +101,7 @@ def in_python(annotation: Any, marks: Iterable[Any] = ()) -> str:
     return f"{name}[{', '.join(words)}]" if inner else str(name)
 
 
+@cache
 def option_docs(cls: type[BaseModel]) -> dict[str, str]:
     """Return `{option: description}`, read from the docstrings under the fields."""
     docs: dict[str, str] = {}

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 from unicodedata import combining, east_asian_width
 
 from cnnkit.base.component import Synonyms
-from cnnkit.diagnosis.source import locate
+from cnnkit.base.place import KeyPath
+from cnnkit.diagnosis.source import Positions, locate
 from cnnkit.errors import SpecError
 from cnnkit.source import Finding, Override, Problem, Source
 from cnnkit.stdout import visible_character
@@ -51,11 +53,13 @@ def did_you_mean(word: str, known: Iterable[str], synonyms: Synonyms | None = No
     return best if scores.get(best, 0) > 0.75 else None
 
 
+@lru_cache(maxsize=4096)  # asked for every known word, for every unknown one
 def bare(word: str) -> str:
     """Return a word as synonyms are written: in small letters, without dashes."""
     return re.sub(r"[\s_-]", "", word).casefold()
 
 
+@lru_cache(maxsize=2**16)  # a word is judged once to explain it, and once to mend it
 def _likeness(a: str, b: str) -> float:
     """Return difflib's ratio, raised if one letter is changed, dropped, added or swapped."""
     shorter = min(len(a), len(b))
@@ -67,16 +71,20 @@ def _likeness(a: str, b: str) -> float:
         return 0  # float16 is another word than float64, as float23 is not
     if min(len(a), len(b)) < 3:  # too short for a letter to be another: lrr and rl, but not lt
         return 0.8 * slip
+    if 2 * shorter < 0.45 * (len(a) + len(b)):  # the ratio is at most that of the lengths
+        return 0
     return SequenceMatcher(None, a, b).ratio() + 0.3 * (slip or d[1:] == c[1:])
 
 
 def report(findings: list[Finding], source: Source) -> list[Problem]:
     """Return the findings with file, line, column and source line, or with their `--set`."""
-    located = locate(source.text) if source.file else {}
+    located = locate(source.text) if source.file else None
     lines = source.text.split("\n")
     problems = []
     for finding in findings:
-        override = finding.override or source.override_of(finding.path, finding.path in located)
+        override = finding.override or source.override_of(
+            finding.path, _is_in(finding.path, located)
+        )
         override = override or source.retyped_by(finding.path)
         if override is None and (made := source.retyped_by(finding.path[:-1])):
             cause = f"the type comes from --set {made.argument}"
@@ -107,12 +115,15 @@ def _in_argument(finding: Finding, override: Override) -> dict[str, Any]:
             "source_line": text}  # fmt: skip
 
 
-def _in_file(finding: Finding, located: Any, lines: list[str]) -> dict[str, Any]:
-    position = located.nearest(finding.path) if located else None
+def _is_in(path: KeyPath, located: Positions | None) -> bool:
+    return located is not None and path in located
+
+
+def _in_file(finding: Finding, located: Positions | None, lines: list[str]) -> dict[str, Any]:
+    position = located.nearest(finding.path) if located is not None else None
     if position is None:
         return {"line": 1, "column": 1, "width": 1, "source_line": lines[0].rstrip("\r")}
-    exact = finding.path in located
-    if finding.at == "key" or not exact:
+    if finding.at == "key" or not _is_in(finding.path, located):
         line, column, width = position.line, position.column, position.width
     else:
         line, column = position.value_line, position.value_column
@@ -126,12 +137,22 @@ _CUT = "..."
 
 
 def render(problems: Sequence[Problem], limit: int = 20) -> str:
-    """Return the problems as text in the order of the files, `limit` of them at most."""
-    ordered = sorted(problems, key=_order)
-    shown = [_render(problem) for problem in ordered[:limit]]
-    if rest := len(ordered) - len(shown):
-        shown.append(f"... and {rest} more problem{'s' if rest > 1 else ''}")
+    """Return the problems as text in the order of the files, `limit` of them at most; those that
+    differ in nothing but their place count as one."""
+    groups: dict[Any, list[Problem]] = {}
+    for problem in sorted(problems, key=_order):
+        said, has_place = _PLACE.subn("", problem.message, count=1)
+        told = said, problem.note, problem.trail, problem.help, problem.file, problem.argument
+        groups.setdefault(told if has_place else len(groups), []).append(problem)
+    first, rest = list(groups.values())[:limit], list(groups.values())[limit:]
+    shown = [_render(*group) for group in first]
+    if left := sum(map(len, rest)):
+        shown.append(f"... and {left} more problem{'s' if left > 1 else ''}")
     return "\n\n".join(shown)
+
+
+_PLACE = re.compile(r"(\[\w+\]|layer \d+)( > [\w ]*\d+| \([^()]*\)| \w+ \d+)*: ")
+"""What a message begins with where it is about a layer, or a table in a section."""
 
 
 def refusal(problems: Sequence[Problem]) -> SpecError:
@@ -144,7 +165,7 @@ def _order(problem: Problem) -> tuple[bool, str, int, int]:
     return in_argument, problem.argument or problem.file, problem.line or 0, problem.column or 0
 
 
-def _render(problem: Problem) -> str:
+def _render(problem: Problem, *alike: Problem) -> str:
     number = str(problem.line) if problem.line and problem.argument is None else ""
     position = f":{number}:{problem.column or 1}" if number else ""
     gutter = " " * max(len(number), 1)
@@ -160,6 +181,11 @@ def _render(problem: Problem) -> str:
         note = ""
     parts = {"note": note, "shapes": problem.trail, "help": problem.help}
     lines += [f"{gutter} = {name}: {_visible(text)}" for name, text in parts.items() if text]
+    if alike:
+        places = sorted({other.line or 0 for other in alike})
+        where = ", ".join(map(str, places[:5])) + ", ..." * (len(places) > 5)
+        many = f"{len(alike)} more place{'s' * (len(alike) > 1)}"
+        lines.append(f"{gutter} = note: and in {many}: line{'s' * (len(places) > 1)} {where}")
     return "\n".join(lines)
 
 

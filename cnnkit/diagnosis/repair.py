@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -159,11 +160,15 @@ class _Collector:
         draft = self.mender.draft
         errors = [classify(error, draft) for error in errors]
         places = [draft.real_path(error["loc"]) for error in errors]
+        unknown: dict[KeyPath, list[KeyPath]] = {}  # by the table that they stand in
+        for error in errors:
+            if error["type"] == "extra_forbidden":
+                unknown.setdefault(error["loc"][:-1], []).append(error["loc"])
         lacking: dict[KeyPath, list[str]] = {}
         causes: dict[KeyPath, Mapping[str, Any]] = {}  # both sides of a Pair may be wrong at once
         for path, error in zip(places, errors, strict=True):
             if _is_missing_option(error):
-                if self._is_misspelt(path, error, errors):
+                if self._is_misspelt(path, error, unknown):
                     continue
                 if self._is_new((*path, error["loc"][-1])):
                     lacking.setdefault(path, []).append(error["loc"][-1])
@@ -181,21 +186,26 @@ class _Collector:
 
     def _is_new(self, path: KeyPath, is_table: bool = False) -> bool:
         """Tell if nothing was said about `path`, or done to it, that this may follow from."""
-        known = self._seen | self.mender.dropped
-        follows = path in known or (is_table and any(p[: len(path)] == path for p in known))
+        known, dropped = self._seen, self.mender.dropped
+        follows = (
+            path in known
+            or path in dropped
+            or (is_table and any(p[: len(path)] == path for p in chain(known, dropped)))
+        )
         self._seen.add(path)
         return not follows
 
     def _is_misspelt(
-        self, table: KeyPath, error: Mapping[str, Any], errors: Sequence[Mapping[str, Any]]
+        self, table: KeyPath, error: Mapping[str, Any], unknown: Mapping[KeyPath, list[KeyPath]]
     ) -> bool:
         """Tell if an option is missing only since it was misspelt, or put into a section: that
         is reported already."""
         draft, loc = self.mender.draft, error["loc"]
-        unknown = [e["loc"] for e in errors if e["type"] == "extra_forbidden"]
-        if not table and any(u[-1] == loc[-1] and belongs_to_the_top(draft, u) for u in unknown):
-            return True
-        misspelt = (u[-1] for u in unknown if u[:-1] == loc[:-1])
+        if not table:
+            others = (path for paths in unknown.values() for path in paths)
+            if any(u[-1] == loc[-1] and belongs_to_the_top(draft, u) for u in others):
+                return True
+        misspelt = (path[-1] for path in unknown.get(loc[:-1], ()))
         return loc[-1] in {option_meant(str(name), draft, table) for name in misspelt}
 
 

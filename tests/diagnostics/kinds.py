@@ -191,6 +191,7 @@ KINDS: dict[str, tuple[str, str]] = {
         "several-everywhere several-four several-in-one-layer several-twenty-five set-and-file "
         "set-unreadable-and-file",
     ),
+    "alike but for their places": ("and in 24 more places: lines 9, 10", "several-alike"),
     "more than are printed": ("and 5 more problems", "several-twenty-five"),
 }
 """What the golden text of each says, as a pattern, and the names of the specs."""
