@@ -1,5 +1,7 @@
 """The built-in initializers, registered through the same hook as anybody else's."""
 
+from __future__ import annotations  # else numpy.random is imported with it, whoever needs it
+
 from math import sqrt
 from typing import Annotated, ClassVar, Literal, Self
 

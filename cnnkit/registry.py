@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from pydantic_core import PydanticCustomError
@@ -95,6 +96,7 @@ class Plugin:
         return "CNNKIT_PLUGINS leaves out" if self.blocked else ""
 
 
+@cache
 def canonical(distribution: str) -> str:
     """Return a distribution's name as packaging compares it: My_Plugin is my-plugin."""
     return re.sub(r"[-_.]+", "-", distribution).lower()

@@ -1,5 +1,7 @@
 """The built-in transforms, registered through the same hook as anybody else's."""
 
+from __future__ import annotations  # else numpy.random is imported with it, whoever needs it
+
 from typing import Annotated, Literal, Self
 
 import numpy as np

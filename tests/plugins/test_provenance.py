@@ -13,7 +13,8 @@ from cnnkit.errors import RunError, SpecError
 from cnnkit.files import load_tensors, save_tensors
 from cnnkit.plugins import load_plugins
 from cnnkit.provenance import missing_suppliers, other_versions
-from cnnkit.runs import Checkpoint, StoredRun
+from cnnkit.runs.checkpoint import Checkpoint
+from cnnkit.runs.directory import StoredRun
 
 CODE = '''
 from typing import Literal

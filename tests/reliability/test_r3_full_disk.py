@@ -15,7 +15,7 @@ import pytest
 
 from cnnkit import Model
 from cnnkit.layers import Dense
-from cnnkit.runs import Checkpoint
+from cnnkit.runs.checkpoint import Checkpoint
 
 pytestmark = pytest.mark.reliability
 

@@ -14,7 +14,7 @@ from damage import DAMAGES, Damage
 from cnnkit import Model
 from cnnkit.arrays import flatten
 from cnnkit.errors import RunError
-from cnnkit.runs import Checkpoint
+from cnnkit.runs.checkpoint import Checkpoint
 
 pytestmark = pytest.mark.reliability
 

@@ -9,7 +9,7 @@ import pytest
 
 from cnnkit.errors import RunError
 from cnnkit.files import load_tensors, save_tensors
-from cnnkit.runs import Checkpoint
+from cnnkit.runs.checkpoint import Checkpoint
 
 PATHS = ["0_conv/W", "2_residual/body/0_conv/b", "über/W"]
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from cnnkit.errors import RunError
-from cnnkit.runs import RunDirectory, StoredRun
-from cnnkit.runs.directory import KILLED
+from cnnkit.runs.directory import KILLED, RunDirectory, StoredRun
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ CONTEND = """
 import sys
 from pathlib import Path
 from cnnkit.errors import RunError
-from cnnkit.runs import RunDirectory
+from cnnkit.runs.directory import RunDirectory
 sys.stdin.readline()
 try:
     run = RunDirectory.create("x", out=Path(sys.argv[1]))
