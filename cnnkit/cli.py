@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -47,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
     try:
-        with sigterm_raises():
+        with sigterm_raises(), warnings.catch_warnings():
+            warnings.showwarning = _tell
             call = of_paths_alone(arguments)
             result = call() if call is not None else by_library(arguments)
             if sys.stdout is not None:
@@ -55,6 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return result if isinstance(result, int) else 0
     except BaseException as error:
         return _report(error, arguments, whole)
+
+
+def _tell(message: Warning | str, *where: Any, **how: Any) -> None:
+    """Show a warning as the other news, since it may quote a file."""
+    News().warn(str(message))
 
 
 def of_paths_alone(arguments: Sequence[str]) -> Callable[[], Any] | None:
