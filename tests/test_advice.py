@@ -94,6 +94,21 @@ ADVICE: list[tuple[str, str, list[tuple[str, str]]]] = [
     ("toml-string-bare", "go without quotes", [("= sgd", '= "sgd"')]),
     ("toml-two-on-a-line", "a line of its own", [('"sgd" lr', '"sgd"\nlr')]),
     ("toml-value-missing", "write one", [("lr =", "lr = 0.1")]),
+    ("toml-none", "or give it a value where it has none", [("None", "0.1")]),
+
+    ("toml-string-open", '"""', [('"digits', '"digits"')]),
+    ("toml-brace-open-before-a-bracket-2", "close it", [("units = 10,", "units = 10 },")]),
+    ("type-colon-after", "of one distribution", [('"relu:"', '"cnnkit:relu"')]),
+    ("loss-only-twice", "name each class once", [("[3, 3]", "[3, 5]")]),
+    ("shape-residual-body", "as many filters as channels", [
+        ("filters = 8", "filters = 1")]),
+    ("shape-residual-body", "or give a shortcut that changes it alike, such as a 1x1 conv", [
+        ("    ] },", '    ], shortcut = [{ type = "conv", filters = 8, kernel = 1 }] },')]),
+    ("shape-conv-after-dense", "put it before any flatten or dense layer", [
+        ('  { type = "conv", filters = 8, kernel = 3 },\n', ""),
+        ("layers = [", 'layers = [{ type = "conv", filters = 8, kernel = 3 },')]),
+    ("layer-list-missing", "add layers = ...", [
+        ("[model]", '[model]\nlayers = ["flatten", { type = "softmax", units = 10 }]')]),
     ("type-cos", "installed schedules", [('"cos"', '"cosine"')]),
     ("type-initializer", "installed initializers", [('"xavier"', '"glorot"')]),
     ("type-loss", "installed losses", [('"crossentropy"', '"cross_entropy"')]),

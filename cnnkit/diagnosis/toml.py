@@ -176,7 +176,7 @@ RULES = [(said, re.compile(pattern), words) for said, pattern, *words in [
     ("Invalid value", r"(?i:true|false)(?![\w-])", "`{0}` is not a TOML value", "expected {1}",
      "write true and false in lower case"),
     ("Invalid value", r"(?i:null|none|nil)(?![\w-])", "TOML has no `{0}`", "expected a value",
-     "leave the option out to get its default"),
+     "leave the option out to get its default, or give it a value where it has none"),
     ("Invalid value", r"[\u2018-\u201f`][^\s,\]}#]*", "`{0}` is in quotes that TOML does not know",
      "expected a plain quote", 'write "text" or \'text\''),
     ("Invalid", r"[+-]?\.?\d[\w.+:-]*", "`{0}` is not a TOML value", "no such number or date",

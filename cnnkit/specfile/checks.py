@@ -223,7 +223,13 @@ def check_classes(dataset: Dataset, paths: DataPaths) -> list[Finding]:
         path: KeyPath = ("data", "only", index)
         if label in only[:index]:
             message = f"[data]: only names class {label} twice"
-            findings.append(Finding(path, message, help="its place in the list is its new label"))
+            findings.append(
+                Finding(
+                    path,
+                    message,
+                    help="name each class once: its place in the list is its new label",
+                )
+            )
         elif info is not None and label >= info.classes:
             message = f"[data]: only names class {label}, which {dataset.type} does not have"
             findings.append(Finding(path, message, f"expected 0 to {info.classes - 1}"))

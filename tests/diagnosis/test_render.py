@@ -314,7 +314,7 @@ error: TOML has no `null`
   |
 1 | seed = null
   |        ^^^^ expected a value
-  = help: leave the option out to get its default
+  = help: leave the option out to get its default, or give it a value where it has none
 """,
     ),
     "curly": (
