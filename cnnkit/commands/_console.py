@@ -66,6 +66,7 @@ class News:
 
         shown = Text(shown_text(text))
         shown.highlight_regex(r"(?m)^error:", "bold red")
+        shown.highlight_regex(r"(?m)^warning:", "bold yellow")
         shown.highlight_regex(r"(?m)^ *\| +\^+.*", "bold red")
         shown.highlight_regex(r"(?m)^ +(-->|[|=]|= \w+:)", "cyan")
         self.screen.print(shown, soft_wrap=True)

@@ -34,7 +34,8 @@ def warn_of_broken(registry: Registry, news: News) -> None:
 
 
 def read_spec(path: Path, set: tuple[str, ...], registry: Registry, news: News) -> RunSpec:
-    """Load a spec, and say which of its built-in types a plugin offers too.
+    """Load a spec, and say which of its built-in types a plugin offers too, and what can
+    hardly be meant.
 
     Raises:
         SpecError: with all its problems.
@@ -48,6 +49,8 @@ def read_spec(path: Path, set: tuple[str, ...], registry: Registry, news: News) 
                 f'{word} type "{name}" is the built-in one; {rival.owner} offers one too: '
                 f'write type = "{rival.qualified}" to use it'
             )
+    for _, text in spec.warnings:
+        news.error(text)
     return spec
 
 

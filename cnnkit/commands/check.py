@@ -9,7 +9,7 @@ from cnnkit.base import chain_shapes, show
 from cnnkit.commands._console import emit, emit_json
 from cnnkit.commands._plugins import begin, read_spec
 from cnnkit.errors import SpecError
-from cnnkit.runs.remarks import before_training
+from cnnkit.source import Problem
 from cnnkit.specfile.checks import input_info
 from cnnkit.specfile.runspec import RunSpec
 
@@ -33,7 +33,8 @@ def check(
     for path in specs:
         report: dict[str, Any] = {"spec": str(path), "ok": True, "warnings": [], "problems": []}
         try:
-            result, report["warnings"] = _describe(read_spec(path, set, registry, news))
+            spec = read_spec(path, set, registry, news)
+            result, report["warnings"] = _describe(spec)
         except SpecError as error:
             news.error(f"{error}\n" if error.problems else str(error))
             problems = [problem.as_json() for problem in error.problems]
@@ -41,12 +42,18 @@ def check(
         else:
             for warning in report["warnings"]:
                 news.warn(f"{path}: {warning}")
+            report["warnings"] += [_place(problem) for problem, _ in spec.warnings]
             if not (quiet or json):
                 emit(f"{path}: ok, {result}")
         reports.append(report)
     if json:
         emit_json(reports)
     return 0 if all(report["ok"] for report in reports) else SpecError.exit_code
+
+
+def _place(warning: Problem) -> str:
+    where = warning.argument or f"{warning.file}:{warning.line}:{warning.column}"
+    return f"{where}: {warning.message}"
 
 
 def _describe(spec: RunSpec) -> tuple[str, list[str]]:
@@ -60,7 +67,5 @@ def _describe(spec: RunSpec) -> tuple[str, list[str]]:
             "give the shape of an image as [model] input = [C, H, W]"
         ]
     shapes = chain_shapes(layers, shape, "layers")
-    warnings = list(before_training(spec))
-    if info is None:
-        warnings.append(f"the loss is not checked against the classes, since {unknown}")
-    return f"{count}, {show(shape)} -> {show(shapes[-1])}", warnings
+    warnings = [f"the loss is not checked against the classes, since {unknown}"]
+    return f"{count}, {show(shape)} -> {show(shapes[-1])}", warnings if info is None else []

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from cnnkit.base import Data, DataPaths, Metric, show
-from cnnkit.commands._console import emit, emit_json, facts, table
+from cnnkit.base import Data, DataPaths, Epoch, Metric, show
+from cnnkit.commands._console import News, emit, emit_json, facts, table
 from cnnkit.commands._plugins import begin
 from cnnkit.engine.plan import make_plan
 from cnnkit.engine.trainer import evaluate as judge
@@ -19,6 +19,7 @@ from cnnkit.registry import Registry
 from cnnkit.runs.data import data_paths, load_data
 from cnnkit.runs.directory import StoredRun, find_run
 from cnnkit.runs.recorder import data_digest
+from cnnkit.runs.remarks import after_training
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.workers import Threads, one_blas_thread
 
@@ -53,9 +54,10 @@ def evaluate(
     paths = data_paths(spec, data_dir, news.say, progress=news.screen.is_terminal)
     data = _data(spec, stored, paths, model, bool(set))
     test = _judge(spec, model, data, registry)
+    remarks = _remarks(spec, stored, test, data, news)
     classes = per_class(test["confusion"], model.classes)
     if json:
-        found = {"dataset": data.name, "test": test, "classes": classes}
+        found = {"dataset": data.name, "test": test, "classes": classes, "remarks": remarks}
         emit_json({"run": str(run), "checkpoint": checkpoint, **found})
         return
     figures = ("images", "precision", "recall", "F1")
@@ -64,6 +66,20 @@ def evaluate(
         shares = (f"{one[name]:.3f}" for name in ("precision", "recall", "f1"))
         made.add_row(one["class"], f"{one['images']:,}", *shares)
     emit(made, "", results(data.name, len(data.test), test, model.classes))
+
+
+def _remarks(
+    spec: RunSpec, stored: StoredRun, test: dict[str, Any], data: Data, news: News
+) -> list[str]:
+    """Say what there is to say of the figures."""
+    try:
+        epochs = [Epoch(**record) for record in stored.epochs()]
+    except TypeError:  # records that are not whole: they serve remarks only
+        epochs = []
+    remarks = list(after_training(spec, epochs, test, data.test.labels))
+    for remark in remarks:
+        news.warn(remark)
+    return remarks
 
 
 def _data(spec: RunSpec, stored: StoredRun, paths: DataPaths, model: Model, others: bool) -> Data:

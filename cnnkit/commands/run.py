@@ -13,7 +13,6 @@ from cnnkit.commands._plugins import begin, read_spec
 from cnnkit.commands.evaluate import results
 from cnnkit.engine.trainer import Progress
 from cnnkit.runs.data import data_paths
-from cnnkit.runs.remarks import before_training
 from cnnkit.runs.session import Run, Session
 from cnnkit.specfile.runspec import RunSpec
 
@@ -102,8 +101,6 @@ def run(
     """
     news, registry = begin(quiet)
     loaded = read_spec(spec, set, registry, news)
-    for remark in before_training(loaded):
-        news.warn(f"{spec}: {remark}")
     finished = _train(loaded, news, out, data_dir, not no_fallback)
     for remark in finished.summary["remarks"]:
         news.warn(remark)

@@ -1,4 +1,4 @@
-"""Remarks: what a practitioner would say of a spec, and of what came out of it; mostly nothing."""
+"""Remarks: what a practitioner would say of what came out of a run; mostly nothing."""
 
 from __future__ import annotations
 
@@ -8,36 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.base import Epoch, Layer
-from cnnkit.base.component import walk
+from cnnkit.base import Epoch
 from cnnkit.specfile.runspec import RunSpec
 
 _PARTED = 1.25
 """Times by which the validation loss ends above its lowest before that is worth a word."""
 _LATER = 2
 """Epochs that it has been rising for, at least."""
-
-
-def before_training(spec: RunSpec) -> Iterator[str]:
-    """Yield what can be run, but hardly be meant."""
-    optimizer, epochs = spec.optimizer, spec.train.epochs
-    if optimizer.lr == 0:
-        yield "[optimizer]: lr = 0, so nothing will be learned"
-    warmup = optimizer.schedule.warmup
-    if warmup > epochs:
-        yield (
-            f"[optimizer] schedule: warmup = {warmup:g} is longer than the {epochs} epochs of "
-            "training, so the learning rate never gets there"
-        )
-    layers = list(spec.model.layers)
-    for number, layer in enumerate(layers[:-1], start=1):
-        for _, inner in walk(layer):
-            init = getattr(inner, "init", None)
-            if isinstance(inner, Layer) and getattr(init, "type", "") == "zeros":
-                yield (
-                    f"layer {number} ({layer.type}): init = zeros makes all its units equal, and "
-                    'they stay equal; use "he" or "glorot"'
-                )
 
 
 def after_training(
@@ -54,15 +31,17 @@ def after_training(
     share, matrix = counts.max() / len(labels), np.array(test.get("confusion") or [[0]])
     accuracy = test.get("accuracy", np.trace(matrix) / max(1, matrix.sum()))
     taken = matrix.sum(axis=0)
+    # two standard errors; of few images, chance would explain too much
+    chance = 2 * sqrt(share * (1 - share) / len(labels)) if len(labels) >= 100 else 0
     cause = _cause(spec, epochs)
     if matrix.sum() and len(taken) > 1 and taken.max() == taken.sum():
         yield f"every test image is taken for one class: nothing was learned; {cause}"
-    elif matrix.sum() and accuracy <= share + sqrt(share * (1 - share) / len(labels)):
+    elif matrix.sum() and accuracy <= share + chance:
         yield (
             f"accuracy {accuracy:.4f} is no better than always guessing the most frequent class "
             f"({share:.4f}); {cause}"
         )
-    losses = [epoch.validation["loss"] for epoch in epochs if epoch.validation]
+    losses = [epoch.validation["loss"] or 0 for epoch in epochs if epoch.validation]
     if losses:
         best = int(np.argmin(losses))
         if len(losses) - 1 - best >= _LATER and losses[-1] > _PARTED * losses[best]:
@@ -75,6 +54,8 @@ def after_training(
 
 def _cause(spec: RunSpec, epochs: Sequence[Epoch]) -> str:
     """Return the likeliest cause of a network that learned nothing, and what to try."""
+    if spec.optimizer.lr == 0:
+        return "lr = 0 moves no weight: try 0.001"
     lr, usual = spec.optimizer.lr, 0.001 if spec.optimizer.type == "adam" else 0.05
     if lr > 4 * usual:
         return f"the learning rate {lr:g} is probably too high: try {usual:g}"

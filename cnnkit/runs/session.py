@@ -230,6 +230,8 @@ def train(
     if not isinstance(spec, RunSpec):
         raise TypeError(f"train takes a spec: write train(load_spec({str(spec)!r}))")
     paths = data_paths(spec, Path(data_dir) if data_dir else None, warnings.warn)
+    for _, text in spec.warnings:
+        warnings.warn(text, stacklevel=2)
     target = Path(out) if out else None
     with Session(spec, paths, out=target, allow_fallback=allow_fallback) as session:
         for _ in session.epochs():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cnnkit.arrays import Shape, size
-from cnnkit.base import DataPaths, Dataset, DatasetInfo, Layer, chain_shapes
+from cnnkit.base import DataPaths, Dataset, DatasetInfo, Fans, Initializer, Layer, chain_shapes
 from cnnkit.base.component import walk
 from cnnkit.base.place import KeyPath
 from cnnkit.errors import PluginError, ShapeError
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
     from cnnkit.specfile.runspec import RunSpec
+
+    _Placed = tuple[KeyPath, Layer]
 
 
 def check_memory(spec: RunSpec, shape: Shape) -> list[Finding]:
@@ -58,6 +62,105 @@ def _misdeclared(layers: Sequence[Layer], error: PluginError, registry: Registry
         f"layer {index + 1} ({layer.type}) declares what are no weights: {error}",
         help=f"this is a fault of {' or '.join(sorted(owners)) or 'the layer'}, not of the spec",
     )
+
+
+def check_squeezed(spec: RunSpec) -> list[Finding]:
+    """Refuse a softmax of a softmax: it is all but even, and hardly anything is learned."""
+    return [
+        Finding(
+            path,
+            f"layer {_layer_index(path) + 1} ({second.type}) follows another {first.type}, and a "
+            f"{first.type} of probabilities makes them all but equal",
+            help="leave one of the two out",
+        )
+        for (_, first), (path, second) in _neighbours(spec.model.layers)
+        if first.type == second.type and first.type in _SQUEEZE and not _units(second)
+    ]
+
+
+def doubts(spec: RunSpec) -> list[Finding]:
+    """Return what a valid spec says that can be run, but hardly be meant."""
+    lr, warmup, epochs = spec.optimizer.lr, spec.optimizer.schedule.warmup, spec.train.epochs
+    found = [*_doubt_probabilities(spec), *_doubt_constants(spec)]
+    if lr < _SMALLEST_RATE:
+        message = f"[optimizer]: lr = {lr:g}, so nothing will be learned"
+        found.append(Finding(("optimizer", "lr"), message))
+    if warmup > epochs:
+        message = (
+            f"[optimizer] schedule: warmup = {warmup:g} is longer than the {epochs} epochs of "
+            "training, so the learning rate never gets there"
+        )
+        found.append(Finding(("optimizer", "schedule", "warmup"), message))
+    return found
+
+
+_SMALLEST_RATE = 1e-9  # below it, steps of float32 weights are lost in rounding
+_SQUEEZE = ("softmax", "sigmoid")
+_PASS_ON = ("flatten", "dropout")
+"""Types of layers behind which probabilities are still probabilities."""
+
+
+def _doubt_probabilities(spec: RunSpec) -> list[Finding]:
+    return [
+        Finding(
+            path,
+            f"layer {_layer_index(path) + 1} ({first.type}) hands probabilities on to "
+            f"{second.type}, which squeezes them once more",
+            help="only the last layer gives probabilities; use relu here",
+        )
+        for (path, first), (_, second) in _neighbours(spec.model.layers)
+        if first.type in _SQUEEZE and second.type in _SQUEEZE
+        and (first.type == "softmax" if _units(second) else first.type != second.type)
+    ]  # fmt: skip
+
+
+def _doubt_constants(spec: RunSpec) -> list[Finding]:
+    """Find layers whose units start as copies of each other; a last layer, and the last one of a
+    branch, may start from zeros."""
+    chains: dict[KeyPath, list[tuple[KeyPath, Layer, Initializer]]] = {}
+    for path, layer in walk(spec.model.layers, ("model", "layers")):
+        init = getattr(layer, "init", None)
+        if isinstance(layer, Layer) and isinstance(init, Initializer) and _units(layer) is not None:
+            chains.setdefault(path[:-1], []).append((path, layer, init))
+    return [
+        Finding(
+            (*path, "init"),
+            f"layer {_layer_index(path) + 1} ({layer.type}): init = {init.type} makes all its "
+            'units equal, and they stay equal; use "he" or "glorot"',
+        )
+        for chain in chains.values()
+        for path, layer, init in chain[:-1]
+        if getattr(layer, "groups", 1) == 1 and _is_constant(init, hasattr(layer, "kernel"))
+    ]
+
+
+def _is_constant(init: Initializer, has_kernel: bool) -> bool:
+    shape = (3, 3, 3, 3) if has_kernel else (9, 9)
+    try:
+        drawn = np.asarray(init.draw(shape, Fans(27, 27, 9), np.random.default_rng(0)))
+        return bool((drawn == drawn.flat[0]).all())
+    except (Exception, SystemExit):  # a plugin's: it is named where the weights are drawn
+        return False
+
+
+def _neighbours(layers: Sequence[Layer]) -> Iterator[tuple[_Placed, _Placed]]:
+    """Yield pairs of layers of which the second gets what the first gives."""
+    chain = _in_order(layers, ("model", "layers"))
+    return pairwise([one for one in chain if one[1].type not in _PASS_ON])
+
+
+def _in_order(layers: Sequence[Layer], path: KeyPath) -> Iterator[_Placed]:
+    for index, layer in enumerate(layers):
+        if layer.type == "sequential":
+            yield from _in_order(getattr(layer, "layers", ()), (*path, index, "layers"))
+        else:
+            yield (*path, index), layer
+
+
+def _units(layer: Layer) -> int | None:
+    """Return how many units or filters a layer has of its own; None or 0 for none."""
+    units: int | None = getattr(layer, "units", getattr(layer, "filters", 0))
+    return units
 
 
 def check_requirements(tree: dict[str, Any], registry: Registry) -> list[Finding]:
@@ -158,24 +261,10 @@ def check_network(
         return [shape_finding(error)] if is_meant else []
     if trusted is not None:
         return []
-    findings = check_memory(spec, shape) + _softmax_twice(layers)
+    findings = check_memory(spec, shape)
     if judge_loss and info is not None:
         findings += _judge_loss(spec, layers[-1], shapes[-1], info.classes)
     return findings
-
-
-def _softmax_twice(layers: Sequence[Layer]) -> list[Finding]:
-    """Refuse a softmax of a softmax: it is all but even, and hardly anything is learned."""
-    return [
-        Finding(
-            ("model", "layers", index),
-            f"layer {index + 1} ({second.type}) follows another {first.type}, and a softmax of "
-            "probabilities makes them all but equal",
-            help="leave one of the two out",
-        )
-        for index, (first, second) in enumerate(pairwise(layers), start=1)
-        if first.type == second.type == "softmax" and getattr(second, "units", 1) is None
-    ]
 
 
 _APART = ("validation", "fallback")

@@ -23,7 +23,9 @@ from cnnkit.specfile.checks import (
     check_mended,
     check_network,
     check_requirements,
+    check_squeezed,
     dataset_info,
+    doubts,
 )
 from cnnkit.specfile.resolved import check_storable
 from cnnkit.specfile.runspec import RunSpec
@@ -180,13 +182,13 @@ def load_spec(
         _refuse_bad_installation(error, registry)
         raise _failure(findings + _diagnose(error, tree, registry, paths), source) from None
     spec._source, spec._registry = source, registry
-    findings += check_storable(spec, tree, registry)
+    findings += [*check_storable(spec, tree, registry), *check_squeezed(spec)]
     with attribute(registry, lambda: "when the spec was checked", PluginError):
         findings += check_classes(spec.data, paths)
         findings += check_network(spec, spec.data, dataset_info(spec.data, paths))
     if findings:
         raise _failure(findings, source)
-    return spec
+    return _doubted(spec)
 
 
 def _too_deep(tree: dict[str, Any]) -> Finding | None:
@@ -225,6 +227,17 @@ def _diagnose(
     return collect(
         draft, error, lambda spec, dropped: check_mended(spec, dropped, paths), _STAND_INS
     )
+
+
+def _doubted(spec: RunSpec) -> RunSpec:
+    """Give a valid spec its warnings."""
+    if findings := doubts(spec):
+        from cnnkit.diagnosis.problems import render, report
+
+        problems = report(findings, spec.source)
+        texts = (f"warning{render([one]).removeprefix('error')}" for one in problems)
+        spec._warnings = list(zip(problems, texts, strict=True))
+    return spec
 
 
 def _failure(findings: list[Finding], source: Source) -> SpecError:

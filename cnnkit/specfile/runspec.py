@@ -10,7 +10,7 @@ from cnnkit.arrays import Shape
 from cnnkit.base import Dataset, Layers, Loss, Metric, Observer, Optimizer, child
 from cnnkit.base.component import Positive, Section
 from cnnkit.registry import Registry
-from cnnkit.source import Source
+from cnnkit.source import Problem, Source
 
 
 class ModelSpec(Section):
@@ -91,11 +91,17 @@ class RunSpec(Section):
 
     _source: Source = PrivateAttr(default_factory=Source)
     _registry: Registry = PrivateAttr(default_factory=Registry)
+    _warnings: list[tuple[Problem, str]] = PrivateAttr(default_factory=list)
 
     @property
     def source(self) -> Source:
         """The text this spec was read from, for error messages and the run directory."""
         return self._source
+
+    @property
+    def warnings(self) -> list[tuple[Problem, str]]:
+        """What this spec says that can hardly be meant, and the text that shows where."""
+        return self._warnings
 
     @property
     def registry(self) -> Registry:

@@ -122,3 +122,18 @@ def test_a_broken_plugin_is_named_and_changes_nothing(call, tiny, site):
         "warning: plugin cnnkit-bad 1.0 failed to load: ModuleNotFoundError: No module named "
         "'nothing_there'; see `cnnkit plugins`\n"
     )
+
+
+def test_what_can_hardly_be_meant_is_a_warning(call, tiny):
+    tiny.write_text(tiny.read_text().replace("lr = 0.01", "lr = 0.0"))
+    outcome = call("check", "tiny.toml")
+    assert (outcome.code, outcome.out) == (0, "tiny.toml: ok, 4 layers, (1,8,8) -> (10)\n")
+    assert outcome.err == (
+        "warning: [optimizer]: lr = 0, so nothing will be learned\n"
+        "  --> tiny.toml:15:6\n"
+        "   |\n"
+        "15 | lr = 0.0\n"
+        "   |      ^^^\n"
+    )
+    [report] = json.loads(call("check", "tiny.toml", "--json").out)
+    assert report["warnings"] == ["tiny.toml:15:6: [optimizer]: lr = 0, so nothing will be learned"]

@@ -208,3 +208,22 @@ def test_an_observer_need_not_be_installed_any_more(call, tiny, site, monkeypatc
     monkeypatch.setenv("CNNKIT_PLUGINS", "")
     outcome = call("evaluate", "run", "--json")
     assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_a_run_that_learned_nothing(call, tiny, tmp_path):
+    tiny.write_text(tiny.read_text().replace("lr = 0.01", "lr = 0.0"))
+    outcome = call("run", "tiny.toml", "--out", "run")
+    [remark] = json.loads((tmp_path / "run" / "summary.json").read_text())["remarks"]
+    assert outcome.err.endswith(f"warning: {remark}\n\n")
+    assert remark.endswith("; lr = 0 moves no weight: try 0.001")
+    assert call("evaluate", "run").err == f"warning: {remark}\n"
+    assert json.loads(call("evaluate", "run", "--json").out)["remarks"] == [remark]
+
+
+def test_runs_that_did_not_keep_a_digest_stay_readable(trained, call, tmp_path):
+    shutil.copytree(trained, "copy")
+    env = tmp_path / "copy" / "env.json"
+    facts = json.loads(env.read_text())
+    assert len(facts.pop("data")["sha256"]) == 64
+    env.write_text(json.dumps(facts))
+    assert (call("evaluate", "copy").code, call("evaluate", "copy").err) == (0, "")
