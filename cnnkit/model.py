@@ -44,7 +44,7 @@ from cnnkit.workers import Threads, one_blas_thread, shared_threads
 class ModelFacts(Section):
     """What a saved model says of itself besides its weights."""
 
-    layers: Layers
+    layers: Annotated[Layers, Field(min_length=1)]
     """The layers as the spec had them."""
     transforms: list[Annotated[SerializeAsAny[Transform], child("transforms")]]
     """What is done to an image before the first layer."""

@@ -49,7 +49,7 @@ class Checkpoint:
         """
         tensors, facts = load_tensors(path)
         for name, kind in _FACTS.items():
-            if not isinstance(facts.get(name), kind):
+            if name not in facts or not isinstance(facts[name], kind):
                 raise RunError(f"{path} is not a checkpoint of a run: it does not say its {name}")
         weights: dict[str, Array] = {}
         optimizer: dict[str, dict[str, Array]] = {}

@@ -73,6 +73,10 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     assert str(caught.value) == f"{path} is not a checkpoint of a run: it does not say its step"
     checkpoint(weights={}).save(path)
     facts = load_tensors(path)[1]
+    for missing in facts:  # "best" may be null, but not left out
+        save_tensors(path, {}, {name: value for name, value in facts.items() if name != missing})
+        with pytest.raises(RunError, match=f"it does not say its {missing}$"):
+            Checkpoint.load(path)
     for name in ("W", "weights", "optimizer/v", "other/a/b"):
         save_tensors(path, {name: np.ones(1)}, facts)
         with pytest.raises(RunError) as caught:
