@@ -40,6 +40,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "hookspecs": WORDS,
     **{family: {*WORDS, "hookspecs"} for family in FAMILIES},
     "observers": {*WORDS, "hookspecs", "files"},
+    "split": WORDS,
+    "datasets": {*WORDS, "hookspecs", "split"},
     "registry": {*WORDS, "hookspecs"},
     "plugins": {*WORDS, "hookspecs", "registry", "stdout"},
     "provenance": {*WORDS, "hookspecs", "registry", "plugins"},
@@ -50,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "values": WORDS,
     "model": {*LOOKUP, *SERVICES, "values", "memory", "summary"},
     "engine": {*LOOKUP, *SERVICES, "model", "values"},
-    "runs": {*SPECS, *SERVICES, "model", "values", "engine"},
+    "runs": {*SPECS, *SERVICES, "split", "model", "values", "engine"},
     "scaffold": {"errors"},
     "commands": {*SPECS, *SERVICES, "summary", "model", "values", "engine", "runs", "scaffold"},
     "cli": {*SPECS, *SERVICES, "model", "values", "engine", "runs", "commands"},
@@ -67,7 +69,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     "model": {"cnnkit.layers.sequential"},  # the container that a model is
     "engine": {"cnnkit.layers.sequential"},
     "commands": {
-        *(f"cnnkit.datasets.{name}" for name in ("image_folder", "npz", "files")),  # predict
+        *(f"cnnkit.datasets.{name}" for name in ("folders", "pictures", "npz", "files")),  # predict
         "cnnkit.__version__",
         *(f"cnnkit.datasets.{name}" for name in ("download", "mnist")),  # doctor
     },

@@ -9,15 +9,23 @@ import numpy as np
 import pytest
 
 from cnnkit.base import DataPaths
-from cnnkit.datasets import Digits, FashionMnist, Idx, ImageFolder, Mnist, Npz
+from cnnkit.datasets import Csv, Digits, FashionMnist, Idx, ImageFolder, Mnist, Npz
 from cnnkit.testing import check_dataset, options
 from cnnkit.testing.tools import built_ins
 
-IDX = {name: f"{name}.gz" for name in Idx.model_fields if name[-7:] in ("_images", "_labels")}
+HALVES = [name for name in Idx.model_fields if name.startswith(("train_", "test_"))]
+IDX = {name: f"{name}.gz" for name in HALVES}
 DATASETS = [
     Digits(validation=0.0, fallback=Digits()),
     Idx(**IDX),
-    Npz(path="data.npz", classes=["no", "yes"]),
+    Npz(
+        path="data.npz",
+        classes=["no", "yes"],
+        validation_images="x_test",
+        validation_labels="y_test",
+    ),
+    Npz(path="data.npz", test=0.3),
+    Csv(path="data.csv", size=[5, 4]),
     ImageFolder(path="pictures", size=[4, 3], mode="grayscale"),
 ]
 DOWNLOADS = [FashionMnist(), Mnist()]  # of fixed size and hash: loaded by tests/datasets
@@ -36,6 +44,8 @@ def paths(tmp_path_factory):
         (folder / f"{name}.gz").write_bytes(gzip.compress(header + array.tobytes()))
     keras = {f"{'xy'[n[-6:] == 'labels']}_{n.partition('_')[0]}": a for n, a in arrays.items()}
     np.savez(folder / "data.npz", **keras)
+    table = np.column_stack([arrays["train_labels"], arrays["train_images"].reshape(6, 20)])
+    np.savetxt(folder / "data.csv", table, fmt="%d", delimiter=",")
     _write_pictures(folder / "pictures", arrays["train_images"])
     return DataPaths(spec_dir=folder)
 

@@ -149,14 +149,13 @@ def checked_data(dataset: Component, got: Any) -> Data:
     classes = got.classes
     if not (isinstance(classes, tuple) and all(isinstance(name, str) for name in classes)):
         _refuse(dataset, "load", f"classes {_what(classes)}", "a tuple with a name per class")
-    for name, split in (("train", got.train), ("test", got.test)):
+    first = got.train.images
+    for name, split in got.splits().items():
         _check_split(dataset, name, split, len(classes))
-    first, second = got.train.images, got.test.images
-    for what in ("shape", "dtype"):
-        one, other = (getattr(images, what) for images in (first, second))
-        one, other = (one[1:], other[1:]) if what == "shape" else (one, other)
-        if one != other:
-            _refuse(dataset, "load", f"test images of {what} {other}", f"{one}, as in train")
+        shape, dtype = split.images.shape[1:], split.images.dtype
+        for what, one, other in (("shape", first.shape[1:], shape), ("dtype", first.dtype, dtype)):
+            if one != other:
+                _refuse(dataset, "load", f"{name} images of {what} {other}", f"{one}, as in train")
     data: Data = got
     return data
 

@@ -17,10 +17,11 @@ from cnnkit.base.transform import Transform
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """What can be known of a dataset without reading it: image shape (C, H, W), class count."""
+    """What can be known of a dataset without reading it: image shape (C, H, W), classes, names."""
 
     shape: Shape
     classes: int
+    names: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,12 @@ class Data:
     train: Split
     test: Split
     classes: tuple[str, ...]
+    validation: Split | None = None
+
+    def splits(self) -> dict[str, Split]:
+        """Return the parts that there are, by name."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in parts.items() if split is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +76,15 @@ class Dataset(Component, ABC):
     family: ClassVar[str] = "datasets"
 
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of the training split set aside for validation, stratified by class; 0 means none."""
+    """Share of the training split set aside for validation, stratified by class; 0 means none.
+    Data that comes with a validation part of its own is taken as it is."""
     transforms: Option[
         Sequence[Transform | Table],
         Annotated[list[Annotated[SerializeAsAny[Transform], child("transforms")]], listed],
     ] = default(["scale"])
     """Applied to every image in this order; the default scales [0, 255] to [-0.5, 0.5]."""
-    only: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)] | None = None
-    """Keep only the classes with these labels; the first becomes class 0, the next class 1."""
+    only: Annotated[list[Annotated[int, Field(ge=0)] | str], Field(min_length=2)] | None = None
+    """Keep only the classes with these labels or names; the first becomes class 0, the next 1."""
     fallback: Option[
         Dataset | Table | None, Annotated[SerializeAsAny[Dataset], child("datasets")] | None
     ] = default(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from csv import writer as csv_writer
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +14,11 @@ from cnnkit.arrays import Array, Shape
 from cnnkit.base import predicted_classes, show
 from cnnkit.commands._console import News, emit, emit_json, table
 from cnnkit.commands._plugins import begin
-from cnnkit.datasets.files import problem
-from cnnkit.datasets.image_folder import read_picture
-from cnnkit.datasets.npz import npz_names, read_npy, read_npz, some
-from cnnkit.errors import RunError
+from cnnkit.datasets.files import problem, some
+from cnnkit.datasets.folders import Passed, pictures_below
+from cnnkit.datasets.npz import npz_names, read_npy, read_npz
+from cnnkit.datasets.pictures import Reader, amount, need_pillow, together
+from cnnkit.errors import CnnkitError, DataError, RunError
 from cnnkit.model import Model
 from cnnkit.registry import Registry
 from cnnkit.runs.directory import Kind, find_run
@@ -34,33 +36,137 @@ def predict(
     /,
     *,
     checkpoint: Literal["last", "best"] = "last",
+    top: int = 1,
+    csv: Path | None = None,
     quiet: bool = False,
     json: bool = False,
-) -> None:
+) -> int:
     """Name the classes of pictures or arrays.
+
+    Files that cannot be used are listed at the end. The exit code is 2 where there are any.
 
     Args:
         run: a run directory, a checkpoint, or a file that Model.save wrote.
-        files: pictures (any format that Pillow reads), or arrays as .npy or .npz.
+        files: pictures, folders of pictures, or arrays as .npy or .npz.
         checkpoint: the weights after the "last" epoch (the default), or after the "best" one.
+        top: how many classes are named for each image, the most probable first.
+        csv: a new file for the table, comma-separated.
         quiet: print no notes about pictures that were brought to the model's size.
-        json: print one JSON document.
+        json: print one JSON document, with the probabilities of all classes.
     """
     news, registry = begin(quiet)
+    if top < 1:
+        raise CnnkitError(f"--top must be at least 1, got {top}")
     model = _model(run, checkpoint, registry, news)
-    read = [(file, read_images(file, model, news)) for file in files]
-    with Threads() as pool:
-        found = [one for file, images in read for one in _predict(model, file, images, pool)]
+    found, failed = _judge(model, files, news, _background(run, registry))
+    rows = [row for one in found for row in _rows(one, model, top)]
+    if csv is not None:
+        _write_csv(csv, rows, news)
     if json:
-        emit_json(found)
-        return
-    made = table("image", "class", "probability", right=("probability",))
-    for one in found:
-        of_many = Path(one["file"]).suffix in _ARRAYS
-        label = f"{one['file']}[{one['index']}]" if of_many else one["file"]
-        share = "-" if one["probability"] is None else f"{one['probability']:.4f}"
-        made.add_row(label, one["class"], share)
-    emit(made)
+        emit_json([*found, *(_LOST | {"file": str(f), "error": str(e)} for f, e in failed.items())])
+    elif rows and csv is None:
+        made = table("image", "class", "probability", right=("probability",))
+        for image, name, share in rows:
+            made.add_row(image, name, "-" if share is None else f"{share:.4f}")
+        emit(made)
+    if failed:
+        errors = list(dict.fromkeys(failed.values()))
+        news.error(f"error: {together(errors, len(found) + len(failed))}")
+    return CnnkitError.exit_code if failed else 0
+
+
+Found = dict[str, Any]
+"""What is said of an image: a probability of None where the network gives none."""
+_LOST: Found = dict.fromkeys(("index", "class", "class_index", "probability", "probabilities"))
+
+
+def _judge(
+    model: Model, files: list[Path], news: News, background: str
+) -> tuple[list[Found], dict[Path, DataError]]:
+    """Return what is said of each image, and what is wrong with the files that cannot be used."""
+    shape, failed = _image_shape(model), dict[Path, DataError]()
+    size = (shape[1], shape[2]) if len(shape) == 3 else None
+    reader = Reader("grayscale" if shape[0] == 1 else "rgb", size, background)
+    images: dict[Path, Array] = {}
+    for file in _expanded(files, news, failed):
+        try:
+            if file.suffix in _ARRAYS:
+                images[file] = _checked(_fit(read_array(file), shape, file), model, file, news)
+            else:
+                images[file] = _picture(file, shape, reader)[None]
+        except DataError as error:
+            failed[file] = error
+    pictures = [file for file in images if file.suffix not in _ARRAYS]
+    if pictures:
+        where = str(pictures[0]) if len(pictures) == 1 else f"{len(pictures)} pictures"
+        try:
+            _checked(np.concatenate([images[file] for file in pictures]), model, where, news)
+        except DataError as error:
+            failed |= dict.fromkeys(pictures, error)
+    for line in [*reader.notes(), *_changes(reader, shape)]:
+        news.say(line)
+    with Threads() as pool:
+        found = [one for file in images if file not in failed
+                 for one in _predict(model, file, images[file], pool)]  # fmt: skip
+    return found, failed
+
+
+def _expanded(files: list[Path], news: News, failed: dict[Path, DataError]) -> list[Path]:
+    """Return the files, with the pictures in folders in the place of these."""
+    found: list[Path] = []
+    for file in files:
+        if not file.is_dir():
+            found.append(file)
+            continue
+        passed = Passed(file)
+        pictures = pictures_below(file, passed)
+        passed.tell(news.say)
+        if not pictures:
+            failed[file] = problem(file, f"there are no pictures in {file.name}")
+        found += pictures
+    return found
+
+
+def _changes(reader: Reader, shape: Shape) -> Iterator[str]:
+    takes = f", as the model takes {show(shape)}"
+    turned = "turned to grayscale" if shape[0] == 1 else "repeated in three channels"
+    resized = f"resized to {shape[-2]}x{shape[-1]}"
+    for names, done in ((reader.resized, resized), (reader.recoloured, turned)):
+        if names:
+            yield f"note: {amount(names)} {done}{takes}: {some(names, most=3)}"
+
+
+def _rows(one: Found, model: Model, top: int) -> list[tuple[str, str, float | None]]:
+    """Return the image, class and probability of the `top` classes; the image on the first."""
+    of_many = Path(one["file"]).suffix in _ARRAYS
+    label = f"{one['file']}[{one['index']}]" if of_many else one["file"]
+    rows = [(one["class"], one["probability"])]
+    if top > 1 and one["probabilities"] is not None:
+        ranked = sorted(one["probabilities"].items(), key=lambda pair: -pair[1])
+        rows = ranked[:top]
+    return [(label if not place else "", name, share) for place, (name, share) in enumerate(rows)]
+
+
+def _write_csv(file: Path, rows: list[tuple[str, str, float | None]], news: News) -> None:
+    try:
+        with file.open("x", encoding="utf-8", newline="") as stream:
+            writer = csv_writer(stream)
+            writer.writerow(("image", "class", "probability"))
+            writer.writerows(rows)
+        news.say(f"wrote {file}")
+    except FileExistsError:
+        raise RunError(f"{file} exists already and is left as it is; remove it first") from None
+    except OSError as error:
+        raise RunError(f"cannot write {file}: {error.strerror}") from error
+
+
+def _background(run: Path, registry: Registry) -> str:
+    """Return what the run's own pictures were laid over."""
+    try:
+        data = find_run(run).spec(registry).data if run.is_dir() else None
+    except CnnkitError:  # the model can do without what its data came from
+        data = None
+    return str(getattr(data, "background", "white"))
 
 
 def _model(run: Path, checkpoint: Kind, registry: Registry, news: News) -> Model:
@@ -77,32 +183,32 @@ def _model(run: Path, checkpoint: Kind, registry: Registry, news: News) -> Model
     return Model.load(stored.checkpoint(checkpoint), registry)
 
 
-def _predict(model: Model, file: Path, images: Array, pool: Threads) -> Iterator[dict[str, Any]]:
-    """Yield what is said of each image; a probability of None where the network gives none."""
+def _predict(model: Model, file: Path, images: Array, pool: Threads) -> Iterator[Found]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # read_images has said so, and of which file
+        warnings.simplefilter("ignore")  # _checked has said so, and of which file
         y, head = model.predict(images, threads=pool), model.layers[-1]
-    highest: Array | None = y.max(axis=1) if head.probabilities else None
-    if y.shape[1] == 1:  # one output: the probability of class 1
-        highest = np.maximum(y[:, 0], 1 - y[:, 0]) if head.type == "sigmoid" else None
+    shares: Array | None = y if head.probabilities and y.shape[1] > 1 else None
+    if y.shape[1] == 1 and head.type == "sigmoid":  # one output: the probability of class 1
+        shares = np.column_stack([1 - y[:, 0], y[:, 0]])
+    names = [*model.classes, *map(str, range(len(model.classes), max(2, y.shape[1])))]
     for index, best in enumerate(map(int, predicted_classes(y))):
+        share = None if shares is None else [float(one) for one in shares[index]]
         yield {
             "file": str(file),
             "index": index,
-            "class": model.classes[best] if best < len(model.classes) else str(best),
+            "class": names[best],
             "class_index": best,
-            "probability": None if highest is None else float(highest[index]),
+            "probability": share and share[best],
+            "probabilities": share and dict(zip(names, share, strict=False)),
         }
 
 
-def read_images(file: Path, model: Model, news: News) -> Array:
-    """Return the images of `file`, (N, *shape), as the model takes them, untransformed.
-
-    A picture is brought to the model's size and colours, with a note; an array never is.
+def _image_shape(model: Model) -> Shape:
+    """Return the shape of an image as the model takes it, untransformed.
 
     Raises:
-        DataError: where the file cannot be read, or does not have the model's shape, or the model's
-            transforms change shapes, so that it cannot be told, or it has no classes.
+        DataError: where its transforms change shapes, so that it cannot be told, or it has no
+            classes.
     """
     if len(model.output_shape) != 1:
         what, got = "it gives maps, not a number per class", f"shape {show(model.output_shape)}"
@@ -114,9 +220,12 @@ def read_images(file: Path, model: Model, news: News) -> Array:
         what = "its transforms change the shape of images, so predict cannot tell which shape to "
         help = "call Model.predict from Python"
         raise problem("the model", f"{what}bring them to", help=help)
-    is_array = file.suffix in _ARRAYS
-    images = _fit(read_array(file), shape, file) if is_array else _picture(file, shape, news)[None]
-    if model.trained_on and (unlikely := check_like(images, model.trained_on, str(file))):
+    return shape
+
+
+def _checked(images: Array, model: Model, where: Path | str, news: News) -> Array:
+    """Hold the values of images against those that the model was trained on."""
+    if model.trained_on and (unlikely := check_like(images, model.trained_on, str(where))):
         news.warn(unlikely)
     return images
 
@@ -165,20 +274,10 @@ def _fit(array: Array, shape: Shape, file: Path) -> Array:
     raise problem(file, what, expected=expected, got=got, help=help)
 
 
-def _picture(file: Path, shape: Shape, news: News) -> Array:
-    """Return a picture (C, H, W) uint8, and say what was done to it."""
+def _picture(file: Path, shape: Shape, reader: Reader) -> Array:
+    """Return a picture (C, H, W) uint8, brought to the model's size and colours."""
     if len(shape) != 3 or shape[0] not in (1, 3):
         what = f"{file.name} is a picture, but the model takes inputs of shape {show(shape)}"
         raise problem(file, what, expected="an array as .npy or .npz")
-    colours = read_picture(file, "rgb", None)
-    is_gray = bool((colours == colours[0]).all())
-    picture = read_picture(file, "grayscale" if shape[0] == 1 else "rgb", shape[1:])
-    done = []
-    if is_gray != (shape[0] == 1):
-        done.append("repeated in three channels" if is_gray else "turned to grayscale")
-    if colours.shape[1:] != shape[1:]:
-        before, after = ("x".join(map(str, size[1:])) for size in (colours.shape, shape))
-        done.append(f"resized from {before} to {after}")
-    if done:
-        news.say(f"note: {file}: {' and '.join(done)}, as the model takes {show(shape)}")
-    return picture
+    need_pillow(file)
+    return reader.read(file)

@@ -6,12 +6,13 @@ from cnnkit.datasets.idx import Idx
 from cnnkit.datasets.image_folder import ImageFolder
 from cnnkit.datasets.mnist import FashionMnist, Mnist
 from cnnkit.datasets.npz import Npz
+from cnnkit.datasets.table import Csv
 from cnnkit.hookspecs import hookimpl
 
-__all__ = ["Digits", "FashionMnist", "Idx", "ImageFolder", "Mnist", "Npz"]
+__all__ = ["Csv", "Digits", "FashionMnist", "Idx", "ImageFolder", "Mnist", "Npz"]
 
 
 @hookimpl
 def cnnkit_datasets() -> list[type[Dataset]]:
     """Return the datasets that come with cnnkit."""
-    return [FashionMnist, Mnist, Digits, Idx, Npz, ImageFolder]
+    return [FashionMnist, Mnist, Digits, Idx, Npz, Csv, ImageFolder]

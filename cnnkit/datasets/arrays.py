@@ -2,31 +2,63 @@
 
 from __future__ import annotations
 
+from abc import ABC
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from cnnkit.arrays import Array, Shape
-from cnnkit.base import Data, Dataset, Split
+from cnnkit.base import Data, Dataset, DatasetInfo, Split
 from cnnkit.datasets.files import problem
+from cnnkit.datasets.labels import Part, encode, to_labels
+from cnnkit.split import stratified_split, take
 
 ClassNames = Annotated[list[str], Field(min_length=2)]
 """Display names of the classes, in the order of their labels."""
 
-Layout = Literal["auto", "chw", "hwc"]
-"""Where the channels of a 4-axis array sit; "auto": in the axis that has 1 or 3 of them."""
+Layout = Literal["auto", "chw", "hwc", "hwcn"]
+"""Where the channels of a 4-axis array sit; "auto": in the axis that has 1 or 3 of them. "hwcn" is
+MATLAB's: the images lie in the last axis."""
 
 
-class Part(NamedTuple):
-    """An array of a dataset as read, and the words that tell a user where it came from."""
-
-    array: Array
-    where: Path | str
+Parts = Mapping[str, tuple[Part, Part]]
+"""Images and labels by the names of the splits: "train", and "test" or "validation"."""
 
 
-def to_images(array: Array, where: Path | str, layout: Layout = "auto") -> Array:
+class OwnArrays(Dataset, ABC):
+    """Arrays of images and labels in files of one's own."""
+
+    test: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the training images taken for test, stratified by class, instead of test files."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Chooses which images `test` takes."""
+    classes: ClassNames | None = None
+    """Names of the classes in the order of their labels; without them, words are the classes, and
+    whole numbers must use 0, 1, 2, ... or 1, 2, 3, ... all."""
+    layout: Layout = "auto"
+    """Where channels sit, "chw" or "hwc"; "auto" looks for the axis that has 1 or 3 of them. In
+    "hwcn", MATLAB's, the images lie in the last axis."""
+
+    def arrange(self, parts: Parts, say: Callable[[str], None]) -> Data:
+        """Return the data of these parts, its test split taken from "train" if `test` says so."""
+        share, seed = self.test or 0.0, self.seed
+        return assemble(self, parts, self.classes, self.layout, share, seed, say)
+
+    def describe(self, images: Shape, labels: Part | None, where: Path | str) -> DatasetInfo:
+        """Return what the shape of the training images and, without `classes`, labels tell."""
+        shape = nchw_shape(images, where, self.layout)
+        names = tuple(self.classes or ())
+        if labels is not None:
+            names = encode({"train": to_labels(*labels)})[1]
+        return DatasetInfo(shape[1:], len(names), names)
+
+
+def to_images(
+    array: Array, where: Path | str, layout: Layout = "auto", to_train: bool = True
+) -> Array:
     """Return images (N, C, H, W), uint8 or float32, C-contiguous; copied only where needed.
 
     Args:
@@ -35,13 +67,12 @@ def to_images(array: Array, where: Path | str, layout: Layout = "auto") -> Array
         where: the file, and the array in it, for error texts.
 
     Raises:
-        DataError: where the array is not images, or all its pixels are the same.
+        DataError: where the array is not images, or they are to train on and all pixels the same.
     """
-    shape = nchw_shape(array.shape, where, layout)
-    if array.ndim == 4 and shape != array.shape:
-        array = array.transpose(0, 3, 1, 2)
+    array = array.transpose(_axes(array.shape, where, layout))
+    shape = array.shape if array.ndim == 4 else (len(array), 1, *array.shape[1:])
     images = np.ascontiguousarray(_pixels(array, where).reshape(shape))
-    if images.min() == images.max():
+    if to_train and images.min() == images.max():
         what = "every pixel of every image has the same value: there is nothing to learn"
         raise problem(where, what, got=f"{images.flat[0]} in {len(images)} images")
     return images
@@ -53,11 +84,17 @@ def nchw_shape(shape: Shape, where: Path | str, layout: Layout = "auto") -> Shap
     Raises:
         DataError: where the shape is not one of images, or leaves the channel axis open.
     """
+    moved = tuple(shape[axis] for axis in _axes(shape, where, layout))
+    return moved if len(moved) == 4 else (moved[0], 1, *moved[1:])
+
+
+def _axes(shape: Shape, where: Path | str, layout: Layout) -> tuple[int, ...]:
+    """Return where N, C, H and W are among the axes; without C for grayscale."""
     got, advice = f"shape {shape}", 'write layout = "chw" or layout = "hwc" in [data]'
     if 0 in shape:
         raise problem(where, "there are no images", expected="at least one", got=got)
     if len(shape) == 3:
-        return (shape[0], 1, *shape[1:])
+        return (2, 0, 1) if layout == "hwcn" else (0, 1, 2)
     if len(shape) == 4 and layout == "auto":
         first, last = shape[1] in (1, 3), shape[3] in (1, 3)
         if first and last:
@@ -65,10 +102,12 @@ def nchw_shape(shape: Shape, where: Path | str, layout: Layout = "auto") -> Shap
             raise problem(where, what, help=advice)
         layout = "chw" if first else "hwc" if last else "auto"
     if len(shape) == 4 and layout != "auto":
-        return shape if layout == "chw" else (shape[0], shape[3], *shape[1:3])
+        return {"chw": (0, 1, 2, 3), "hwc": (0, 3, 1, 2), "hwcn": (3, 2, 0, 1)}[layout]
     what = "the array does not have the shape of images"
     expected = "(N, H, W), (N, H, W, 1 or 3) or (N, 1 or 3, H, W)"
     help = f"with another number of channels, {advice}" if len(shape) == 4 else ""
+    if len(shape) == 4 and shape[2] in (1, 3):
+        help = 'the images seem to lie in the last axis: write layout = "hwcn" in [data]'
     raise problem(where, what, expected=expected, got=got, help=help)
 
 
@@ -89,105 +128,64 @@ def _pixels(array: Array, where: Path | str) -> Array:
     return array.astype(np.uint8 if low >= 0 and high <= 255 else np.float32)
 
 
-def to_labels(array: Array, where: Path | str) -> Array:
-    """Return labels (N,) int64, made of (N,) or (N, 1).
-
-    Raises:
-        DataError: where they are not whole numbers from 0 up, one per image.
-    """
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        what = "the array does not have the shape of labels"
-        expected = "(N,): one class index per image"
-        help = "for one-hot rows, save labels.argmax(axis=1)" if array.ndim == 2 else ""
-        raise problem(where, what, expected=expected, got=f"shape {array.shape}", help=help)
-    if array.dtype.kind not in "iu":
-        what, got = "labels must be whole numbers", f"dtype {array.dtype}"
-        help = "save them with .astype(numpy.int64)"
-        raise problem(where, what, expected="an integer dtype", got=got, help=help)
-    if array.size == 0:
-        raise problem(where, "there are no labels", expected="at least one", got="shape (0,)")
-    low, high = int(array.min()), int(array.max())
-    if low < 0 or high >= 2**31:
-        got = f"label {low if low < 0 else high}"
-        raise problem(where, "labels must count from 0 up", got=got)
-    return array.astype(np.int64)
-
-
-def class_names(
-    labels: Array, where: Path | str, names: list[str] | None = None
-) -> tuple[str, ...]:
-    """Return the display name of each class: `names`, or "0", "1", ... as the labels count.
-
-    Raises:
-        DataError: for a label outside, fewer than two classes, or, where no names tell how many
-            classes there are, a class that no training label belongs to.
-    """
-    if names:
-        _check_within(labels, where, len(names))
-    present = np.unique(labels)
-    if len(present) < 2:
-        what = "all training labels are the same: there is nothing to learn"
-        got = f"{len(labels)} labels {present[0]}"
-        raise problem(where, what, expected="at least 2 classes", got=got)
-    if names:
-        return tuple(names)
-    gaps = np.flatnonzero(present != np.arange(len(present)))
-    if gaps.size:
-        raise problem(
-            where,
-            f"no training label is {gaps[0]}, but some are {present[gaps[0]]}",
-            expected="labels 0, 1, 2, ... without a gap",
-            got=f"{len(present)} classes with labels up to {present[-1]}",
-            help='renumber the labels, or name every class: classes = ["cat", "dog"] in [data]',
-        )
-    return tuple(str(one) for one in present)
-
-
-def _check_within(labels: Array, where: Path | str, count: int) -> None:
-    """Refuse a label that is not below `count`, naming the first such and its place."""
-    if int(labels.max()) >= count:
-        place = int(np.argmax(labels >= count))
-        expected = f"labels 0..{count - 1}, for {count} classes"
-        got = f"label {labels[place]} at index {place}"
-        raise problem(where, "a label lies outside the classes", expected=expected, got=got)
-
-
 def assemble(
     dataset: Dataset,
-    train: tuple[Part, Part],
-    test: tuple[Part, Part],
+    parts: Parts,
     classes: list[str] | None = None,
     layout: Layout = "auto",
+    share: float = 0.0,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Data:
-    """Return the data of `dataset`, made of (images, labels) for training and for test.
+    """Return the data of `dataset`, made of the images and labels of its splits.
 
     Args:
         classes: display names; without them the training labels tell how many classes there are.
+        share, seed: of the training images, what becomes the test split where there is none.
 
     Raises:
         DataError: where one of the arrays is not what it should be, or two do not match.
     """
-    first, second = _split(*train, layout), _split(*test, layout)
-    names = class_names(first.labels, train[1].where, classes)
-    _check_within(second.labels, test[1].where, len(names))
+    images = {part: to_images(*pair[0], layout, part == "train") for part, pair in parts.items()}
+    labels = {part: to_labels(*pair[1]) for part, pair in parts.items()}
+    for part, pair in parts.items():
+        _check_counts(pair[0], images[part], labels[part])
+    numbers, names = encode(labels, classes, say)
+    for part, pair in parts.items():
+        _check_alike(images["train"], parts["train"][0], images[part], pair[0], part)
+    splits = {part: Split(images[part], numbers[part]) for part in parts}
+    if "test" not in splits:
+        where = parts["train"][1].where
+        splits["train"], splits["test"] = _part(splits["train"], share, seed, where)
+    return Data(dataset.type, splits["train"], splits["test"], names, splits.get("validation"))
+
+
+def _part(data: Split, share: float, seed: int, where: Path | str) -> tuple[Split, Split]:
+    kept, aside = stratified_split(data.labels, share, seed, "test split")
+    if not len(aside):
+        counts = np.unique(data.labels, return_counts=True)[1]
+        what = f"no image is left for test: {share} of each class is less than one"
+        got = f"at most {counts.max()} of a class"
+        raise problem(where, what, got=got, help="raise test, or add images")
+    return take(data, kept), take(data, aside)
+
+
+def _check_counts(pixels: Part, images: Array, labels: Part) -> None:
+    want, got = len(images), len(labels.array)
+    if want != got:
+        expected = f"{want} labels, for the images in {pixels.where}"
+        last = 'the images seem to lie in the last axis: write layout = "hwcn" in [data]'
+        help = last if pixels.array.shape[-1] == got else ""
+        what = "there must be one label per image"
+        raise problem(labels.where, what, expected=expected, got=f"{got} labels", help=help)
+
+
+def _check_alike(first: Array, at: Part, images: Array, part: Part, name: str) -> None:
     for what, want, got in (
-        ("shape", first.images.shape[1:], second.images.shape[1:]),
-        ("dtype", first.images.dtype, second.images.dtype),
+        ("shape", first.shape[1:], images.shape[1:]),
+        ("dtype", first.dtype, images.dtype),
     ):
         if want != got:
-            differ = f"training and test images differ in {what}"
-            expected = f"{want}, as in {train[0].where}"
-            raise problem(test[0].where, differ, expected=expected, got=str(got))
-    return Data(dataset.type, first, second, names)
-
-
-def _split(images: Part, labels: Part, layout: Layout) -> Split:
-    split = Split(to_images(*images, layout), to_labels(*labels))
-    want, got = len(split.images), len(split.labels)
-    if want != got:
-        expected = f"{want} labels, for the images in {images.where}"
-        what = "there must be one label per image"
-        raise problem(labels.where, what, expected=expected, got=f"{got} labels")
-    return split
+            differ = f"training and {name} images differ in {what}"
+            expected = f"{want}, as in {at.where}"
+            raise problem(part.where, differ, expected=expected, got=str(got))

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo
-from cnnkit.datasets.arrays import Part, assemble
+from cnnkit.datasets.arrays import assemble
+from cnnkit.datasets.labels import Part
 
 _FILE = Path(__file__).with_name("digits.npz")
 
@@ -37,4 +38,4 @@ class Digits(Dataset):
         train, held = (
             (Part(images[rows], _FILE), Part(labels[rows], _FILE)) for rows in (~test, test)
         )
-        return assemble(self, train, held)
+        return assemble(self, {"train": train, "test": held})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path
@@ -75,6 +75,27 @@ def content(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise problem(path, f"cannot read {path.name}: {reason}") from error
+
+
+def some(names: Collection[str], most: int = 10) -> str:
+    """Return the first names, and how many more there are.
+
+    >>> some("abcde", most=3)
+    'a, b, c and 2 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(list(names)[:most]) + more
+
+
+def check_unpacked(path: Path, size: int) -> None:
+    """Refuse a file that unpacks to more than anything of its size does.
+
+    Raises:
+        DataError: where `size`, the bytes so far, is too much.
+    """
+    limit = max(_SMALL, _RATIO * path.stat().st_size)
+    if size > limit:
+        raise problem(path, f"{path.name} unpacks to more than {limit} bytes", help=ANEW)
 
 
 def check_room(path: Path, size: int, declared: str, packed: bool) -> None:

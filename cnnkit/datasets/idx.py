@@ -6,23 +6,17 @@ import gzip
 import struct
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Annotated, Any, BinaryIO, Literal, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from cnnkit.arrays import Shape
-from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo
+from cnnkit.base import Data, DataPaths, DatasetInfo
 from cnnkit.base.component import PathText
-from cnnkit.datasets.arrays import (
-    ClassNames,
-    Layout,
-    Part,
-    assemble,
-    class_names,
-    nchw_shape,
-    to_labels,
-)
+from cnnkit.datasets.arrays import OwnArrays
 from cnnkit.datasets.files import ANEW, check_room, content, exists, problem, read_up_to
+from cnnkit.datasets.labels import Part
 from cnnkit.errors import DataError
 
 Role = Literal["images", "labels"]
@@ -94,8 +88,8 @@ def _wrong_role(path: Path, role: Role, magic: bytes) -> DataError:
     return problem(path, what, expected=axes[role], got=f"magic {magic.hex(' ')}", help=help)
 
 
-class Idx(Dataset):
-    """Any four IDX files, gzipped or plain.
+class Idx(OwnArrays):
+    """IDX files, gzipped or plain.
 
     Images are (N, H, W), (N, H, W, C) or (N, C, H, W), labels (N,).
     """
@@ -103,17 +97,28 @@ class Idx(Dataset):
     type: Literal["idx"] = "idx"
 
     train_images: PathText
-    """File of the training images; relative to the spec's folder, like the other three."""
+    """File of the training images; relative to the spec's folder, like the others."""
     train_labels: PathText
     """File of the training labels."""
-    test_images: PathText
-    """File of the test images."""
-    test_labels: PathText
+    test_images: PathText | None = None
+    """File of the test images; without it, `test` says which share to take."""
+    test_labels: PathText | None = None
     """File of the test labels."""
-    classes: ClassNames | None = None
-    """Names of the classes; without them, the training labels must use 0, 1, 2, ... all."""
-    layout: Layout = "auto"
-    """Where channels sit, "chw" or "hwc"; "auto" looks for the axis that has 1 or 3 of them."""
+    validation_images: PathText | None = None
+    """File of the validation images, where there is one."""
+    validation_labels: PathText | None = None
+    """File of the validation labels."""
+
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the training images taken for test, stratified by class, without test files."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        for part in ("test", "validation"):
+            pair = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
+            if pair.count(None) == 1:
+                raise ValueError(f"{part}_images and {part}_labels go together")
+        return self
 
     def info(self, paths: DataPaths) -> DatasetInfo | None:
         """Read the header of the images and, where no classes are named, the labels."""
@@ -121,15 +126,16 @@ class Idx(Dataset):
         if not (exists(images) and exists(labels)):
             return None
         with content(images) as stream:
-            shape = nchw_shape(_header(stream, images, "images")[0], images, self.layout)
-        names = self.classes or class_names(to_labels(*read_idx(labels, "labels")), labels)
-        return DatasetInfo(shape[1:], len(names))
+            shape = _header(stream, images, "images")[0]
+        read = None if self.classes else read_idx(labels, "labels")
+        return self.describe(shape, read, images)
 
     def load(self, paths: DataPaths) -> Data:
-        def pair(images: str, labels: str) -> tuple[Part, Part]:
-            folder = paths.spec_dir
-            return read_idx(folder / images, "images"), read_idx(folder / labels, "labels")
-
-        train = pair(self.train_images, self.train_labels)
-        test = pair(self.test_images, self.test_labels)
-        return assemble(self, train, test, self.classes, self.layout)
+        parts = {}
+        for part in ("train", "test", "validation"):
+            images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
+            if images:
+                folder = paths.spec_dir
+                read = read_idx(folder / images, "images"), read_idx(folder / labels, "labels")
+                parts[part] = read
+        return self.arrange(parts, paths.say)

@@ -2,201 +2,194 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
-from cnnkit.arrays import Array
 from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo, PairOrNone, default
 from cnnkit.base.component import PathText
-from cnnkit.datasets.arrays import Part, assemble
-from cnnkit.datasets.files import content, exists, problem
-from cnnkit.errors import DataError, DataUnavailable
-
-Mode = Literal["grayscale", "rgb"]
-
-_DEEP = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})  # Pillow's names
-
-
-def read_pictures(paths: list[Path], mode: Mode, size: tuple[int, int] | None) -> Array:
-    """Return pictures (N, C, H, W) uint8.
-
-    Args:
-        size: (height, width) to resize each to; None where all have the size of the first.
-
-    Raises:
-        DataError: naming the picture that cannot be read, or is of another size.
-    """
-    first = read_picture(paths[0], mode, size)
-    pictures = np.empty((len(paths), *first.shape), np.uint8)
-    for index, path in enumerate(paths):
-        picture = read_picture(path, mode, size)
-        if picture.shape != first.shape:
-            raise problem(
-                path,
-                f"{path.name} has another size than the pictures before it",
-                expected=f"height and width {first.shape[1:]}, as in {paths[0]}",
-                got=str(picture.shape[1:]),
-                help=f"resize all of them: size = {list(first.shape[1:])} in [data]",
-            )
-        pictures[index] = picture
-    return pictures
-
-
-def read_picture(path: Path, mode: Mode, size: tuple[int, int] | None) -> Array:
-    """Return one picture (C, H, W) uint8, C = 3 for "rgb" and 1 for "grayscale".
-
-    Raises:
-        DataError: where Pillow is missing, or cannot read the picture.
-    """
-    try:
-        import PIL.Image
-    except ImportError as error:
-        help = 'pip install "cnnkit[images]"'
-        raise problem(path, "reading pictures needs Pillow", help=help) from error
-    try:
-        with content(path) as raw, warnings.catch_warnings():
-            warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
-            return _decode(raw, path, mode, size)
-    except DataUnavailable as error:  # one that is gone is damage: the other pictures are there
-        raise DataError(str(error)) from error
-
-
-def _decode(raw: BinaryIO, path: Path, mode: Mode, size: tuple[int, int] | None) -> Array:
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(raw) as image:
-            image.verify()  # compares a PNG's checksums, which decoding does not
-        raw.seek(0)
-        with Image.open(raw) as image:
-            if image.mode in _DEEP:
-                what, got = f"{path.name} has more than 8 bits per channel", f"mode {image.mode}"
-                help = "save it with 8 bits per channel"
-                raise problem(path, what, expected="8 bits", got=got, help=help)
-            upright = ImageOps.exif_transpose(image).convert("RGB" if mode == "rgb" else "L")
-            if size is not None and upright.size != size[::-1]:
-                upright = upright.resize(size[::-1], Image.Resampling.BILINEAR)
-            pixels = np.array(upright)  # (H, W) or (H, W, 3)
-    except DataError:
-        raise
-    except Exception as error:  # Pillow raises a dozen types on damaged bytes
-        what = f"{path.name} is not a picture that can be read, or is damaged"
-        help = "open it in a picture viewer; mend it, or leave it out"
-        raise problem(path, what, got=f"{type(error).__name__}: {error}", help=help) from error
-    return pixels[None] if mode == "grayscale" else pixels.transpose(2, 0, 1)
-
+from cnnkit.datasets.arrays import assemble
+from cnnkit.datasets.files import exists, problem, some
+from cnnkit.datasets.folders import (
+    BELOW,
+    BESIDE,
+    BESIDE_SPLITS,
+    SUFFIXES,
+    UNLABELLED,
+    Passed,
+    entries,
+    pictures,
+    pictures_below,
+)
+from cnnkit.datasets.labels import Part
+from cnnkit.datasets.pictures import Colour, Mode, Reader, need_pillow
+from cnnkit.datasets.table import LABELS, Table
 
 Listing = dict[str, list[Path]]
 """Class name -> its pictures, both sorted by name."""
+_SPLITS = {
+    "train": "train", "training": "train", "test": "test", "testing": "test",
+    "val": "validation", "valid": "validation", "validation": "validation",
+}  # fmt: skip
 
-SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
 
-
-def classes_in(folder: Path, say: Callable[[str], None]) -> Listing:
-    """Return the classes of `folder`: its sub-folders, hidden ones left out.
+def classes_in(folder: Path, folders: list[Path], passed: Passed, to_train: bool) -> Listing:
+    """Return the pictures in each of the class folders of `folder`.
 
     Raises:
-        DataUnavailable: where there is no such folder.
-        DataError: where there are no classes, or one without a picture.
+        DataError: where there are no classes, or one without a picture that is there to train on.
     """
-    folders = [entry for entry in _entries(folder) if entry.is_dir()]
     if not folders:
         what = f"there are no class folders in {folder.name}"
         expected = "one folder of pictures per class, such as cat/ and dog/"
-        raise problem(folder, what, expected=expected)
-    return {entry.name: _pictures(entry, say) for entry in folders}
-
-
-def _pictures(folder: Path, say: Callable[[str], None]) -> list[Path]:
-    entries = _entries(folder)
-    pictures = [path for path in entries if path.suffix.lower() in SUFFIXES]
-    if not pictures:
-        what = f"there are no pictures in the class folder {folder.name}"
-        expected = f"files named {', '.join(sorted(SUFFIXES))}"
-        raise problem(folder, what, expected=expected, got=f"{len(entries)} other files")
-    if len(pictures) < len(entries):
-        other = next(path for path in entries if path not in pictures)
-        say(f"{folder}: {len(entries) - len(pictures)} files are no pictures, such as {other.name}")
-    return pictures
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        found = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    except FileNotFoundError as error:
-        raise problem(folder, f"there is no folder {folder.name}", kind=DataUnavailable) from error
-    except OSError as error:
-        raise problem(folder, f"cannot list {folder.name}: {error.strerror}") from error
-    return sorted(found, key=lambda path: path.name)
+        help = 'where a table has the classes, name it: labels = "labels.csv" in [data]'
+        raise problem(folder, what, expected=expected, help=help)
+    found = {}
+    for one in folders:
+        below, files = entries(one, passed)
+        found[one.name] = pictures(files, passed)
+        passed.add(BELOW, *below)
+        passed.lost += sum(len(pictures_below(inner, Passed(inner))) for inner in below)
+        if not found[one.name] and (to_train or (one is folders[-1] and not any(found.values()))):
+            what = f"there are no pictures in the class folder {one.name}"
+            expected = f"files named {', '.join(sorted(SUFFIXES))}"
+            got = f"{len(files)} other files" + f" and {len(below)} folders" * bool(below)
+            help = f"{one.name} seems to hold folders of classes itself: let path end with it"
+            help = help if below and len(folders) == 1 else ""
+            raise problem(one, what, expected=expected, got=got, help=help)
+    return found
 
 
 class ImageFolder(Dataset):
-    """Pictures in `train/<class>/` and `test/<class>/`, or in `<class>/` alone; needs Pillow.
+    """Pictures in `train/<class>/`, `test/<class>/` and `val/<class>/`, in `<class>/` alone, or
+    listed in a table; needs Pillow.
 
-    Classes and pictures come in the order of their names. Transparency is dropped, the
-    orientation a camera noted is applied, and of an animation the first frame is taken.
+    Classes and pictures come in the order of their names. The orientation a camera noted is
+    applied, and of an animation the first frame is taken. What is passed over is said.
     """
 
     type: Literal["image_folder"] = "image_folder"
 
     path: PathText
     """The folder; relative to the spec's folder."""
+    labels: PathText | None = None
+    """Table (CSV) of file names, below `path`, and their classes, instead of folders of classes."""
     size: PairOrNone = default(None)
     """Height and width that every picture is resized to; without it all must be of one size."""
     mode: Mode = "rgb"
     """Whether pictures are read as "rgb", 3 channels, or "grayscale", 1 channel."""
+    background: Colour = "white"
+    """What transparent pictures are laid over: "white", "black" or a colour such as "#ff8000"."""
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Share of each class set aside for test, where there are no folders train and test."""
+    """Share of each class set aside for test, where there is no folder test."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Chooses which pictures are set aside for test; adding pictures moves few of the others."""
 
     def info(self, paths: DataPaths) -> DatasetInfo | None:
         """Read the names of the folders and, where no size is given, the first picture."""
-        folder = paths.spec_dir / self.path
-        if not exists(folder):
+        if not exists(paths.spec_dir / self.path):
             return None
-        train, _ = self._listings(folder, say=lambda line: None)
+        train = self._listings(replace(paths, say=lambda line: None))["train"]
+        channels, names = 3 if self.mode == "rgb" else 1, tuple(train)
         if self.size is not None:
-            return DatasetInfo((3 if self.mode == "rgb" else 1, *self.size), len(train))
+            return DatasetInfo((channels, *self.size), len(names), names)
         first = next(iter(train.values()))[0]
-        return DatasetInfo(read_picture(first, self.mode, None).shape, len(train))
+        need_pillow(first)
+        shape = Reader(self.mode, None, self.background).read(first).shape
+        return DatasetInfo(shape, len(names), names)
 
     def load(self, paths: DataPaths) -> Data:
-        folder = paths.spec_dir / self.path
-        train, test = self._listings(folder, paths.say)
-        names = list(train)
-        halves = self._read(train, names, folder), self._read(test, names, folder)
-        return assemble(self, *halves, names, "chw")
+        folder, parts = paths.spec_dir / self.path, {}
+        reader = Reader(self.mode, self.size, self.background)
+        listings = self._listings(paths)
+        names = list(listings["train"])
+        found = [one for listing in listings.values() for one in listing.values()]
+        images = reader.read_all([path for one in found for path in one], folder)
+        for part, listing in listings.items():
+            labels = [names.index(name) for name, one in listing.items() for _ in one]
+            parts[part] = Part(images[: len(labels)], folder), Part(np.array(labels), folder)
+            images = images[len(labels) :]
+        for line in reader.notes():
+            paths.say(line)
+        return assemble(self, parts, names, "chw")
 
-    def _listings(self, folder: Path, say: Callable[[str], None]) -> tuple[Listing, Listing]:
-        halves = [folder / "train", folder / "test"]
-        found = [half.name for half in halves if exists(half)]
-        if not found:
-            return self._parted(classes_in(folder, say), folder)
-        if len(found) == 1:
-            what = f"{folder.name} has a folder train or test, but not both"
+    def _listings(self, paths: DataPaths) -> dict[str, Listing]:
+        """Return the pictures of each split, and say what is passed over."""
+        folder = paths.spec_dir / self.path
+        passed = Passed(folder)
+        found = self._table(paths, passed) if self.labels else self._folders(folder, passed, paths)
+        if "test" not in found:
+            found["train"], found["test"] = self._parted(found["train"], folder)
+        passed.tell(paths.say)
+        return found
+
+    def _folders(self, folder: Path, passed: Passed, paths: DataPaths) -> dict[str, Listing]:
+        folders, files = entries(folder, passed)
+        passed.add(BESIDE, *files)
+        named = [one for one in folders if one.name.lower() in _SPLITS]
+        homes = [one for one in named if not _is_flat(one)] or named * (len(named) == len(folders))
+        if not homes:  # a flat folder train beside car and plane is a class
+            return {"train": classes_in(folder, folders, passed, True)}
+        passed.add(BESIDE_SPLITS, *(one for one in folders if one not in homes))
+        splits = {home: _SPLITS[home.name.lower()] for home in homes}
+        if "train" not in splits.values() or len(set(splits.values())) < len(homes):
+            twice = [home.name for home in homes if list(splits.values()).count(splits[home]) > 1]
+            what = f"{folder.name} has folders {' and '.join(twice)}, which mean the same"
+            what = what if twice else f"{folder.name} has no folder train"
             expected = "train and test, or one folder per class"
-            raise problem(folder, what, expected=expected, got=found[0])
-        train, test = (classes_in(half, say) for half in halves)
-        if strange := sorted(set(test) - set(train)):
-            what = f"class {strange[0]} has test pictures, but none to train on"
-            raise problem(halves[1] / strange[0], what, expected=", ".join(train))
-        return train, test
+            raise problem(folder, what, expected=expected, got=some([h.name for h in homes]))
+        found: dict[str, Listing] = {}
+        for home, split in sorted(splits.items(), key=lambda item: item[1] != "train"):
+            inner, files = entries(home, passed)
+            passed.add(BESIDE, *files)
+            found[split] = classes_in(home, inner, passed, split == "train")
+            if strange := sorted(set(found[split]) - set(found["train"])):
+                what = f"class {strange[0]} has {split} pictures, but none to train on"
+                raise problem(home / strange[0], what, expected=", ".join(found["train"]))
+        if "test" not in found:
+            share = f"{self.test} of each class in {folder.name}/train"
+            paths.say(f"note: {share} is set aside for test, as there is no folder test")
+        return found
+
+    def _table(self, paths: DataPaths, passed: Passed) -> dict[str, Listing]:
+        """Return the pictures that the table lists."""
+        folder, table = paths.spec_dir / self.path, Table(paths.spec_dir / str(self.labels))
+        found = pictures_below(folder, passed)
+        places = _by_name(found, folder)
+        table.take_names(places)
+        columns = {c: table.values(c) for c in range(table.width)}
+        names = max(columns, key=lambda c: sum(name in places for name in columns[c]))
+        others = [c for c in columns if c != names] or [names]
+        label = next((c for c in others if c == table.named(LABELS)), others[0])
+        used = f"names in {table.called(names)}, classes in {table.called(label)}"
+        paths.say(f"note: {table.path.name}: {used}")
+        if missing := [name for name in columns[names] if places.get(name) is None]:
+            what = f"{len(missing)} of {len(columns[names])} pictures that {table.path.name} lists "
+            what += f"are not in {folder.name}, or several have that name"
+            raise problem(table.path, what, got=some(missing, most=3))
+        classes: dict[Path, str] = {}
+        for name, one in zip(columns[names], columns[label], strict=True):
+            path = places[name] or folder
+            if not one or classes.setdefault(path, one) != one:
+                what = f"{table.path.name} gives {name} {'several classes' if one else 'no class'}"
+                raise problem(table.path, what, expected="a class for each picture")
+        passed.add(UNLABELLED, *(path for path in found if path not in classes))
+        listing: Listing = {one: [] for one in sorted(set(classes.values()))}
+        for path in found:
+            if path in classes:
+                listing[classes[path]].append(path)
+        return {"train": listing}
 
     def _parted(self, listing: Listing, folder: Path) -> tuple[Listing, Listing]:
         """Part each class by the hashes of its file names: new files leave old ones in place."""
         train, test = {}, {}
         for name, paths in listing.items():
             count = min(int(self.test * len(paths) + 0.5), len(paths) - 1)
-            aside = set(sorted(paths, key=self._rank)[:count])
+            aside = set(sorted(paths, key=lambda path: self._rank(name, path))[:count])
             train[name] = [path for path in paths if path not in aside]
             test[name] = [path for path in paths if path in aside]
         if not any(test.values()):
@@ -206,12 +199,21 @@ class ImageFolder(Dataset):
             raise problem(folder, what, got=got, help=help)
         return train, test
 
-    def _rank(self, path: Path) -> bytes:
-        text = f"{self.seed}/{path.parent.name}/{path.name}"
+    def _rank(self, name: str, path: Path) -> bytes:
+        text = f"{self.seed}/{name}/{path.name}"
         return blake2b(text.encode("utf-8", "surrogateescape")).digest()
 
-    def _read(self, listing: Listing, names: list[str], folder: Path) -> tuple[Part, Part]:
-        paths = [path for found in listing.values() for path in found]
-        labels = [names.index(name) for name, found in listing.items() for _ in found]
-        pictures = read_pictures(paths, self.mode, self.size)
-        return Part(pictures, folder), Part(np.array(labels), folder)
+
+def _is_flat(folder: Path) -> bool:
+    """Say whether a folder holds pictures, and no folders that could be classes."""
+    folders, files = entries(folder, Passed(folder))
+    return bool(not folders and pictures(files, Passed(folder)))
+
+
+def _by_name(found: list[Path], folder: Path) -> dict[str, Path | None]:
+    """Return pictures by path, by name, and by name without suffix; None where several have it."""
+    places: dict[str, Path | None] = {}
+    for path in found:
+        for name in {path.name, path.stem}:
+            places[name] = None if name in places else path
+    return places | {path.relative_to(folder).as_posix(): path for path in found}

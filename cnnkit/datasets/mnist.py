@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo
-from cnnkit.datasets.arrays import Part, assemble
+from cnnkit.datasets.arrays import assemble
 from cnnkit.datasets.download import cache_folder, download
 from cnnkit.datasets.files import ANEW, digest, exists, problem
 from cnnkit.datasets.idx import Role, read_idx
+from cnnkit.datasets.labels import Part
 from cnnkit.errors import DataUnavailable
 
 
@@ -45,7 +46,8 @@ class Published(Dataset, ABC):
         found = zip(self.names, self.sha256, strict=True)
         files = [self._find(name, sha256, paths) for name, sha256 in found]
         images, labels, *test = map(self._read, files, self.sha256)
-        return assemble(self, (images, labels), (test[0], test[1]), list(self.labels))
+        parts = {"train": (images, labels), "test": (test[0], test[1])}
+        return assemble(self, parts, list(self.labels))
 
     def _find(self, name: str, sha256: str, paths: DataPaths) -> Path:
         try:

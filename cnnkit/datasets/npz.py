@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from gzip import GzipFile
 from math import prod
@@ -14,18 +14,11 @@ import numpy as np
 from numpy.lib import format as npy
 
 from cnnkit.arrays import Array, Shape
-from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo
+from cnnkit.base import Data, DataPaths, DatasetInfo
 from cnnkit.base.component import PathText
-from cnnkit.datasets.arrays import (
-    ClassNames,
-    Layout,
-    Part,
-    assemble,
-    class_names,
-    nchw_shape,
-    to_labels,
-)
-from cnnkit.datasets.files import ANEW, check_room, content, exists, problem, read_up_to
+from cnnkit.datasets.arrays import OwnArrays
+from cnnkit.datasets.files import ANEW, check_room, content, exists, problem, read_up_to, some
+from cnnkit.datasets.labels import Part
 from cnnkit.errors import DataError
 
 Header = tuple[Shape, bool, np.dtype[Any]]
@@ -59,9 +52,9 @@ def read_npy(path: Path) -> Part:
         return Part(array, path)
 
 
-def npz_names(path: Path) -> list[str]:
-    """Return the names of the arrays in the file."""
-    with _archive(path, "arrays") as archive:
+def npz_names(path: Path, wanted: str = "") -> list[str]:
+    """Return the names of the arrays in the file, of which `wanted` is looked for."""
+    with _archive(path, f"an array {wanted}" if wanted else "arrays") as archive:
         return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
@@ -120,7 +113,8 @@ def _find(archive: ZipFile, path: Path, name: str) -> ZipInfo:
     members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     if name not in members:
         what, got = f"there is no array {name} in {path.name}", some(members) or "no arrays"
-        help = "name the arrays with train_images, train_labels, test_images and test_labels"
+        help = "name the arrays with train_images, train_labels, test_images and test_labels; "
+        help += "where there are none for test, take a share: test = 0.2"
         raise problem(path, what, got=got, help=help)
     info = members[name]
     if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
@@ -129,16 +123,6 @@ def _find(archive: ZipFile, path: Path, name: str) -> ZipInfo:
     packed = info.compress_type == ZIP_DEFLATED
     check_room(path, info.file_size, f"{info.file_size} bytes for array {name}", packed)
     return info
-
-
-def some(names: Collection[str], most: int = 10) -> str:
-    """Return the first names, and how many more there are.
-
-    >>> some("abcde", most=3)
-    'a, b, c and 2 more'
-    """
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(list(names)[:most]) + more
 
 
 def _header(stream: IO[bytes]) -> Header:
@@ -151,7 +135,8 @@ def _size(header: Header, path: Path, what: str) -> int:
     shape, _, dtype = header
     if dtype.hasobject:
         what = f"{what} holds Python objects, which cnnkit never unpickles"
-        help = "save it as a plain array, for instance with numpy.stack"
+        help = "save it as a plain array: words with .astype(str), images of one size with "
+        help += "numpy.stack"
         raise problem(path, what, expected="numbers", got=f"dtype {dtype}", help=help)
     return prod(shape) * dtype.itemsize
 
@@ -174,8 +159,8 @@ def _other_size(path: Path, what: str, expected: str, got: str) -> DataError:
     return problem(path, what, expected=expected, got=got, help=ANEW)
 
 
-class Npz(Dataset):
-    """Four arrays in one npz file, as `numpy.savez` and `numpy.savez_compressed` write it.
+class Npz(OwnArrays):
+    """Arrays in one npz file, as `numpy.savez` and `numpy.savez_compressed` write it.
 
     Images are (N, H, W), (N, H, W, C) or (N, C, H, W); labels (N,) or (N, 1).
     """
@@ -192,10 +177,10 @@ class Npz(Dataset):
     """Name of the array of test images."""
     test_labels: str = "y_test"
     """Name of the array of test labels."""
-    classes: ClassNames | None = None
-    """Names of the classes; without them, the training labels must use 0, 1, 2, ... all."""
-    layout: Layout = "auto"
-    """Where channels sit, "chw" or "hwc"; "auto" looks for the axis that has 1 or 3 of them."""
+    validation_images: str | None = None
+    """Name of the array of validation images; without it x_val and y_val, where there are such."""
+    validation_labels: str | None = None
+    """Name of the array of validation labels."""
 
     def info(self, paths: DataPaths) -> DatasetInfo | None:
         """Read the header of the images and, where no classes are named, the labels."""
@@ -203,14 +188,21 @@ class Npz(Dataset):
         if not exists(path):
             return None
         with _member(path, self.train_images) as (_, (shape, _, _)):
-            shape = nchw_shape(shape, f"{path} ({self.train_images})", self.layout)
-        if self.classes:
-            return DatasetInfo(shape[1:], len(self.classes))
-        labels = read_npz(path, self.train_labels)
-        return DatasetInfo(shape[1:], len(class_names(to_labels(*labels), labels.where)))
+            where = f"{path} ({self.train_images})"
+        labels = None if self.classes else read_npz(path, self.train_labels)
+        return self.describe(shape, labels, where)
 
     def load(self, paths: DataPaths) -> Data:
         path = paths.spec_dir / self.path
-        names = self.train_images, self.train_labels, self.test_images, self.test_labels
-        images, labels, *test = (read_npz(path, name) for name in names)
-        return assemble(self, (images, labels), (test[0], test[1]), self.classes, self.layout)
+        wanted = {"train": (self.train_images, self.train_labels)}
+        if self.test is None:
+            wanted["test"] = self.test_images, self.test_labels
+        names = npz_names(path, self.train_images)
+        images, labels = self.validation_images or "x_val", self.validation_labels or "y_val"
+        if self.validation_images or images in names:
+            wanted["validation"] = images, labels
+        parts = {part: (read_npz(path, x), read_npz(path, y)) for part, (x, y) in wanted.items()}
+        used = {name for pair in wanted.values() for name in pair}
+        if unused := [name for name in names if name not in used]:
+            paths.say(f"note: arrays in {path.name} that are not used: {some(unused)}")
+        return self.arrange(parts, paths.say)

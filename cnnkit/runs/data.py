@@ -9,45 +9,23 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnkit.arrays import Array
 from cnnkit.base import Data, DataPaths, Dataset, Split
 from cnnkit.base.contract import checked_data
-from cnnkit.base.layer import generator
 from cnnkit.errors import DataError, DataUnavailable
+from cnnkit.specfile.checks import class_labels
 from cnnkit.specfile.runspec import RunSpec
+from cnnkit.split import stratified_split, take
 
 
-def stratified_split(labels: Array, share: float, seed: int) -> tuple[Array, Array]:
-    """Return (training indices, validation indices): sorted, disjoint, together all of them.
-
-    Each class gives `share` of its samples, rounded to the nearest count, but never its last one:
-    a class with a single sample stays in training. The result depends on the arguments alone.
-
-    Args:
-        labels: class indices, (N,) integers.
-        share: fraction set aside, 0 <= share < 1.
-        seed: any whole number from 0 to 2**64 - 1.
-
-    >>> train, validation = stratified_split(np.array([0, 0, 1, 1, 2]), share=0.5, seed=0)
-    >>> len(train), len(validation)
-    (3, 2)
-    """
-    rng = generator((seed, 0, 0, 0), "validation split")
-    aside = np.zeros(len(labels), bool)
-    for one in np.unique(labels):
-        members = np.flatnonzero(labels == one)
-        count = min(int(share * len(members) + 0.5), len(members) - 1)
-        aside[rng.permutation(members)[:count]] = True
-    return np.flatnonzero(~aside), np.flatnonzero(aside)
-
-
-def split_off(data: Split, share: float, seed: int) -> tuple[Split, Split | None]:
-    """Return the part to train on and the `share` that judges progress, None for no images."""
-    parts = stratified_split(data.labels, share, seed)
-    if not len(parts[1]):
-        return data, None
-    train, validation = (Split(data.images[rows], data.labels[rows]) for rows in parts)
-    return train, validation
+def parts_of(data: Data, dataset: Dataset, seed: int) -> Data:
+    """Return the data with a validation part: its own, or a share of the training part; none where
+    that is less than an image of any class."""
+    if data.validation is not None:
+        return data
+    kept, aside = stratified_split(data.train.labels, dataset.validation, seed)
+    if not len(aside):
+        return data
+    return replace(data, train=take(data.train, kept), validation=take(data.train, aside))
 
 
 def load_data(dataset: Dataset, paths: DataPaths, allow_fallback: bool) -> tuple[Data, Dataset]:
@@ -78,26 +56,29 @@ def load_data(dataset: Dataset, paths: DataPaths, allow_fallback: bool) -> tuple
     return load_data(dataset.fallback, paths, allow_fallback)
 
 
-def choose_classes(data: Data, only: Sequence[int] | None) -> Data:
+def choose_classes(data: Data, only: Sequence[int | str] | None) -> Data:
     """Return the data of the classes `only`, renumbered in that order; all of it for None.
 
     Raises:
-        DataError: where a label is named twice, or the data has no such class.
+        DataError: where a class is named twice, or the data has no such class.
     """
     if only is None:
         return data
-    missing = [label for label in only if label >= len(data.classes)]
-    if missing or len(set(only)) != len(only):
+    labels = class_labels(only, data.classes)
+    known = [one for one in labels if isinstance(one, int) and one < len(data.classes)]
+    if len(set(known)) != len(only):
         raise DataError(
             f"{data.name}: only = {list(only)} does not name different classes; "
-            f"expected labels from 0 to {len(data.classes) - 1}, each once"
+            f"expected labels from 0 to {len(data.classes) - 1}, or names, each once"
         )
-    train, test = (_renumber(split, only) for split in (data.train, data.test))
+    train, test = _renumber(data.train, known), _renumber(data.test, known)
+    validation = _renumber(data.validation, known) if data.validation else None
     absent = set(range(len(only))) - set(train.labels.tolist())
     if absent or not len(test):
         what = f"images to train on of class {only[min(absent)]}" if absent else "test images"
         raise DataError(f"{data.name}: only = {list(only)} leaves no {what}")
-    return Data(data.name, train, test, tuple(data.classes[label] for label in only))
+    names = tuple(data.classes[label] for label in known)
+    return Data(data.name, train, test, names, validation or None)
 
 
 def _renumber(split: Split, only: Sequence[int]) -> Split:

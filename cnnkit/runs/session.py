@@ -18,8 +18,9 @@ from cnnkit.engine.trainer import Trainer, Watcher
 from cnnkit.errors import CnnkitError, PluginError
 from cnnkit.model import Model
 from cnnkit.provenance import attribute, exhausted
-from cnnkit.runs.data import data_paths, load_data, split_off
+from cnnkit.runs.data import data_paths, load_data, parts_of
 from cnnkit.runs.directory import RunDirectory, told_first
+from cnnkit.runs.oddities import oddities
 from cnnkit.runs.recorder import Recorder
 from cnnkit.runs.remarks import after_training
 from cnnkit.specfile.checks import network_input
@@ -150,8 +151,8 @@ class Session:
         self.spec = spec
         with attribute(spec.registry, lambda: "before training", PluginError), in_spec(spec):
             self.data, self.dataset = load_data(spec.data, paths, allow_fallback)
-            share = self.dataset.validation
-            self.train, self.validation = split_off(self.data.train, share, spec.seed)
+            parts = _parts(self.data, self.dataset, spec, paths)
+            self.train, self.validation = parts.train, parts.validation
             self.model = _build(spec, self.dataset, self.data, paths)
         # what was opened is closed again where the rest fails
         with ExitStack() as stack, in_spec(spec):
@@ -246,15 +247,27 @@ def name_of(dataset: Dataset, data: Data) -> str:
     return " ".join([data.name, *(f"({file})" for file in files if file)])
 
 
+def _parts(data: Data, dataset: Dataset, spec: RunSpec, paths: DataPaths) -> Data:
+    """Set a validation part aside, and say what is odd about the data."""
+    parts = parts_of(data, dataset, spec.seed)
+    if data.validation and "validation" in dataset.model_fields_set:
+        paths.say(f"note: {data.name} comes with validation images: no share is set aside")
+    for line in oddities(parts):
+        paths.say(line)
+    return parts
+
+
 def _build(spec: RunSpec, dataset: Dataset, data: Data, paths: DataPaths) -> Model:
     """Check the spec against the data at hand and draw the weights."""
     info = DatasetInfo(data.train.images.shape[1:], len(data.classes))
     recheck(spec, dataset, info)
     name = name_of(dataset, data)
     trained_on = check_values(data.train.images, dataset.transforms, f"training images of {name}")
-    check_values(data.test.images, dataset.transforms, f"test images of {name}")
-    if unlikely := check_like(data.test.images, trained_on, f"test images of {name}"):
-        paths.say(f"WARNING: {unlikely}")
+    for part in (part for part in data.splits() if part != "train"):
+        images, where = data.splits()[part].images, f"{part} images of {name}"
+        check_values(images, dataset.transforms, where)
+        if unlikely := check_like(images, trained_on, where):
+            paths.say(f"WARNING: {unlikely}")
     return Model.build(
         spec.model.layers,
         network_input(dataset, info),

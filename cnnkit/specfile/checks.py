@@ -307,24 +307,30 @@ def dataset_info(dataset: Dataset, paths: DataPaths) -> DatasetInfo | None:
     return DatasetInfo(info.shape, len(dataset.only))
 
 
+def class_labels(chosen: Sequence[int | str], classes: Sequence[str]) -> list[int | str]:
+    """Return the labels of classes chosen by label or name; a name that is none stays one."""
+    known: dict[int | str, int] = {name: label for label, name in enumerate(classes)}
+    return [known.get(one, one) for one in chosen]
+
+
 def check_classes(dataset: Dataset, paths: DataPaths) -> list[Finding]:
     """Return what is wrong with the labels in `only`; empty where that cannot be known yet."""
     info, only = dataset.info(paths), dataset.only or []
+    names = info.names if info else ()
+    labels = class_labels(only, names)
     findings = []
-    for index, label in enumerate(only):
+    for index, label in enumerate(labels):
         path: KeyPath = ("data", "only", index)
-        if label in only[:index]:
-            message = f"[data]: only names class {label} twice"
-            findings.append(
-                Finding(
-                    path,
-                    message,
-                    help="name each class once: its place in the list is its new label",
-                )
-            )
-        elif info is not None and label >= info.classes:
-            message = f"[data]: only names class {label}, which {dataset.type} does not have"
-            findings.append(Finding(path, message, f"expected 0 to {info.classes - 1}"))
+        said = repr(only[index]) if isinstance(only[index], str) else only[index]
+        unknown = label not in names if isinstance(label, str) else info and label >= info.classes
+        if label in labels[:index]:
+            message = f"[data]: only names class {said} twice"
+            help_ = "name each class once: its place in the list is its new label"
+            findings.append(Finding(path, message, help=help_))
+        elif info is not None and unknown and (names or isinstance(label, int)):
+            message = f"[data]: only names class {said}, which {dataset.type} does not have"
+            known = ", ".join(names) if isinstance(label, str) else f"0 to {info.classes - 1}"
+            findings.append(Finding(path, message, f"expected {known}"))
     return findings
 
 

@@ -92,8 +92,8 @@ def test_pictures_are_brought_to_the_model_with_a_note(trained, digits, expected
     outcome = call("predict", str(trained), "same.png", "large.png", "red.png", "--json")
     assert listed(outcome)[0] == pytest.approx(expected[0])
     assert outcome.err == (
-        "note: large.png: resized from 32x40 to 8x8, as the model takes (1,8,8)\n"
-        "note: red.png: turned to grayscale, as the model takes (1,8,8)\n"
+        "note: 1 picture is resized to 8x8, as the model takes (1,8,8): large.png from 32x40\n"
+        "note: 1 picture is turned to grayscale, as the model takes (1,8,8): red.png\n"
     )
     assert call("predict", str(trained), "red.png", "--quiet").err == ""
 
@@ -103,7 +103,9 @@ def test_a_model_in_colour_takes_gray_pictures_with_a_note(digits, call):
     model.save("model.safetensors")
     PIL.Image.fromarray(digits[0, 0]).save("gray.png")
     outcome = call("predict", "model.safetensors", "gray.png")
-    assert outcome.err == "note: gray.png: repeated in three channels, as the model takes (3,8,8)\n"
+    assert outcome.err == (
+        "note: 1 picture is repeated in three channels, as the model takes (3,8,8): gray.png\n"
+    )
     assert outcome.out.splitlines()[-1].split()[-1] == "-"  # a relu gives no probabilities
 
 
@@ -281,4 +283,80 @@ def test_a_missing_run(call):
         2,
         "error: there is no run nix; expected a directory made by `cnnkit run`, or a model's "
         "file\n",
+    )
+
+
+def test_folders_and_bad_files_among_good_ones(trained, digits, expected, call):
+    for index in range(8):
+        path = Path("shots", "ab"[index % 2], f"{index}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.fromarray(digits[index, 0]).save(path)
+    Path("shots", "a", "0.png").write_bytes(b"cut")
+    Path("shots", "a", "notes.txt").write_text("x")
+    Path("shots", "empty").mkdir()
+    np.save("flat.npy", np.zeros(64, np.uint8))
+    outcome = call("predict", str(trained), "shots", "flat.npy", "shots/empty", "--json")
+    found = json.loads(outcome.out)
+    names = [f"shots/{'ab'[i % 2]}/{i}.png" for i in (2, 4, 6, 1, 3, 5, 7)]
+    good, bad = found[:7], found[7:]
+    assert [one["file"] for one in good] == names
+    assert [one["class"] for one in good] == [expected[i][0] for i in (2, 4, 6, 1, 3, 5, 7)]
+    assert [one["file"] for one in bad] == ["shots/empty", "shots/a/0.png", "flat.npy"]
+    assert all(one["class"] is None and one["error"] for one in bad)
+    assert outcome.code == 2
+    assert outcome.err == (
+        "note: shots: passed over 1 file not named like a picture: a/notes.txt\n"
+        "error: 3 of 10 files cannot be used\n"
+        "   = shots/empty: there are no pictures in empty\n"
+        "   = shots/a/0.png: is not a picture that can be read, or is damaged "
+        f"({bad[1]['error'].split('got: ')[1].splitlines()[0]})\n"
+        "   = flat.npy: does not hold images of the model's shape (shape (64))\n"
+        "   = help: open it in a picture viewer; mend it, or leave it out\n"
+        "   = help: arrays are never resized: bring them to that shape first\n"
+    )
+
+
+def test_all_probabilities_and_the_top(trained, digits, expected, call):
+    np.save("two.npy", digits[:2])
+    first, _ = json.loads(call("predict", str(trained), "two.npy", "--json").out)
+    assert list(first["probabilities"]) == list("0123456789")
+    assert sum(first["probabilities"].values()) == pytest.approx(1)
+    ranked = sorted(first["probabilities"].items(), key=lambda pair: -pair[1])
+    outcome = call("predict", str(trained), "two.npy", "--top", "3")
+    rows = [line.split() for line in outcome.out.splitlines()[2:]]
+    assert rows[0] == ["two.npy[0]", ranked[0][0], f"{ranked[0][1]:.4f}"]
+    assert rows[1:3] == [[name, f"{share:.4f}"] for name, share in ranked[1:3]]
+    assert rows[3][0] == "two.npy[1]"
+    assert len(rows) == 6
+    assert call("predict", str(trained), "two.npy", "--top", "0").err == (
+        "error: --top must be at least 1, got 0\n"
+    )
+
+
+def test_a_table_for_others(trained, digits, expected, call):
+    np.save("two.npy", digits[:2])
+    outcome = call("predict", str(trained), "two.npy", "--csv", "out.csv")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "wrote out.csv\n")
+    head, *rows = (line.split(",") for line in Path("out.csv").read_text().splitlines())
+    assert head == ["image", "class", "probability"]
+    assert [row[:2] for row in rows] == [[f"two.npy[{i}]", expected[i][0]] for i in range(2)]
+    assert float(rows[0][2]) == pytest.approx(expected[0][2])
+    again = call("predict", str(trained), "two.npy", "--csv", "out.csv")
+    assert (again.code, again.err) == (
+        2, "error: out.csv exists already and is left as it is; remove it first\n"
+    )  # fmt: skip
+    assert call("predict", str(trained), "two.npy", "--csv", "no/out.csv").code == 2
+
+
+def test_transparent_pictures_are_laid_over_white(trained, digits, call):
+    for index in range(2):
+        ink = digits[index, 0]
+        layered = np.dstack([np.zeros((8, 8, 3), np.uint8), ink])
+        PIL.Image.fromarray(layered).save(f"clear{index}.png")
+        PIL.Image.fromarray(255 - ink).save(f"opaque{index}.png")
+    outcome = call("predict", str(trained), "clear0.png", "clear1.png", "--json")
+    same = call("predict", str(trained), "opaque0.png", "opaque1.png", "--json")
+    assert listed(outcome) == listed(same)
+    assert outcome.err == (
+        "note: 2 pictures are transparent: laid over white (clear0.png, clear1.png)\n"
     )

@@ -102,7 +102,7 @@ def test_missing_file(tmp_path, four):
 
 
 def test_path_with_nul_is_refused_by_the_options(four):
-    with pytest.raises(OptionError, match="train_images must match"):
+    with pytest.raises(OptionError, match="train_images must be a path without control characters"):
         Idx(**{**four, "train_images": "a\0b"})
 
 
@@ -292,7 +292,8 @@ def test_label_outside_and_gap(tmp_path, four, to_idx):
         "  --> DIR/train_labels.gz\n"
         "   = expected: labels 0, 1, 2, ... without a gap\n"
         "   = got: 3 classes with labels up to 255\n"
-        '   = help: renumber the labels, or name every class: classes = ["cat", "dog"] in [data]'
+        "   = help: renumber them, numpy.unique(labels, return_inverse=True)[1], or name every "
+        'class: classes = ["cat", "dog"] in [data]'
     )
 
 
@@ -331,3 +332,23 @@ def test_no_images(tmp_path, four, to_idx):
         "   = expected: at least one\n"
         "   = got: shape (0, 5, 4)"
     )
+
+
+def test_a_share_for_test_and_validation_files(tmp_path, four):
+    images, labels = four["train_images"], four["train_labels"]
+    others = {"validation_images": four["test_images"], "validation_labels": four["test_labels"]}
+    dataset = Idx(train_images=images, train_labels=labels, test=0.4, **others)
+    data = dataset.load(DataPaths(spec_dir=tmp_path))
+    assert (len(data.train), len(data.test), len(data.validation)) == (4, 2, 4)
+    assert sorted(data.test.labels) == [0, 1]
+    both = np.concatenate([data.train.images, data.test.images]).tolist()
+    whole = Idx(**four).load(DataPaths(spec_dir=tmp_path))
+    assert sorted(both) == sorted(whole.train.images.tolist())
+    np.testing.assert_array_equal(data.validation.images, whole.test.images)
+
+
+def test_files_that_go_together(four):
+    for part in ("test", "validation"):
+        lone = {name: four[name] for name in ("train_images", "train_labels")}
+        with pytest.raises(OptionError, match=f"{part}_images and {part}_labels go together"):
+            Idx(**lone, **{f"{part}_images": "a"})

@@ -129,14 +129,156 @@ def test_camera_orientation_is_applied(flat):
     assert len(turned) == 1
 
 
-def test_what_is_no_picture_is_passed_over_aloud(flat):
-    (flat / "pets" / "cat" / "Thumbs.db").write_bytes(b"x")
-    (flat / "pets" / "cat" / ".hidden.png").write_bytes(b"x")
-    (flat / "pets" / ".git").mkdir()
-    said: list[str] = []
-    data = ImageFolder(path="pets").load(DataPaths(spec_dir=flat, say=said.append))
+def said(folder: Path, **options: object) -> tuple[object, list[str]]:
+    """Return the data, and what was said meanwhile."""
+    lines: list[str] = []
+    paths = DataPaths(spec_dir=folder, say=lines.append)
+    return ImageFolder(path="pets", **options).load(paths), lines
+
+
+def test_what_is_passed_over_is_counted_and_named(flat):
+    pets = flat / "pets"
+    for name in ("cat/.hidden.png", "cat/Thumbs.db", "dog/notes.txt", "dog/a.heic", "read.me"):
+        (pets / name).write_bytes(b"x")
+    (pets / ".git").mkdir()
+    picture(pets / "__MACOSX" / "cat" / "._1.png", 1)
+    for name in ("old/1.png", "old/older/2.png", "new/3.png"):
+        picture(pets / "cat" / name, 1)
+    picture(pets / "lone.png", 1)
+    data, lines = said(flat)
     assert len(data.train) + len(data.test) == 15
-    assert said == [f"{flat}/pets/cat: 1 files are no pictures, such as Thumbs.db"]
+    assert lines == [
+        "note: pets: passed over 2 hidden files and folders: .git, cat/.hidden.png",
+        "note: pets: passed over 2 files and folders of the system: __MACOSX, cat/Thumbs.db",
+        "note: pets: passed over 2 files beside the folders of classes: lone.png, read.me",
+        "warning: pets: passed over 2 folders below classes, with 3 pictures: cat/new, cat/old",
+        "warning: pets: passed over 1 picture in a format that is not read: dog/a.heic",
+        "note: pets: passed over 1 file not named like a picture: dog/notes.txt",
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "JPE", "jp2", "pnm", "tga", "webp", "Dib"])
+def test_suffixes(flat, suffix):
+    format_ = {"jfif": "JPEG", "JPE": "JPEG", "pnm": "PPM"}.get(suffix, "")
+    pixels = Image.fromarray(np.full((5, 4, 3), 77, np.uint8))
+    pixels.save(flat / "pets" / "cat" / f"1.{suffix}", format=format_ or None)
+    data, lines = said(flat)
+    assert (len(data.train) + len(data.test), lines) == (16, [])
+
+
+@pytest.mark.parametrize("names", [
+    ("train", "test", "val"), ("Training", "Testing", "validation"), ("TRAIN", "Test", "valid"),
+])  # fmt: skip
+def test_names_of_splits(tmp_path, names):
+    for base, name in zip((0, 50, 90), names, strict=True):
+        for index in range(3):
+            picture(tmp_path / "pets" / name / "ab"[index % 2] / f"{index}.png", base + index)
+    data, lines = said(tmp_path)
+    assert lines == []
+    splits = (data.train, data.test, data.validation)
+    assert list(map(values, splits)) == [[0, 2, 1], [50, 52, 51], [90, 92, 91]]
+    assert data.validation.labels.tolist() == [0, 0, 1]
+
+
+def test_splits_that_are_missing(tmp_path):
+    for index in range(10):
+        picture(tmp_path / "pets" / "train" / "ab"[index % 2] / f"{index}.png", index)
+    picture(tmp_path / "pets" / "val" / "a" / "1.png", 90)
+    picture(tmp_path / "pets" / "test" / "1.png", 90)  # without labels, as contests have them
+    picture(tmp_path / "pets" / "more" / "b" / "1.png", 90)
+    data, lines = said(tmp_path)
+    assert (len(data.train), len(data.test), len(data.validation)) == (8, 2, 1)
+    assert lines == [
+        "note: 0.2 of each class in pets/train is set aside for test, as there is no folder test",
+        "warning: pets: passed over 2 folders beside those of the splits: more, test",
+    ]
+
+
+def test_a_class_called_train(tmp_path):
+    for name in ("car", "plane", "train"):
+        for index in range(5):
+            picture(tmp_path / "pets" / name / f"{index}.png", index)
+    assert said(tmp_path)[0].classes == ("car", "plane", "train")
+
+
+def test_a_class_without_test_pictures(tmp_path):
+    for split, name in (("train", "a"), ("train", "b"), ("test", "a")):
+        picture(tmp_path / "pets" / split / name / "1.png", 7)
+    (tmp_path / "pets" / "test" / "b").mkdir()
+    data, _ = said(tmp_path)
+    assert data.test.labels.tolist() == [0]
+
+
+@pytest.mark.parametrize(("background", "value"), [("white", 255), ("black", 0), ("#30fF20", None)])
+def test_transparency(flat, background, value):
+    ground = {"#30fF20": [0x30, 0xFF, 0x20]}.get(background, [value] * 3)
+    pixels = np.zeros((5, 4, 4), np.uint8)
+    pixels[0, 0] = [10, 20, 30, 255]
+    cats = flat / "pets" / "cat"
+    Image.fromarray(pixels).save(cats / "x.png")
+    Image.fromarray(pixels[..., [0, 3]]).save(cats / "y.png")
+    full = pixels.copy()
+    full[..., 3] = 255
+    Image.fromarray(full).save(cats / "z.png")
+    palette = Image.new("P", (4, 5))
+    palette.save(cats / "p.gif", transparency=0)
+    data, (line,) = said(flat, background=background)
+    assert line.startswith(f"note: 3 pictures are transparent: laid over {background} (")
+    assert all(f"{cats}/{name}" in line for name in ("x.png", "y.png", "p.gif"))
+    every = np.concatenate([data.train.images, data.test.images])
+    over = [image for image in every if image[:, -1, -1].tolist() == ground]
+    assert len(over) >= 3
+    assert any(image[:, 0, 0].tolist() == [10, 20, 30] for image in over)
+    assert any(image[:, 0, 0].tolist() == [10, 10, 10] for image in over)
+
+
+def test_frames_are_counted(flat):
+    frames = [Image.new("RGB", (4, 5), colour) for colour in ("red", "green", "blue")]
+    for name in ("a.gif", "b.tif"):
+        frames[0].save(flat / "pets" / "dog" / name, save_all=True, append_images=frames[1:])
+    _, lines = said(flat)
+    (line,) = lines
+    folder = flat / "pets" / "dog"
+    assert line.startswith("note: 2 pictures are of several frames or pages: the first is used (")
+    assert f"{folder}/a.gif" in line
+    assert f"{folder}/b.tif" in line
+
+
+def test_labels_from_a_table(flat):
+    pets = flat / "pets"
+    for name in ("dog/4.png", "cat/9.png"):
+        (pets / name).rename(pets / f"{name[0]}{name[4:]}")  # c9.png, d4.png
+    named = [f"cat/{i}.png" for i in range(4)] + ["c9"]
+    table = ["id,breed", *(f"{name},small" for name in named), "d4.png,large", "dog/0.png,large"]
+    (flat / "table.csv").write_text("\n".join(table))
+    data, lines = said(flat, labels="table.csv", test=0.3)
+    assert data.classes == ("large", "small")
+    every = {**dict(zip(values(data.train), data.train.labels, strict=True)),
+             **dict(zip(values(data.test), data.test.labels, strict=True))}  # fmt: skip
+    assert every == {0: 1, 1: 1, 2: 1, 3: 1, 9: 1, 24: 0, 20: 0}
+    assert lines == [
+        "note: table.csv: names in column id, classes in column breed",
+        "warning: pets: passed over 8 pictures without a label: cat/4.png, cat/5.png, cat/6.png "
+        "and 5 more",
+    ]
+    info = ImageFolder(path="pets", labels="table.csv").info(DataPaths(spec_dir=flat))
+    assert info == DatasetInfo((3, 5, 4), 2)
+
+
+@pytest.mark.parametrize(("rows", "text"), [
+    (["cat/0.png,a", "cow.png,b", "1.png,b", "x,a"],
+     "3 of 4 pictures that table.csv lists are not in pets, or several have that name\n"
+     "  --> DIR/table.csv\n   = got: cow.png, 1.png, x"),
+    (["cat/0.png,a", "cat/0.png,b"],
+     "table.csv gives cat/0.png several classes\n"
+     "  --> DIR/table.csv\n   = expected: a class for each picture"),
+    (["cat/0.png,a", "cat/1.png,"],
+     "table.csv gives cat/1.png no class\n"
+     "  --> DIR/table.csv\n   = expected: a class for each picture"),
+])  # fmt: skip
+def test_tables_that_do_not_fit(flat, rows, text):
+    (flat / "table.csv").write_text("\n".join(rows))
+    assert message(flat, labels="table.csv") == text
 
 
 def test_without_pillow(flat, monkeypatch):
@@ -193,53 +335,117 @@ def test_deep_picture(flat):
 
 def test_enormous_picture_is_not_decoded(flat, peak):
     Image.new("1", (10_000, 10_000)).save(flat / "pets" / "dog" / "2.png")
-    text = peak(lambda: message(flat))
-    assert "2.png is not a picture that can be read" in text
-    assert "DecompressionBombWarning" in text
+    assert peak(lambda: message(flat)) == (
+        "2.png is too large\n"
+        "  --> DIR/pets/dog/2.png\n"
+        "   = expected: at most 33,554,432 pixels\n"
+        "   = got: 10000x10000, 100,000,000 pixels\n"
+        "   = help: make it smaller first"
+    )
 
 
 def test_other_size(flat):
     for name in ("cat", "dog"):
         for index in range(5):
             picture(flat / "pets" / name / f"{index}.png", index, (6, 4))
-    text = message(flat)
-    lines = text.splitlines()
-    assert lines[0].endswith(".png has another size than the pictures before it")
-    assert lines[1].startswith("  --> DIR/pets/cat/")
-    assert lines[2].startswith("   = expected: height and width (6, 4), as in DIR/pets/cat/")
-    assert lines[3] == "   = got: (5, 4)"
-    assert lines[4] == "   = help: resize all of them: size = [6, 4] in [data]"
+    expected = "height and width (6, 4), as in DIR/pets/cat/"
+    lines = message(flat).splitlines()
+    assert lines[:2] == ["5 of 15 files cannot be used", "  --> DIR/pets"]
+    for line in lines[2:7]:
+        assert line.startswith("   = cat/")
+        assert line.endswith(".png: has another size than the pictures before it ((5, 4))")
+    assert lines[7:] == ["   = help: resize all of them: size = [6, 4] in [data]"]
+    for index in range(5, 10):
+        picture(flat / "pets" / "cat" / f"{index}.png", index, (6, 4))
+    picture(flat / "pets" / "dog" / "1.png", 1)
+    lines = message(flat).splitlines()
+    assert lines[0] == "1.png has another size than the pictures before it"
+    assert lines[2].startswith(f"   = expected: {expected}")
+    assert lines[3:] == ["   = got: (5, 4)",
+                         "   = help: resize all of them: size = [6, 4] in [data]"]  # fmt: skip
+
+
+def test_all_damaged_pictures_at_once(flat):
+    for name in ("cat/1.png", "cat/2.png", "dog/3.png"):
+        path = flat / "pets" / name
+        path.write_bytes(path.read_bytes()[:60])
+    lines = message(flat).splitlines()
+    assert lines[:2] == ["3 of 15 files cannot be used", "  --> DIR/pets"]
+    whys = [
+        line.partition(": is not a picture that can be read, or is damaged (") for line in lines
+    ]
+    assert sorted(why[0] for why in whys[2:5]) == [
+        "   = cat/1.png", "   = cat/2.png", "   = dog/3.png"]  # fmt: skip
+    assert lines[5:] == ["   = help: open it in a picture viewer; mend it, or leave it out"]
+
+
+def test_a_large_photograph_is_read_smaller(flat):
+    Image.new("RGB", (7000, 5000), (9, 8, 7)).save(flat / "pets" / "cat" / "big.jpg")
+    (flat / "pets" / "cat" / "0.png").unlink()
+    data, _ = said(flat, size=[5, 4], test=0.5)
+    every = np.concatenate([data.train.images, data.test.images])
+    assert sum(np.allclose(image, np.reshape([9, 8, 7], (3, 1, 1)), atol=2) for image in every) == 1
+
+
+SUFFIXES = (
+    ".avif, .bmp, .dib, .gif, .jfif, .jp2, .jpe, .jpeg, .jpg, .pbm, .pgm, .png, .pnm, .ppm, .tga, "
+    ".tif, .tiff, .webp"
+)
 
 
 def test_folders_that_do_not_fit(flat):
-    (flat / "pets" / "empty").mkdir()
+    pets = flat / "pets"
+    (pets / "empty").mkdir()
     assert message(flat) == (
         "there are no pictures in the class folder empty\n"
         "  --> DIR/pets/empty\n"
-        "   = expected: files named .bmp, .gif, .jpeg, .jpg, .pbm, .pgm, .png, .ppm, .tif, .tiff, "
-        ".webp\n"
+        f"   = expected: files named {SUFFIXES}\n"
         "   = got: 0 other files"
     )
-    (flat / "pets" / "empty").rename(flat / "pets" / "train")
+    (pets / "empty").rename(pets / "test")
     assert message(flat) == (
-        "pets has a folder train or test, but not both\n"
+        "pets has no folder train\n"
         "  --> DIR/pets\n"
         "   = expected: train and test, or one folder per class\n"
-        "   = got: train"
+        "   = got: test"
     )
-    (flat / "pets" / "test").mkdir()
+    (pets / "train").mkdir()
     assert message(flat) == (
         "there are no class folders in train\n"
         "  --> DIR/pets/train\n"
-        "   = expected: one folder of pictures per class, such as cat/ and dog/"
+        "   = expected: one folder of pictures per class, such as cat/ and dog/\n"
+        '   = help: where a table has the classes, name it: labels = "labels.csv" in [data]'
     )
-    picture(flat / "pets" / "train" / "cat" / "1.png", 1)
-    picture(flat / "pets" / "test" / "cow" / "1.png", 1)
+    picture(pets / "train" / "cat" / "1.png", 1)
+    picture(pets / "test" / "cow" / "1.png", 1)
     assert message(flat) == (
         "class cow has test pictures, but none to train on\n"
         "  --> DIR/pets/test/cow\n"
         "   = expected: cat"
     )
+    (pets / "Training" / "cat").mkdir(parents=True)
+    assert message(flat) == (
+        "pets has folders Training and train, which mean the same\n"
+        "  --> DIR/pets\n"
+        "   = expected: train and test, or one folder per class\n"
+        "   = got: Training, test, train"
+    )
+
+
+def test_path_ends_too_early(flat):
+    (flat / "pets").rename(flat / "inner")
+    (flat / "pets").mkdir()
+    (flat / "inner").rename(flat / "pets" / "archive")
+    assert message(flat).endswith(
+        "   = got: 0 other files and 2 folders\n"
+        "   = help: archive seems to hold folders of classes itself: let path end with it"
+    )
+
+
+def test_pictures_to_train_on_without_classes(tmp_path):
+    for split in ("train", "test"):
+        picture(tmp_path / "pets" / split / "1.png", 1)
+    assert message(tmp_path).startswith("there are no class folders in train\n")
 
 
 def test_too_few_to_part(flat):

@@ -72,6 +72,53 @@ def test_other_names_fortran_order_and_big_endian(tmp_path, arrays):
     assert info == DatasetInfo((1, 5, 4), 2)
 
 
+def test_a_share_for_test(tmp_path, named):
+    np.savez(tmp_path / "d.npz", **named)
+    said: list[str] = []
+    dataset = Npz(path="d.npz", test=0.4)
+    data = dataset.load(DataPaths(spec_dir=tmp_path, say=said.append))
+    assert said == ["note: arrays in d.npz that are not used: x_test, y_test"]
+    assert (len(data.train), len(data.test), data.validation) == (4, 2, None)
+    assert sorted(data.test.labels) == [0, 1]
+    shuffled = {tuple(load(tmp_path / "d.npz", test=0.4, seed=s).test.labels) for s in range(9)}
+    assert len(shuffled) == 2
+    assert message(tmp_path / "d.npz", test=0.1) == (
+        "no image is left for test: 0.1 of each class is less than one\n"
+        "  --> DIR/d.npz (y_train)\n"
+        "   = got: at most 3 of a class\n"
+        "   = help: raise test, or add images"
+    )
+
+
+def test_arrays_for_validation(tmp_path, named):
+    extra = {"x_val": named["x_test"], "y_val": named["y_test"], "names": np.array(["a"])}
+    np.savez(tmp_path / "d.npz", **named, **extra)
+    said: list[str] = []
+    data = Npz(path="d.npz").load(DataPaths(spec_dir=tmp_path, say=said.append))
+    assert said == ["note: arrays in d.npz that are not used: names"]
+    np.testing.assert_array_equal(data.validation.images, data.test.images)
+    options = {"validation_images": "x_test", "validation_labels": "y_test"}
+    assert len(load(tmp_path / "d.npz", **options).validation) == 4
+    text = message(tmp_path / "d.npz", validation_images="x_valid")
+    assert text.startswith("there is no array x_valid in d.npz\n")
+
+
+def test_matlabs_axes(tmp_path, named):
+    grey = {name: np.moveaxis(a, 0, -1) if name[0] == "x" else a[None] for name, a in named.items()}
+    np.savez(tmp_path / "d.npz", **grey)
+    assert message(tmp_path / "d.npz") == (
+        "there must be one label per image\n"
+        "  --> DIR/d.npz (y_train)\n"
+        "   = expected: 5 labels, for the images in DIR/d.npz (x_train)\n"
+        "   = got: 6 labels\n"
+        '   = help: the images seem to lie in the last axis: write layout = "hwcn" in [data]'
+    )
+    data = load(tmp_path / "d.npz", layout="hwcn")
+    np.testing.assert_array_equal(data.train.images[:, 0], named["x_train"])
+    info = Npz(path="d.npz", layout="hwcn").info(DataPaths(spec_dir=tmp_path))
+    assert info == DatasetInfo((1, 5, 4), 2)
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(DataUnavailable) as caught:
         load(tmp_path / "d.npz")
@@ -85,7 +132,8 @@ def test_missing_array(tmp_path, arrays):
         "there is no array x_train in d.npz\n"
         "  --> DIR/d.npz\n"
         "   = got: train_images, train_labels, test_images, test_labels\n"
-        "   = help: name the arrays with train_images, train_labels, test_images and test_labels"
+        "   = help: name the arrays with train_images, train_labels, test_images and test_labels; "
+        "where there are none for test, take a share: test = 0.2"
     )
 
 
@@ -101,7 +149,8 @@ def test_objects_are_not_unpickled(tmp_path, named):
         "  --> DIR/d.npz\n"
         "   = expected: numbers\n"
         "   = got: dtype object\n"
-        "   = help: save it as a plain array, for instance with numpy.stack"
+        "   = help: save it as a plain array: words with .astype(str), images of one size with "
+        "numpy.stack"
     )
     assert not (tmp_path / "sprung").exists()
 

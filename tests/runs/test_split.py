@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnkit.runs.data import stratified_split
+from cnnkit.split import stratified_split
 
 LABELS = st.lists(st.integers(0, 5), min_size=1, max_size=60).map(np.array)
 
