@@ -49,7 +49,7 @@ def evaluate(
     stored = find_run(run)
     if note := stored.unfinished():
         news.say(note)
-    spec = stored.spec(registry, set)
+    spec = _spec(stored, registry, set)
     model = Model.load(stored.checkpoint(checkpoint), registry)
     paths = data_paths(spec, data_dir, news.say, progress=news.screen.is_terminal)
     data = _data(spec, stored, paths, model, bool(set))
@@ -66,6 +66,15 @@ def evaluate(
         shares = (f"{one[name]:.3f}" for name in ("precision", "recall", "f1"))
         made.add_row(one["class"], f"{one['images']:,}", *shares)
     emit(made, "", results(data.name, len(data.test), test, model.classes))
+
+
+def _spec(stored: StoredRun, registry: Registry, set: tuple[str, ...]) -> RunSpec:
+    for one in set:
+        if one.partition("=")[0].partition(".")[0].strip() in ("model", "loss", "optimizer"):
+            raise RunError(
+                f"cannot set {one}: the network is the run's; set data, such as data.path"
+            )
+    return stored.spec(registry, set)
 
 
 def _remarks(

@@ -227,3 +227,9 @@ def test_runs_that_did_not_keep_a_digest_stay_readable(trained, call, tmp_path):
     assert len(facts.pop("data")["sha256"]) == 64
     env.write_text(json.dumps(facts))
     assert (call("evaluate", "copy").code, call("evaluate", "copy").err) == (0, "")
+
+
+def test_the_network_cannot_be_another(trained, call):
+    outcome = call("evaluate", str(trained), "--set", "model.dtype=float64")
+    told = "cannot set model.dtype=float64: the network is the run's; set data, such as data.path"
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", f"error: {told}\n")
