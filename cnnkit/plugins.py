@@ -12,7 +12,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from io import StringIO
@@ -59,8 +58,8 @@ def ask(plugin: Plugin, module: Any) -> Plugin:
                 commands += _commands(hook, answers)
     finally:
         manager.unregister(module)
-    return replace(
-        plugin, hooks=tuple(sorted(set(hooks))), entries=tuple(entries), commands=tuple(commands)
+    return plugin._replace(
+        hooks=tuple(sorted(set(hooks))), entries=tuple(entries), commands=tuple(commands)
     )
 
 
@@ -183,7 +182,7 @@ def load_plugins() -> Registry:
     found = sorted(find_plugins(), key=lambda p: (canonical(p.distribution), p.name))
     return Registry(
         _refuse_doubles(
-            [load_plugin(p) if _wanted(p, wanted) else replace(p, blocked=True) for p in found]
+            [load_plugin(p) if _wanted(p, wanted) else p._replace(blocked=True) for p in found]
         )
     )
 
@@ -233,7 +232,7 @@ def _read_metadata(folder: Path) -> Iterator[Plugin]:
         yield from [Plugin(p, name, version, module, requires) for p, module in _points(text)]
     except (OSError, ValueError) as error:  # not UTF-8, not readable, not name = value
         if text or folder.name.startswith(PROJECT):
-            yield replace(Plugin("?", name, version, "?"), error=_damaged(error))
+            yield Plugin("?", name, version, "?", error=_damaged(error))
 
 
 def _read(file: Path) -> str:
@@ -279,9 +278,9 @@ def load_plugin(plugin: Plugin) -> Plugin:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit at import must not end the tool either
-        plugin = replace(plugin, error=_one_line(error), traceback=traceback.format_exc())
+        plugin = plugin._replace(error=_one_line(error), traceback=traceback.format_exc())
     seconds = time.perf_counter() - started
-    return replace(plugin, seconds=seconds, printed=printed.getvalue())
+    return plugin._replace(seconds=seconds, printed=printed.getvalue())
 
 
 def _imported(plugin: Plugin) -> Any:
@@ -318,5 +317,5 @@ def _without(plugin: Plugin, doubled: set[tuple[str, str, str]]) -> Plugin:
     for entry in plugin.entries:
         if (plugin.distribution, entry.family, entry.type) in doubled:
             error = f"{entry.owner} offers two classes with the type {entry.type!r}"
-            return replace(plugin, error=error, entries=(), commands=())
+            return plugin._replace(error=error, entries=(), commands=())
     return plugin

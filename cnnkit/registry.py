@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import PydanticCustomError
 
@@ -24,8 +24,7 @@ GIVEN = "given"
 ComponentClass = type[Component]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One registered type and where it came from."""
 
     family: str
@@ -50,8 +49,7 @@ class Entry:
         return self.distribution == CORE
 
 
-@dataclass(frozen=True, slots=True)
-class Plugin:
+class Plugin(NamedTuple):
     """What became of one entry point: what it registered, or why it could not.
 
     Args:

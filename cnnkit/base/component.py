@@ -6,7 +6,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import (
@@ -15,6 +15,7 @@ from typing import (
     Any,
     ClassVar,
     Generic,
+    NamedTuple,
     Protocol,
     TypeVar,
     get_args,
@@ -253,8 +254,7 @@ class Section(BaseModel, metaclass=Described):
     model_config = ConfigDict(**_STRICT, protected_namespaces=(), arbitrary_types_allowed=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """What an option holds: a component of a family, or a section; or a list of them."""
 
     family: str
@@ -272,7 +272,7 @@ def slots(cls: type[BaseModel]) -> dict[str, Slot]:
         name: (field, _slot(field.annotation, field.metadata))
         for name, field in cls.model_fields.items()
     }
-    return {n: replace(s, required=f.is_required()) for n, (f, s) in found.items() if s}
+    return {n: s._replace(required=f.is_required()) for n, (f, s) in found.items() if s}
 
 
 def _slot(annotation: Any, marks: Iterable[Any] = ()) -> Slot | None:
@@ -287,7 +287,7 @@ def _slot(annotation: Any, marks: Iterable[Any] = ()) -> Slot | None:
             return Slot(annotation.family)
         return Slot("", annotation)
     found = next(filter(None, map(_slot, inner)), None)
-    return replace(found, many=True) if found and origin in (list, tuple) else found
+    return found._replace(many=True) if found and origin in (list, tuple) else found
 
 
 def chain_name(cls: type[BaseModel], option: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import accumulate
@@ -88,7 +87,7 @@ def report(findings: list[Finding], source: Source) -> list[Problem]:
         override = override or source.retyped_by(finding.path)
         if override is None and (made := source.retyped_by(finding.path[:-1])):
             cause = f"the type comes from --set {made.argument}"
-            finding = replace(finding, help="; ".join(filter(None, [finding.help, cause])))
+            finding = finding._replace(help="; ".join(filter(None, [finding.help, cause])))
         where = _in_argument(finding, override) if override else _in_file(finding, located, lines)
         words = {name: getattr(finding, name) for name in ("path", "note", "help", "trail")}
         problems.append(Problem(finding.message, source.file, **words, **where))

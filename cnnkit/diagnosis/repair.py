@@ -182,7 +182,7 @@ class _Collector:
 
     def add(self, findings: Sequence[Finding]) -> None:
         """Keep findings about the draft as findings about what was written."""
-        self.findings += [replace(f, path=self.mender.written(f.path)) for f in findings]
+        self.findings += [f._replace(path=self.mender.written(f.path)) for f in findings]
 
     def _is_new(self, path: KeyPath, is_table: bool = False) -> bool:
         """Tell if nothing was said about `path`, or done to it, that this may follow from."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,7 +114,7 @@ def _apply(tree: dict[str, Any], override: Override, registry: Registry) -> Over
         if depth < len(override.path):
             node = _descend(node, tree, path, registry)
     node[path[-1]] = override.value
-    return replace(override, path=path)
+    return override._replace(path=path)
 
 
 def _descend(node: Any, tree: dict[str, Any], path: KeyPath, registry: Registry) -> Any:
@@ -171,7 +170,7 @@ def load_spec(
     tree = _parse(source)
     registry = (registry or load_plugins()).offering(types)
     overrides, findings = apply_overrides(tree, set, registry)
-    source = replace(source, overrides=overrides)
+    source = source._replace(overrides=overrides)
     paths = paths or DataPaths(spec_dir=source.folder)
     findings += check_requirements(tree, registry)
     if too_deep := _too_deep(tree):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 
 import pytest
 import tomli
@@ -51,7 +50,7 @@ error: layer 5 (conv) cannot cover its input: kernel 5 does not fit the 3x3 map
 
 def test_parts_that_are_empty_leave_no_trace() -> None:
     assert (
-        show(replace(SMALL, line=1000, note="", trail="", help=""))
+        show(SMALL._replace(line=1000, note="", trail="", help=""))
         == """
 error: layer 5 (conv) cannot cover its input: kernel 5 does not fit the 3x3 map
     --> specs/small.toml:1000:33
@@ -94,7 +93,7 @@ error: train.epochs is not a number
   |                    ^^^ abc
 """
     assert show(problem) == expected
-    assert show(replace(problem, file="a.toml", line=1, source_line=text)) == expected
+    assert show(problem._replace(file="a.toml", line=1, source_line=text)) == expected
 
 
 def test_order_and_limit() -> None:
