@@ -87,9 +87,9 @@ def needs(
 
 
 def _needs(layer: Layer, shape: Shape, after: Shape, path: KeyPath, place: str) -> Iterator[Need]:
-    inside = list(_inside(layer, shape, path, place))
     dx = prod(shape)
     need = Need(path, place, count(layer.weights(shape)), prod(after), dx)
+    inside = list(_inside(layer, shape, path, place))  # a container names what is wrong in it
     if isinstance(layer, Conv):
         need = _with_columns(need, layer, shape, after)
     if inside:
