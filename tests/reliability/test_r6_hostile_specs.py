@@ -187,16 +187,9 @@ BY_HAND: dict[str, bytes] = {
     + NET,
 }
 """Written by hand: what people and programs have sent other readers of such files."""
-SLOW = ["many keys", "many sections", "many arrays of tables"]
-SLOW += [name for name in BY_HAND if name.startswith("4000 ") and name != "4000 layers"]
-PROBLEMS = pytest.mark.xfail(
-    raises=TooLong, reason="time grows with the square of the number of problems"
-)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[PROBLEMS] * (name in SLOW)) for name in BY_HAND]
-)
+@pytest.mark.parametrize("name", BY_HAND)
 def test_by_hand(cases, judge, name):
     for text in cases.of([BY_HAND[name]]):
         judge(text)
