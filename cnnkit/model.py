@@ -30,7 +30,7 @@ from cnnkit.base.component import Positive, Section, Table, child
 from cnnkit.base.contract import checked_images
 from cnnkit.base.weight import declared, draw
 from cnnkit.errors import DataError, PluginError, RunError, SpecError
-from cnnkit.files import load_tensors, save_tensors
+from cnnkit.files.tensors import load_tensors, save_tensors
 from cnnkit.layers.sequential import Sequential
 from cnnkit.memory import check_prediction, needs
 from cnnkit.plugins import load_plugins

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from cnnkit.base import Epoch, Observer, RunInfo
-from cnnkit.files import append_line, read_bytes
+from cnnkit.files.durable import append_line, read_bytes
 from cnnkit.hookspecs import hookimpl
 
 

@@ -10,7 +10,7 @@ from cnnkit import Model, RunError, SpecError, load_spec
 from cnnkit.arrays import flatten
 from cnnkit.base.weight import draw
 from cnnkit.cli import main
-from cnnkit.files import load_tensors, save_tensors
+from cnnkit.files.tensors import load_tensors, save_tensors
 from cnnkit.layers.sequential import Sequential
 from cnnkit.memory import needs, training_bytes
 from cnnkit.optimizers import Adam, Sgd

@@ -10,7 +10,7 @@ import pytest
 from cnnkit.arrays import flatten
 from cnnkit.base import Context, Transform
 from cnnkit.errors import DataError, RunError, ShapeError
-from cnnkit.files import load_tensors, save_tensors
+from cnnkit.files.tensors import load_tensors, save_tensors
 from cnnkit.layers import Conv, Dense, Dropout, Pool, Relu, Residual, Sequential, Softmax
 from cnnkit.model import Model
 from cnnkit.transforms import Scale

@@ -15,7 +15,7 @@ from cnnkit.datasets import Digits
 from cnnkit.engine.plan import make_plan
 from cnnkit.engine.step import Batch, Gradients
 from cnnkit.errors import ShapeError, TrainingError
-from cnnkit.files import digest
+from cnnkit.files.tensors import digest
 from cnnkit.layers import Conv, Dense, Dropout, Pool, Relu, Residual, Sequential, Sigmoid, Softmax
 from cnnkit.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError, cnnkit_losses
 from cnnkit.model import Model

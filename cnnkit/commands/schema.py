@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cnnkit.commands._console import News, emit
 from cnnkit.commands._plugins import begin
-from cnnkit.files import write_durably
+from cnnkit.files.durable import write_durably
 from cnnkit.registry import Registry
 from cnnkit.specfile.schema import spec_schema
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import stat
-import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
@@ -55,6 +53,9 @@ def content(path: Path) -> Iterator[BinaryIO]:
         DataUnavailable: where there is no such file.
         DataError: where it cannot be read, then or while the block reads on.
     """
+    import gzip  # with zlib, here: no dataset is read to check a spec
+    import zlib
+
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block, a device never end
             raise problem(path, f"{path.name} is not a file", expected="a regular file")

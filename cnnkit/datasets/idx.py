@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import struct
+from io import BufferedReader
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, Self
@@ -70,7 +70,7 @@ def _header(stream: BinaryIO, path: Path, role: Role) -> tuple[Shape, np.dtype[A
         raise problem(path, what, expected=expected, got=got, help=ANEW)
     shape, dtype = struct.unpack(f">{rank}I", sizes), np.dtype(_DTYPES[magic[2]])
     size = prod(shape) * dtype.itemsize
-    check_room(path, size, _declared(shape, size), packed=isinstance(stream, gzip.GzipFile))
+    check_room(path, size, _declared(shape, size), packed=not isinstance(stream, BufferedReader))
     return shape, dtype, size
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from gzip import GzipFile
+from io import BufferedReader
 from math import prod
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Literal, cast
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 import numpy as np
 from numpy.lib import format as npy
@@ -20,6 +19,9 @@ from cnnkit.datasets.arrays import OwnArrays
 from cnnkit.datasets.files import ANEW, check_room, content, exists, problem, read_up_to, some
 from cnnkit.datasets.labels import Part
 from cnnkit.errors import DataError
+
+if TYPE_CHECKING:
+    from zipfile import ZipFile, ZipInfo
 
 Header = tuple[Shape, bool, np.dtype[Any]]
 """Shape, whether the order is Fortran's, dtype."""
@@ -45,7 +47,7 @@ def read_npy(path: Path) -> Part:
     with content(path) as stream, _damage(path, "npy", "what numpy.save writes"):
         header = _header(stream)
         size = _size(header, path, path.name)
-        check_room(path, size, f"{size} bytes", packed=isinstance(stream, GzipFile))
+        check_room(path, size, f"{size} bytes", packed=not isinstance(stream, BufferedReader))
         array = _values(stream, header, path, path.name)
         if stream.read(1):
             raise _other_size(path, path.name, f"{size} bytes", "more")
@@ -87,6 +89,8 @@ class _Contents:
 
 @contextmanager
 def _archive(path: Path, wanted: str) -> Iterator[ZipFile]:
+    from zipfile import ZipFile
+
     with (
         content(path) as raw,
         _damage(path, "npz", f"what numpy.savez writes, with {wanted}"),
@@ -116,6 +120,8 @@ def _find(archive: ZipFile, path: Path, name: str) -> ZipInfo:
         help = "name the arrays with train_images, train_labels, test_images and test_labels; "
         help += "where there are none for test, take a share: test = 0.2"
         raise problem(path, what, got=got, help=help)
+    from zipfile import ZIP_DEFLATED, ZIP_STORED
+
     info = members[name]
     if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
         # zipfile unpacks the other kinds without a bound

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -157,6 +156,8 @@ class Table:
 
     def _fields(self, text: str) -> list[str]:
         if '"' in text:
+            import csv
+
             return next(csv.reader([text], delimiter=self.delimiter, skipinitialspace=True))
         return text.split(self.delimiter)
 

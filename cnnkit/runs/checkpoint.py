@@ -8,7 +8,7 @@ from typing import Any
 
 from cnnkit.arrays import Array
 from cnnkit.errors import RunError
-from cnnkit.files import load_tensors, save_tensors
+from cnnkit.files.tensors import load_tensors, save_tensors
 
 _FACTS = {"epoch": int, "step": int, "best": dict | None, "spec_text": str, "resolved": str,
           "model": dict, "plugins": dict, "versions": dict}  # fmt: skip

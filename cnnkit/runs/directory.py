@@ -20,7 +20,7 @@ import numpy as np
 import tomli
 
 from cnnkit.errors import RunError
-from cnnkit.files import append_line, make_folder, read_bytes, write_durably
+from cnnkit.files.durable import append_line, make_folder, read_bytes, write_durably
 from cnnkit.registry import Registry
 from cnnkit.specfile.load import apply_overrides, load_spec
 from cnnkit.specfile.runspec import RunSpec

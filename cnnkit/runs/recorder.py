@@ -8,7 +8,7 @@ from typing import Any
 from cnnkit.arrays import flatten
 from cnnkit.base import Data, Epoch
 from cnnkit.engine.trainer import Trainer
-from cnnkit.files import digest
+from cnnkit.files.tensors import digest
 from cnnkit.provenance import suppliers
 from cnnkit.runs.checkpoint import Checkpoint
 from cnnkit.runs.directory import Kind, RunDirectory

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnkit import Model
-from cnnkit.files import load_tensors, save_tensors
+from cnnkit.files.tensors import load_tensors, save_tensors
 
 EVIL = "a\x9b31mb\u202ec\x1b[2Jd\u200be\u2066f\x07g\x7fh"
 MOVES = set("\x9b\u202e\x1b\u200b\u2066\x07\x7f")

@@ -16,7 +16,7 @@ from cnnkit.arrays import flatten
 from cnnkit.base import Split
 from cnnkit.engine import step
 from cnnkit.errors import CnnkitError
-from cnnkit.files import digest
+from cnnkit.files.tensors import digest
 from cnnkit.layers import Relu
 from cnnkit.model import Model
 from cnnkit.runs.session import trainer_of

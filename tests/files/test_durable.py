@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cnnkit.errors import RunError
-from cnnkit.files import append_line, make_folder, read_bytes, write_durably
+from cnnkit.files.durable import append_line, make_folder, read_bytes, write_durably
 
 OLD, NEW = b"old content", b"new content, longer"
 FAULTS = [errno.ENOSPC, errno.EIO, errno.EACCES]
@@ -146,7 +146,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, monkeypatch) -> None:
 DYING = """
 import os, sys
 from pathlib import Path
-from cnnkit.files import write_durably
+from cnnkit.files.durable import write_durably
 name, fatal, path = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
 real, calls = getattr(os, name), iter(range(1, 99))
 setattr(os, name, lambda *a: os._exit(9) if next(calls) == fatal else real(*a))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnkit.errors import RunError
-from cnnkit.files import digest, load_tensors, save_tensors
+from cnnkit.files.tensors import digest, load_tensors, save_tensors
 
 TENSORS = {
     "z/W": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -10,7 +10,7 @@ import pytest
 
 import cnnkit
 from cnnkit.errors import RunError, SpecError
-from cnnkit.files import load_tensors, save_tensors
+from cnnkit.files.tensors import load_tensors, save_tensors
 from cnnkit.plugins import load_plugins
 from cnnkit.provenance import missing_suppliers, other_versions
 from cnnkit.runs.checkpoint import Checkpoint

@@ -27,8 +27,7 @@ import safetensors.numpy
 import cnnkit
 from cnnkit import Model
 from cnnkit.errors import RunError
-from cnnkit.files import load_tensors
-from cnnkit.files.tensors import _seal
+from cnnkit.files.tensors import _seal, load_tensors
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.plugins import load_plugins
 from cnnkit.runs import Checkpoint

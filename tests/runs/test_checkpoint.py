@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnnkit.errors import RunError
-from cnnkit.files import load_tensors, save_tensors
+from cnnkit.files.tensors import load_tensors, save_tensors
 from cnnkit.runs.checkpoint import Checkpoint
 
 PATHS = ["0_conv/W", "2_residual/body/0_conv/b", "über/W"]
