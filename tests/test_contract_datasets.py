@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 
 from cnnkit.base import DataPaths
-from cnnkit.datasets import Csv, Digits, FashionMnist, Idx, ImageFolder, Mnist, Npz
+from cnnkit.datasets import (
+    Cifar10,
+    Csv,
+    Digits,
+    Emnist,
+    FashionMnist,
+    Idx,
+    ImageFolder,
+    Kmnist,
+    Mnist,
+    Npz,
+)  # fmt: skip
 from cnnkit.testing import check_dataset, options
 from cnnkit.testing.tools import built_ins
 
@@ -28,7 +39,13 @@ DATASETS = [
     Csv(path="data.csv", size=[5, 4]),
     ImageFolder(path="pictures", size=[4, 3], mode="grayscale"),
 ]
-DOWNLOADS = [FashionMnist(), Mnist()]  # of fixed size and hash: loaded by tests/datasets
+DOWNLOADS = [
+    FashionMnist(),
+    Mnist(),
+    Kmnist(),
+    Emnist(),
+    Cifar10(),
+]  # of fixed size and hash: loaded by tests/datasets
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
     from cnnkit.base import DataPaths
-    from cnnkit.datasets.mnist import Published
+    from cnnkit.datasets.published import Published
     from cnnkit.registry import Plugin
 
 # What needs NumPy is imported where it is used: the doctor works where NumPy does not.
@@ -306,10 +306,10 @@ def look_at_data() -> Section:
 def _fashion_mnist(dataset: Published, paths: DataPaths) -> Section:
     from cnnkit.datasets.files import digest
 
-    published = dict(zip(dataset.names, dataset.sha256, strict=True))
-    files = {name: dataset.local(name, sha256, paths) for name, sha256 in published.items()}
+    files = {file.name: dataset.local(file, paths) for file in dataset.files}
     found = {name: path for name, path in files.items() if path}
-    damaged = [path for name, path in found.items() if digest(path) != published[name]]
+    published = {file.name: file for file in dataset.files}
+    damaged = [path for name, path in found.items() if digest(path) != published[name].hash(path)]
     state = "found" if len(found) == len(files) else "incomplete" if found else "not found"
     state = "damaged" if damaged else state
     where = ", ".join(sorted({str(path.parent) for path in found.values()}))

@@ -35,16 +35,21 @@ def read_idx(path: Path, role: Role) -> Part:
         DataError: naming the file, what was expected, and what it holds.
     """
     with content(path) as stream:
-        shape, dtype, size = _header(stream, path, role)
-        declared = _declared(shape, size)
-        data = read_up_to(size, stream)
-        if len(data) < size:
-            what, got = f"{path.name} is cut short", f"{len(data)} bytes"
-            raise problem(path, what, expected=declared, got=got, help=ANEW)
-        if stream.read(1):  # reading to the end is also what makes gzip compare its checksum
-            what = f"{path.name} goes on behind its end"
-            raise problem(path, what, expected=declared, got="more", help=ANEW)
-        return Part(data.view(dtype).reshape(shape), path)
+        return parse_idx(stream, path, role)
+
+
+def parse_idx(stream: BinaryIO, path: Path, role: Role) -> Part:
+    """Return the array of a stream, which may lie packed in the file."""
+    shape, dtype, size = _header(stream, path, role)
+    declared = _declared(shape, size)
+    data = read_up_to(size, stream)
+    if len(data) < size:
+        what, got = f"{path.name} is cut short", f"{len(data)} bytes"
+        raise problem(path, what, expected=declared, got=got, help=ANEW)
+    if stream.read(1):  # reading to the end is also what makes gzip compare its checksum
+        what = f"{path.name} goes on behind its end"
+        raise problem(path, what, expected=declared, got="more", help=ANEW)
+    return Part(data.view(dtype).reshape(shape), path)
 
 
 def _header(stream: BinaryIO, path: Path, role: Role) -> tuple[Shape, np.dtype[Any], int]:

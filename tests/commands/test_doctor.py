@@ -33,6 +33,8 @@ def cnnkit_layers():
 PLACES = ["python", "cnnkit", "dependencies", "extras", "machine", "blas", "caches", "data",
           "plugins"]  # fmt: skip
 
+NAMES = [file.name for file in FashionMnist.files]
+
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
@@ -289,7 +291,7 @@ def test_a_data_folder_that_is_not_there(problems, tmp_path, monkeypatch):
 def test_fashion_mnist(count, state, call, problems, tmp_path, monkeypatch):
     folder = tmp_path / "data" / "fashion-mnist"
     folder.mkdir(parents=True)
-    for name in FashionMnist.names[:count]:
+    for name in NAMES[:count]:
         (folder / name).write_bytes(b"not this")
     monkeypatch.setenv("CNNKIT_DATA_DIR", str(tmp_path / "data"))
     found = json.loads(call("doctor", "--json").out)["data"]
@@ -297,16 +299,16 @@ def test_fashion_mnist(count, state, call, problems, tmp_path, monkeypatch):
     assert found["fashion_mnist"]["state"] == state
     assert [what for _, what, _ in problems()[1]] == [
         f"{folder / name} is not the file that was published as Fashion-MNIST"
-        for name in FashionMnist.names[:count]
+        for name in NAMES[:count]
     ]
 
 
 @pytest.mark.parametrize(("count", "state"), [(4, "found"), (3, "incomplete")])
 def test_fashion_mnist_as_published(count, state, call, tmp_path, monkeypatch):
     monkeypatch.setenv("CNNKIT_DATA_DIR", str(tmp_path))
-    right = dict(zip(FashionMnist.names, FashionMnist.sha256, strict=True))
+    right = {file.name: file.sha256 for file in FashionMnist.files}
     monkeypatch.setattr("cnnkit.datasets.files.digest", lambda path: right[path.name])
-    for name in FashionMnist.names[:count]:
+    for name in NAMES[:count]:
         (tmp_path / name).touch()
     found = json.loads(call("doctor", "--json").out)
     assert found["data"]["fashion_mnist"]["state"] == state

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import os
+import re
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -17,12 +21,13 @@ import pytest
 
 from cnnkit.base import DataPaths
 from cnnkit.datasets import Mnist
-from cnnkit.datasets.download import cache_folder, download
+from cnnkit.datasets.download import Remote, cache_folder, download
 from cnnkit.errors import DataUnavailable
 
 NAME = "train-images-idx3-ubyte.gz"
 BODY = bytes(range(256)) * 2000
 HASH = sha256(BODY).hexdigest()
+REMOTE = Remote(NAME, len(BODY), HASH)
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -35,6 +40,17 @@ class Handler(SimpleHTTPRequestHandler):
         if self.path.startswith("/silent/"):
             self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
+        elif self.path.startswith("/endless/"):
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(bytes(1 << 16))
+        elif self.path.startswith("/slow/"):
+            with suppress(OSError):
+                for byte in b"HTTP/1.0 200 OK\r\n\r\n" * ("body" in self.path) + bytes(999):
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(0 if byte else 0.02)
         elif self.path.startswith("/short/"):
             self.send_response(200)
             self.send_header("Content-Length", str(len(BODY)))
@@ -74,7 +90,7 @@ def dead() -> str:
 def fetch(tmp_path: Path, *mirrors: str, said: list[str] | None = None, progress: bool = False):
     target = tmp_path / "cache" / "mnist" / NAME
     say = (lambda line: None) if said is None else said.append
-    return download(mirrors, target, HASH, DataPaths(say=say, progress=progress))
+    return download(mirrors, target, REMOTE, DataPaths(say=say, progress=progress))
 
 
 def test_first_mirror_that_works(tmp_path, server, dead):
@@ -138,13 +154,46 @@ def test_cache_that_cannot_be_made(tmp_path):
 
 
 def test_no_answer_in_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("cnnkit.datasets.download._TIMEOUT", (0.1, 0.1))
+    monkeypatch.setattr("cnnkit.datasets.download._IDLE", 0.1)
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
         url = f"http://127.0.0.1:{mute.getsockname()[1]}/"
         with pytest.raises(DataUnavailable, match=f"tried: {url}{NAME}: no answer in time"):
             fetch(tmp_path, url)
+
+
+def test_more_than_was_published_is_not_taken(tmp_path, server):
+    larger = "what came is not the published file (it is larger)"
+    with pytest.raises(DataUnavailable, match=re.escape(larger)):
+        fetch(tmp_path, f"{server}/endless/")
+    assert list((tmp_path / "cache" / "mnist").iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["body", "head"])
+def test_a_byte_at_a_time_comes_to_an_end(tmp_path, server, monkeypatch, where):
+    monkeypatch.setattr("cnnkit.datasets.download._START", 0.2)
+    monkeypatch.setattr("cnnkit.datasets.download._SLOWEST", 1e9)
+    started = time.monotonic()
+    with pytest.raises(DataUnavailable, match="no answer in time"):
+        fetch(tmp_path, f"{server}/slow/{where}/")
+    assert time.monotonic() - started < 5
+
+
+def test_mode_and_leftovers(tmp_path, server):
+    folder = tmp_path / "cache" / "mnist"
+    folder.mkdir(parents=True)
+    for name, age in (("old", 10**6), ("new", 0)):
+        left = folder / f"{NAME}.{name}.part"
+        left.write_bytes(b"killed")
+        os.utime(left, (time.time() - age,) * 2)
+    old = os.umask(0o027)
+    try:
+        path = fetch(tmp_path, f"{server}/good/")
+    finally:
+        os.umask(old)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert sorted(p.name for p in folder.iterdir()) == [NAME, f"{NAME}.new.part"]
 
 
 def test_progress_is_drawn_on_stderr_only(tmp_path, server, capsys, monkeypatch):
@@ -165,9 +214,12 @@ def test_without_progress_nothing_is_drawn(tmp_path, server, capsys):
 def test_a_dataset_downloads_what_is_missing(tmp_path, server, arrays, to_idx, monkeypatch):
     roles = ("train_images", "train_labels", "test_images", "test_labels")
     packed = [gzip.compress(to_idx(arrays[role]), mtime=0) for role in roles]
-    for name, data in zip(Mnist.names, packed, strict=True):
+    names = [file.name for file in Mnist.files]
+    remotes = []
+    for name, data in zip(names, packed, strict=True):
         (tmp_path / "www" / "good" / name).write_bytes(data)
-    monkeypatch.setattr(Mnist, "sha256", tuple(sha256(data).hexdigest() for data in packed))
+        remotes.append(Remote(name, len(data), sha256(data).hexdigest()))
+    monkeypatch.setattr(Mnist, "files", tuple(remotes))
     monkeypatch.setattr(Mnist, "mirrors", (f"{server}/good/",))
     paths = DataPaths(cache_dir=tmp_path / "cache")
     cached = tmp_path / "cache" / "mnist"
@@ -175,21 +227,22 @@ def test_a_dataset_downloads_what_is_missing(tmp_path, server, arrays, to_idx, m
     assert len(Handler.asked) == 4
     assert len(Mnist().load(paths).train) == 6
     assert len(Handler.asked) == 4
-    (cached / Mnist.names[1]).write_bytes(b"torn by a power cut")  # a bad cache mends itself
+    (cached / names[1]).write_bytes(b"torn by a power cut")  # a bad cache mends itself
     assert len(Mnist().load(paths).train) == 6
-    assert Handler.asked[4:] == [f"/good/{Mnist.names[1]}"]
+    assert Handler.asked[4:] == [f"/good/{names[1]}"]
 
 
 @pytest.mark.reliability
 def test_processes_race_for_one_file(tmp_path, server):
     script = (
         "import sys; from pathlib import Path; from cnnkit.base import DataPaths;"
-        "from cnnkit.datasets.download import download;"
-        "path = download((sys.argv[1],), Path(sys.argv[2]), sys.argv[3], DataPaths());"
+        "from cnnkit.datasets.download import Remote, download;"
+        "file = Remote(Path(sys.argv[2]).name, int(sys.argv[4]), sys.argv[3]);"
+        "path = download((sys.argv[1],), Path(sys.argv[2]), file, DataPaths());"
         "print(len(path.read_bytes()))"
     )
     target = tmp_path / "cache" / NAME
-    command = [sys.executable, "-c", script, f"{server}/good/", str(target), HASH]
+    command = [sys.executable, "-c", script, f"{server}/good/", str(target), HASH, str(len(BODY))]
     racers = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)

@@ -20,7 +20,7 @@ sys.addaudithook(
 )
 import cnnkit.datasets, cnnkit.transforms
 print([name for name in opened if not name.endswith((".py", ".pyc")) and "pycache" not in name])
-heavy = ("pooch", "PIL", "requests", "rich", "tqdm", "urllib.request", "http")
+heavy = ("requests", "PIL", "platformdirs", "rich", "tarfile", "urllib.request", "http")
 print([name for name in set(sys.modules) - before if name.startswith(heavy)])
 """
 

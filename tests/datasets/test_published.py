@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
+import tarfile
+import zipfile
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,8 +15,8 @@ import numpy as np
 import pytest
 
 from cnnkit.base import DataPaths, DatasetInfo
-from cnnkit.datasets import FashionMnist, Mnist
-from cnnkit.datasets.mnist import Published
+from cnnkit.datasets import Cifar10, Emnist, FashionMnist, Kmnist, Mnist
+from cnnkit.datasets.download import Remote
 from cnnkit.errors import DataError
 
 ROLES = ("train_images", "train_labels", "test_images", "test_labels")
@@ -20,13 +24,23 @@ REAL = Path(os.environ.get("CNNKIT_DATA_DIR", "no such folder"))
 
 
 @pytest.fixture
-def files(arrays, to_idx, monkeypatch) -> dict[str, bytes]:
+def files(tmp_path, arrays, to_idx, monkeypatch) -> dict[str, bytes]:
     """Four tiny files in place of the published ones; downloads fail the test."""
     packed = [gzip.compress(to_idx(arrays[role]), mtime=0) for role in ROLES]
-    for cls in (FashionMnist, Mnist):
-        monkeypatch.setattr(cls, "sha256", tuple(sha256(data).hexdigest() for data in packed))
+    names = [file.name for file in Mnist.files]
+    remotes = [
+        Remote(name, len(data), hash_of(data), hash_of(gzip.decompress(data)))
+        for name, data in zip(names, packed, strict=True)
+    ]
+    for cls in (FashionMnist, Mnist, Kmnist):
+        monkeypatch.setattr(cls, "files", tuple(remotes))
         monkeypatch.setattr(cls, "mirrors", ())
-    return dict(zip(Published.names, packed, strict=True))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    return dict(zip(names, packed, strict=True))
+
+
+def hash_of(data: bytes) -> str:
+    return sha256(data).hexdigest()
 
 
 def fill(folder: Path, files: dict[str, bytes]) -> Path:
@@ -46,6 +60,11 @@ def fill(folder: Path, files: dict[str, bytes]) -> Path:
         (Mnist, "data/mnist"),
         (Mnist, "data"),
         (Mnist, "cache/mnist"),
+        (Mnist, "data/MNIST/raw"),
+        (FashionMnist, "data/FashionMNIST/raw"),
+        (FashionMnist, "keras/datasets/fashion-mnist"),
+        (Kmnist, "data/KMNIST/raw"),
+        (Kmnist, "cache/kmnist"),
     ],
 )
 def test_found(tmp_path, files, arrays, cls, below):
@@ -93,7 +112,7 @@ def test_intact_but_not_the_published_file(tmp_path, files, arrays, to_idx):
     assert str(caught.value) == (
         "train-images-idx3-ubyte.gz is intact, but is not the one published as fashion_mnist\n"
         f"  --> {tmp_path}/train-images-idx3-ubyte.gz\n"
-        f"   = expected: sha256 {FashionMnist.sha256[0]}\n"
+        f"   = expected: sha256 {FashionMnist.files[0].sha256}\n"
         f"   = got: sha256 {sha256(other).hexdigest()}\n"
         "   = help: get the file anew from where it came; "
         'for files of your own use type = "idx"'
@@ -122,18 +141,107 @@ def test_a_place_that_cannot_be_searched(tmp_path, files):
     )
 
 
-@pytest.mark.parametrize("cls", [FashionMnist, Mnist])
+@pytest.mark.parametrize("below", ["data/FashionMNIST/raw", "data", "data/fashion-mnist"])
+def test_unpacked_files(tmp_path, files, arrays, below):
+    plain = {name.removesuffix(".gz"): gzip.decompress(data) for name, data in files.items()}
+    fill(tmp_path / below, plain)
+    paths = DataPaths(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache")
+    data = FashionMnist().load(paths)
+    np.testing.assert_array_equal(data.test.images[:, 0], arrays["test_images"])
+    name = "t10k-images-idx3-ubyte"
+    changed = bytearray(plain[name])
+    changed[-1] ^= 1
+    fill(tmp_path / below, {name: bytes(changed)})
+    with pytest.raises(DataError) as caught:
+        FashionMnist().load(paths)
+    assert str(caught.value) == (
+        f"{name} is intact, but is not the one published as fashion_mnist\n"
+        f"  --> {tmp_path}/{below}/{name}\n"
+        f"   = expected: sha256 {hash_of(plain[name])}\n"
+        f"   = got: sha256 {hash_of(bytes(changed))}\n"
+        "   = help: get the file anew from where it came; "
+        'for files of your own use type = "idx"'
+    )
+
+
+def test_other_files_where_keras_keeps_its_own_are_left_alone(tmp_path, files):
+    fill(tmp_path / "keras" / "datasets" / "fashion-mnist", dict.fromkeys(files, b"other"))
+    fill(tmp_path / "cache" / "fashion_mnist", files)
+    assert len(FashionMnist().load(DataPaths(cache_dir=tmp_path / "cache")).train) == 6
+
+
+PUBLISHED = [FashionMnist, Mnist, Kmnist, Emnist, Cifar10]
+
+
+@pytest.mark.parametrize("cls", PUBLISHED)
 def test_info_needs_no_files(tmp_path, cls):
-    assert cls().info(DataPaths(data_dir=tmp_path / "no")) == DatasetInfo((1, 28, 28), 10)
+    shape, classes = {Cifar10: ((3, 32, 32), 10), Emnist: ((1, 28, 28), 47)}.get(
+        cls, ((1, 28, 28), 10)
+    )
+    info = cls().info(DataPaths(data_dir=tmp_path / "no"))
+    assert info == DatasetInfo(shape, classes)
+    assert len(info.names) == classes
 
 
-@pytest.mark.parametrize("cls", [FashionMnist, Mnist])
+@pytest.mark.parametrize("cls", PUBLISHED)
 def test_constants(cls):
-    assert all(len(digest) == 64 for digest in cls.sha256)
-    assert len(set(cls.sha256)) == 4
+    hashes = [h for file in cls.files for h in (file.sha256, file.plain) if h]
+    assert all(len(digest) == 64 for digest in hashes)
+    assert len(set(hashes)) == len(hashes)
+    assert all(file.size > 4000 for file in cls.files)
     assert len(cls.mirrors) >= 2
     assert all(mirror.endswith("/") for mirror in cls.mirrors)
-    assert len(cls.labels) == 10
+
+
+def serve(cls, tmp_path, monkeypatch, data: bytes) -> DataPaths:
+    """Publish `data` in place of the dataset's one file, in a folder."""
+    (file,) = cls.files
+    fill(tmp_path / "www", {file.name: data})
+    monkeypatch.setattr(cls, "files", (Remote(file.name, len(data), hash_of(data)),))
+    monkeypatch.setattr(cls, "mirrors", ((tmp_path / "www").as_uri() + "/",))
+    return DataPaths(cache_dir=tmp_path / "cache")
+
+
+def test_cifar10(tmp_path, monkeypatch):
+    rng, stream = np.random.default_rng(0), io.BytesIO()
+    names = [f"data_batch_{n}.bin" for n in (2, 1, 3, 4, 5)] + ["test_batch.bin"]
+    records = {name: rng.integers(0, 256, (2, 3073), np.uint8) for name in names}
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        for name, batch in records.items():
+            batch[:, 0] = [0, 9]
+            info = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            info.size = batch.nbytes
+            archive.addfile(info, io.BytesIO(batch.tobytes()))
+        archive.addfile(tarfile.TarInfo("cifar-10-batches-bin/readme.html"))
+    data = Cifar10().load(serve(Cifar10, tmp_path, monkeypatch, stream.getvalue()))
+    assert data.train.images.shape == (10, 3, 32, 32)
+    assert data.test.labels.tolist() == [0, 9]
+    assert data.classes[9] == "truck"
+    first = records["data_batch_1.bin"][0, 1:].tolist()  # red, green and blue, row by row
+    assert data.train.images[0].ravel().tolist() == first
+    assert data.train.images[0, 2, 31, 31] == first[-1]
+
+
+@pytest.mark.parametrize(
+    ("subset", "count", "last"),
+    [("balanced", 47, "t"), ("letters", 26, "Z"), ("digits", 10, "9"), ("byclass", 62, "z")],
+)
+def test_emnist(tmp_path, monkeypatch, to_idx, subset, count, last):
+    images = np.random.default_rng(1).integers(0, 256, (3, 28, 28), np.uint8)
+    labels = np.array([0, 1, count - 1], np.uint8) + (subset == "letters")
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for part in ("train", "test"):
+            for role, rank, array in (("images", 3, images), ("labels", 1, labels)):
+                name = f"gzip/emnist-{subset}-{part}-{role}-idx{rank}-ubyte.gz"
+                archive.writestr(name, gzip.compress(to_idx(array)))
+    said: list[str] = []
+    paths = serve(Emnist, tmp_path, monkeypatch, stream.getvalue())
+    data = Emnist(subset=subset).load(replace(paths, say=said.append))
+    np.testing.assert_array_equal(data.train.images[:, 0], images.transpose(0, 2, 1))
+    assert data.test.labels.tolist() == [0, 1, count - 1]
+    assert (len(data.classes), data.classes[-1]) == (count, last)
+    assert said == [f"downloading {Emnist.mirrors[0]}gzip.zip"]
 
 
 @pytest.mark.skipif(
