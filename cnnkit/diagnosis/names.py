@@ -158,7 +158,8 @@ def _missing_sections(names: Sequence[str]) -> Finding:
 
 def _section_of(draft: Draft, name: str) -> str | None:
     """Return the section that an option belongs to, if it is not where it was written."""
-    sections = (key for key, value in draft.tree.items() if isinstance(value, dict))
+    # of the spec's own keys there may be thousands
+    sections = (k for k in draft.root.model_fields if isinstance(draft.tree.get(k), dict))
     return next((s for s in sections if name in draft.options_at((s,))), None)
 
 
