@@ -30,7 +30,7 @@ from cnnkit.errors import RunError
 from cnnkit.files.tensors import _seal, load_tensors
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.plugins import load_plugins
-from cnnkit.runs import Checkpoint
+from cnnkit.runs.checkpoint import Checkpoint
 
 SECONDS, MEMORY = 2.0, 300 * 2**20
 FORBIDDEN = (
