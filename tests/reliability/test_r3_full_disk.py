@@ -141,12 +141,13 @@ def test_the_cache_of_downloads(cases, nursery, tmp_path):
 from hashlib import sha256
 from pathlib import Path
 from cnnkit.base import DataPaths
-from cnnkit.datasets.download import download
+from cnnkit.datasets.download import Remote, download
 from cnnkit.errors import DataUnavailable
 mirror = Path("published").resolve().as_uri() + "/"
 body = Path("published/file.gz").read_bytes()
 try:
-    download((mirror,), Path("cache/file.gz"), sha256(body).hexdigest(), DataPaths())
+    file = Remote("file.gz", len(body), sha256(body).hexdigest())
+    download((mirror,), Path("cache/file.gz"), file, DataPaths())
 except DataUnavailable as error:
     print(error)
 """

@@ -161,7 +161,9 @@ class Watch:
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self.on or not event.startswith(FORBIDDEN):
             return
-        if event == "open" and str(arguments[0]) == str(FILE) and arguments[1] in ("rb", "r"):
+        # the limit of memory is asked of the system, by a path that no file decides
+        known = (str(FILE), "/sys/fs/cgroup/memory.max")
+        if event == "open" and str(arguments[0]) in known and arguments[1] in ("rb", "r"):
             return
         self.on = False  # to note it is no part of it
         self.seen.append(f"{event} {str(arguments)[:200]}")
