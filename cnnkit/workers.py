@@ -270,6 +270,9 @@ class Processes:
         numbers = np.array([self._requests[helper], *request], np.int64)
         try:
             self._lines[helper].sendall(numbers.tobytes())
+        except ConnectionError:  # a broken pipe too
+            self._lose(helper)
+            return False
         except OSError:
             return False
         return True
@@ -282,14 +285,15 @@ class Processes:
             except OSError:
                 reply = b""
             if not reply:
-                pid = self._pids[helper]
-                self._end(helper)  # before its work is done again: it may be writing yet
-                self._note(
-                    f"worker process {pid} died; its share of each batch is done by this one"
-                )
+                self._lose(helper)  # before its work is done again: it may be writing yet
                 return None
             if int(np.frombuffer(reply, np.int64, 1)[0]) == self._requests[helper]:
                 return np.frombuffer(reply, np.float64, offset=8) if len(reply) > 8 else None
+
+    def _lose(self, helper: int) -> None:
+        if pid := self._pids[helper]:
+            self._end(helper)
+            self._note(f"worker process {pid} died; its share of each batch is done by this one")
 
     def _end(self, helper: int) -> None:
         """End a process, whatever it is doing, and wait until it is gone."""

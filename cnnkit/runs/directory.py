@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import secrets
 import socket
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -79,12 +81,8 @@ class Lock:
         try:
             self._file = self._take()
         except BlockingIOError as error:
-            try:
-                holder = self._path.read_text(errors="replace").strip() or "another process"
-            except FileNotFoundError:
-                holder = "a process that is just ending"
             raise RunError(
-                f"run directory {folder} is in use by {holder}; "
+                f"run directory {folder} is in use by {self._holder()}; "
                 "wait until it ends, or choose another --out"
             ) from error
         except OSError as error:
@@ -106,6 +104,18 @@ class Lock:
             raise RunError(f"cannot remove {self._path}: {error.strerror}") from error
         finally:
             self._file.close()
+
+    def _holder(self) -> str:
+        """Return what the holder says of itself; it takes a moment to replace what others said."""
+        for _ in range(20):
+            try:
+                text = self._path.read_text(errors="replace").strip()
+            except FileNotFoundError:
+                return "a process that is just ending"
+            if text and not _is_of_the_dead(text):
+                break
+            time.sleep(0.025)
+        return text or "another process"
 
     @staticmethod
     def is_held(folder: Path) -> bool:
@@ -135,6 +145,20 @@ class Lock:
                 file.close()
                 raise
             file.close()  # its holder removed it between our open and our lock: try anew
+
+
+def _is_of_the_dead(text: str) -> bool:
+    """Tell if what stands in a lock file was written by a process of this machine that is gone."""
+    signed = re.match(r"process (\d+) on (\S+) ", text)
+    if sys.platform == "win32" or not signed or signed[2] != socket.gethostname():
+        return False
+    try:
+        os.kill(int(signed[1]), 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _lock(file: FileIO, shared: bool = False) -> None:

@@ -38,6 +38,7 @@ FORBIDDEN = (
     "marshal", "shutil", "urllib", "tempfile", "mmap", "code.", "cpython.run", "glob", "pty",
 )  # fmt: skip
 FILE = Path("case.safetensors")
+ALLOWED = {str(FILE), "/sys/fs/cgroup/memory.max"}  # the memory that there is
 
 
 class Evil:
@@ -161,9 +162,7 @@ class Watch:
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self.on or not event.startswith(FORBIDDEN):
             return
-        # the limit of memory is asked of the system, by a path that no file decides
-        known = (str(FILE), "/sys/fs/cgroup/memory.max")
-        if event == "open" and str(arguments[0]) in known and arguments[1] in ("rb", "r"):
+        if event == "open" and str(arguments[0]) in ALLOWED and arguments[1] in ("rb", "r"):
             return
         self.on = False  # to note it is no part of it
         self.seen.append(f"{event} {str(arguments)[:200]}")
