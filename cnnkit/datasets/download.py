@@ -75,7 +75,7 @@ def download(mirrors: tuple[str, ...], target: Path, file: Remote, paths: DataPa
                 _fetch(url, file, stream, paths.progress)
             return target
         except (OSError, ValueError, HTTPError) as error:  # what requests raises is an OSError
-            failures[url] = _reason(error)
+            failures[url] = _reason(error, file)
     raise _unavailable(target, file, failures)
 
 
@@ -176,8 +176,10 @@ def _in_time(ask: Callable[[], requests.Response], limit: float) -> requests.Res
     return got
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, file: Remote) -> str:
     """Return why a download failed, in a few words."""
+    from errno import EDQUOT, EFBIG, ENOSPC
+
     import requests
     from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
@@ -189,6 +191,8 @@ def _reason(error: Exception) -> str:
         return "no connection"
     if isinstance(error, ProtocolError):
         return "the connection broke off"
+    if isinstance(error, OSError) and error.errno in (EDQUOT, EFBIG, ENOSPC):
+        return f"cannot keep its {file.size} bytes: {error.strerror}"
     return str(error) if isinstance(error, _OtherError) else f"{type(error).__name__}: {error}"
 
 

@@ -113,8 +113,8 @@ BODY = bytes(range(256)) * 4000
 FETCH = """
 from pathlib import Path
 from cnnkit.base import DataPaths
-from cnnkit.datasets.download import download
-download(({mirror!r},), Path("cache/file.gz"), {sha256!r}, DataPaths())
+from cnnkit.datasets.download import Remote, download
+download(({mirror!r},), Path("cache/file.gz"), Remote("file.gz", {size}, {sha!r}), DataPaths())
 """
 
 
@@ -138,7 +138,7 @@ def mirror(tmp_path) -> Iterator[str]:
 
 @pytest.mark.parametrize("count", [2, 8])
 def test_one_download(cases, nursery, mirror, tmp_path, count):
-    before = FETCH.format(mirror=mirror, sha256=sha256(BODY).hexdigest())
+    before = FETCH.format(mirror=mirror, size=len(BODY), sha=sha256(BODY).hexdigest())
     for case in cases(quick=1, full=10):
         folder = tmp_path / str(case.number)
         folder.mkdir()

@@ -145,12 +145,12 @@ from cnnkit.datasets.download import Remote, download
 from cnnkit.errors import DataUnavailable
 mirror = Path("published").resolve().as_uri() + "/"
 body = Path("published/file.gz").read_bytes()
+file = Remote("file.gz", len(body), sha256(body).hexdigest())
 try:
-    file = Remote("file.gz", len(body), sha256(body).hexdigest())
     download((mirror,), Path("cache/file.gz"), file, DataPaths())
 except DataUnavailable as error:
     print(error)
 """
         [ended] = nursery.run(tmp_path, before=before)
-        assert "File too large" in ended.out, ended
+        assert f"cannot keep its {len(body)} bytes: File too large" in ended.out, ended
         assert list((tmp_path / "cache").iterdir()) == []
