@@ -180,6 +180,20 @@ def _live(request: dict[str, Any], number: int, gate: int, outputs: list[int]) -
         os._exit(code)
 
 
+def obey_permissions() -> None:
+    """Take from this process what lets root pass over the permissions of files."""
+    if os.geteuid():
+        return
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # the version of the call; this process
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted and inheritable, twice
+    if libc.capget(header, sets) == 0:
+        sets[0] &= ~0b1110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
+        libc.capset(header, sets)
+
+
 def _command(arguments: list[str]) -> int:
     from cnnkit.cli import main
 
