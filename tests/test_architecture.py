@@ -70,6 +70,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     "engine": {"cnnkit.layers.sequential"},
     "commands": {
         *(f"cnnkit.datasets.{name}" for name in ("folders", "pictures", "npz", "files")),  # predict
+        "cnnkit.datasets.recognise",  # init
         "cnnkit.__version__",
         *(f"cnnkit.datasets.{name}" for name in ("download", "mnist", "published")),  # doctor
     },

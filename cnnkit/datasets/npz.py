@@ -60,6 +60,15 @@ def npz_names(path: Path, wanted: str = "") -> list[str]:
         return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
+def npz_shapes(path: Path) -> dict[str, Shape]:
+    """Return the shape of each array in the file, by name."""
+    found = {}
+    for name in npz_names(path):
+        with _member(path, name) as (_, header):
+            found[name] = header[0]
+    return found
+
+
 @contextmanager
 def _member(path: Path, name: str) -> Iterator[tuple[IO[bytes], Header]]:
     """Yield the stream of one array, behind its header, and the header."""

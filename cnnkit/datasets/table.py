@@ -236,7 +236,7 @@ class Csv(OwnArrays):
         if not exists(path):
             return None
         table = Table(path)
-        label, pixels = self._columns(table)
+        label, pixels = self.columns(table)
         labels = None if self.classes else self._labels(table, label)
         return self.describe((1, *self._shape(len(pixels), path)), labels, path)
 
@@ -249,7 +249,7 @@ class Csv(OwnArrays):
         return self.arrange(parts, paths.say)
 
     def _read(self, table: Table, say: Callable[[str], None]) -> tuple[Part, Part]:
-        label, columns = self._columns(table)
+        label, columns = self.columns(table)
         shape = self._shape(len(columns), table.path)
         values = table.numbers(columns)
         if ((values == np.floor(values)) & (values >= 0) & (values <= 255)).all():
@@ -260,7 +260,7 @@ class Csv(OwnArrays):
         say(f"note: {table.path.name}: labels in {table.called(label)}, images of {sizes}{passed}")
         return Part(values.reshape(-1, *shape), table.path), self._labels(table, label)
 
-    def _columns(self, table: Table) -> tuple[int, list[int]]:
+    def columns(self, table: Table) -> tuple[int, list[int]]:
         """Return the column of labels, and those of pixels."""
         aside = {table.column(one) for one in self.ignore}
         aside |= {c for c, name in enumerate(table.names) if name.strip().lower() in _INDICES}
