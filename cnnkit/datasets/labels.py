@@ -42,7 +42,7 @@ def to_labels(array: Array, where: Path | str) -> Part:
         return Part(array, where)
     if array.dtype.kind not in "biuf":
         what, got = "labels must be whole numbers or words", f"dtype {array.dtype}"
-        raise problem(where, what, got=got, help="save them with .astype(numpy.int64)")
+        raise problem(where, what, got=got, help=f"number them: {RENUMBER}")
     if (broken := ~np.isfinite(array) | (np.floor(array) != array)).any():
         place = int(np.argmax(broken))
         what, got = "labels must be whole numbers or words", f"{array[place]} at index {place}"
@@ -100,11 +100,10 @@ def encode(
         return {part: _words(found[part], parts[part].where, known) for part in parts}, tuple(known)
     count = len(names or present)
     first = int(min(labels.min() for labels in found.values()) > 0 and present[-1] == count)
-    for part, labels in found.items():
-        if names or part != "train":
-            _check_within(labels, parts[part].where, first, count)
     if not names:
         _check_gaps(present - first, present, where)
+    for part, labels in found.items():
+        _check_within(labels, parts[part].where, first, count)
     if first:
         say(f"note: the labels in {where} count from 1: output 0 of the network is class 1")
     classes = names or [str(label + first) for label in range(count)]

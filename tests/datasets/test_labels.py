@@ -94,7 +94,7 @@ def test_counted_from_1_is_said():
             "labels must be whole numbers or words\n"
             "  --> a.npz\n"
             "   = got: dtype datetime64[D]\n"
-            "   = help: save them with .astype(numpy.int64)",
+            f"   = help: number them: {RENUMBER}",
         ),
         (
             np.array([1, -2]),
