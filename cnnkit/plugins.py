@@ -17,6 +17,7 @@ from importlib import import_module
 from io import StringIO
 from operator import attrgetter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -45,21 +46,23 @@ def ask(plugin: Plugin, module: Any) -> Plugin:
             f"{plugin.module} has no hook; expected a function marked with @cnnkit.hookimpl, "
             "such as cnnkit_layers"
         )
+    marked = SimpleNamespace(**{name: getattr(module, name) for name in hooks})
     entries: list[Entry] = []
     commands: list[Callable[..., Any]] = []
     try:
-        manager.register(module, plugin.name)
-        for hook in dict.fromkeys(hooks):
-            answers = _answers(hook, getattr(manager.hook, hook)(), hooks.count(hook))
+        manager.register(marked, plugin.name)
+        for hook in dict.fromkeys(hooks.values()):
+            results = getattr(manager.hook, hook)()
+            answers = _answers(hook, results, list(hooks.values()).count(hook))
             family = hook.removeprefix("cnnkit_")
             if family in FAMILIES:
                 entries += _entries(plugin, family, answers)
             else:
                 commands += _commands(hook, answers)
     finally:
-        manager.unregister(module)
+        manager.unregister(marked)
     return plugin._replace(
-        hooks=tuple(sorted(set(hooks))), entries=tuple(entries), commands=tuple(commands)
+        hooks=tuple(sorted({*hooks.values()})), entries=tuple(entries), commands=tuple(commands)
     )
 
 
@@ -71,14 +74,17 @@ def _manager() -> pluggy.PluginManager:
     return manager
 
 
-def _hooks(module: Any) -> list[str]:
-    """Return the hooks that `module` implements; refuse those that pluggy would ignore."""
-    manager, found = _manager(), []
+def _hooks(module: Any) -> dict[str, str]:
+    """Return the functions of `module` that implement hooks, with their hooks, by name; refuse
+    those that pluggy would ignore."""
+    manager, found = _manager(), dict[str, str]()
     for name in sorted(dir(module)):
         function = getattr(module, name)
+        if not inspect.isroutine(function):
+            continue
         options = manager.parse_hookimpl_opts(module, name)
         if options is None:
-            if name in _HOOKS and inspect.isroutine(function):
+            if name in _HOOKS:
                 raise PluginError(
                     f"{name} is not marked with @cnnkit.hookimpl, so it has no effect"
                 )
@@ -92,7 +98,7 @@ def _hooks(module: Any) -> list[str]:
             raise PluginError(f"unknown hook {hook}; {hint}")
         if arguments := ", ".join(inspect.signature(function).parameters):
             raise PluginError(f"{name}({arguments}) asks for arguments; hooks are called with none")
-        found.append(hook)
+        found[name] = hook
     return found
 
 

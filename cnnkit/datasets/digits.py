@@ -1,7 +1,5 @@
 """Digits: a real dataset small enough to travel inside the package."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Idx: your own data in the format of MNIST."""
 
-from __future__ import annotations
-
 import struct
 from io import BufferedReader
 from math import prod

@@ -1,7 +1,5 @@
 """ImageFolder: pictures in folders, one folder per class."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path

@@ -1,12 +1,8 @@
 """MNIST and its relatives: four gzipped IDX files, or an archive of such."""
 
-from __future__ import annotations
-
 from abc import ABC
-from gzip import GzipFile
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Literal, cast
-from zipfile import ZipFile
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Literal, cast
 
 from cnnkit.base import Data, DataPaths, DatasetInfo
 from cnnkit.datasets.arrays import assemble
@@ -15,6 +11,9 @@ from cnnkit.datasets.files import exists
 from cnnkit.datasets.idx import Role, parse_idx, read_idx
 from cnnkit.datasets.labels import Part
 from cnnkit.datasets.published import Published
+
+if TYPE_CHECKING:
+    from zipfile import ZipFile
 
 _NAMES = (
     "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
@@ -167,13 +166,17 @@ class Emnist(Published):
         return DatasetInfo(self.shape, len(names), names)
 
     def load(self, paths: DataPaths) -> Data:
+        from zipfile import ZipFile
+
         path = self.find(self.files[0], paths)
         self.verify(path, self.files[0])
         with ZipFile(path) as archive:
             parts = {part: self._read(archive, path, part) for part in ("train", "test")}
         return assemble(self, parts, list(_SUBSETS[self.subset]))
 
-    def _read(self, archive: ZipFile, path: Path, part: str) -> tuple[Part, Part]:
+    def _read(self, archive: "ZipFile", path: Path, part: str) -> tuple[Part, Part]:
+        from gzip import GzipFile
+
         pair = []
         ranks: dict[Role, int] = {"images": 3, "labels": 1}
         for role, rank in ranks.items():

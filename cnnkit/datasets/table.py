@@ -1,7 +1,5 @@
 """Tables: text files with an image and its label a line, or the name of a picture and its label."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -14,7 +12,7 @@ from pydantic import Field
 
 from cnnkit.arrays import Array, Shape
 from cnnkit.base import Data, DataPaths, DatasetInfo, PairOrNone, default
-from cnnkit.base.component import PathText
+from cnnkit.base.component import PathText, nothing
 from cnnkit.datasets.arrays import OwnArrays
 from cnnkit.datasets.files import check_unpacked, content, exists, problem, some
 from cnnkit.datasets.labels import Part
@@ -225,7 +223,7 @@ class Csv(OwnArrays):
     label: Column | None = None
     """Column of the labels, by name or by number from 0, -1 for the last; without it the one that
     is called label, class, target, category or y, or else the first."""
-    ignore: list[Column] = Field(default_factory=list)
+    ignore: list[Column] = Field(default_factory=nothing)
     """Columns that are neither label nor pixels."""
     size: PairOrNone = default(None)
     """Height and width of the images; without it they are square."""

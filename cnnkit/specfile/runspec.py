@@ -1,14 +1,12 @@
 """RunSpec: everything a spec may say, validated and frozen."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, SerializeAsAny
 
 from cnnkit.arrays import Shape
 from cnnkit.base import Dataset, Layers, Loss, Metric, Observer, Optimizer, child
-from cnnkit.base.component import Positive, Section
+from cnnkit.base.component import Positive, Section, nothing
 from cnnkit.registry import Registry
 from cnnkit.source import Problem, Source
 
@@ -45,7 +43,7 @@ class TrainSpec(Section):
 class PluginsSpec(Section):
     """`[plugins]`: what must be installed for the spec to mean what it says."""
 
-    require: list[str] = Field(default_factory=list)
+    require: list[str] = Field(default_factory=nothing)
     """Distributions and versions, such as "cnnkit-prelu>=0.1"."""
 
 
@@ -75,7 +73,7 @@ class RunSpec(Section):
     """What training makes small."""
     optimizer: Annotated[SerializeAsAny[Optimizer], child("optimizers")]
     """How gradients become new weights."""
-    train: TrainSpec = Field(default_factory=TrainSpec)
+    train: TrainSpec = Field(default_factory=lambda: TrainSpec())
     """How long, in which portions, in which order."""
     metrics: list[Annotated[SerializeAsAny[Metric], child("metrics")]] = Field(
         default_factory=_metrics
@@ -83,15 +81,15 @@ class RunSpec(Section):
     """Figures computed on the validation and test splits."""
     observers: Annotated[
         list[Annotated[SerializeAsAny[Observer], child("observers")]], AfterValidator(_distinct)
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=nothing)
     """Who is told what happens, such as `["csv"]`; what they do cannot change the run."""
-    plugins: PluginsSpec = Field(default_factory=PluginsSpec)
+    plugins: PluginsSpec = Field(default_factory=lambda: PluginsSpec())
     """What must be installed for the spec to mean what it says, such as
     `require = ["cnnkit-prelu>=0.1"]`."""
 
-    _source: Source = PrivateAttr(default_factory=Source)
+    _source: Source = PrivateAttr(default=Source())
     _registry: Registry = PrivateAttr(default_factory=Registry)
-    _warnings: list[tuple[Problem, str]] = PrivateAttr(default_factory=list)
+    _warnings: list[tuple[Problem, str]] = PrivateAttr(default_factory=nothing)
 
     @property
     def source(self) -> Source:
