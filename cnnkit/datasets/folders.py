@@ -14,6 +14,7 @@ SUFFIXES = frozenset((
 ))  # fmt: skip
 """What names of pictures end with, in small letters."""
 _FOREIGN = frozenset((".cr2", ".dng", ".heic", ".heif", ".nef", ".psd", ".raw", ".svg", ".xcf"))
+_SIGNATURES = (b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
 _SYSTEM = frozenset((
     "__macosx", ".ds_store", ".ipynb_checkpoints", "@eadir", "desktop.ini", "thumbs.db",
     "$recycle.bin",
@@ -84,15 +85,34 @@ def _kind(path: Path) -> Kind | None:
 
 
 def pictures(files: list[Path], passed: Passed) -> list[Path]:
-    """Return those of the files that are named like pictures."""
+    """Return those of the files that are named like pictures, or begin like one."""
+    found = []
     for path in files:
-        if path.suffix.lower() not in SUFFIXES:
-            passed.add(FOREIGN if path.suffix.lower() in _FOREIGN else OTHER, path)
-    return [path for path in files if path.suffix.lower() in SUFFIXES]
+        suffix = path.suffix.lower()
+        if suffix in SUFFIXES or (not suffix and _begins_like_one(path)):
+            found.append(path)
+        else:
+            passed.add(FOREIGN if suffix in _FOREIGN else OTHER, path)
+    return found
+
+
+def _begins_like_one(path: Path) -> bool:
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            top = file.read(12)
+    except OSError:
+        return False
+    return top.startswith(_SIGNATURES) or (top[:4], top[8:]) == (b"RIFF", b"WEBP")
 
 
 def pictures_below(folder: Path, passed: Passed) -> list[Path]:
     """Return the pictures in a folder and in all folders below it."""
     folders, files = entries(folder, passed)
-    inner = [path for below in folders for path in pictures_below(below, passed)]
+    here = folder.resolve()
+    inner = [
+        path for below in folders if not here.is_relative_to(below.resolve())  # a link upwards
+        for path in pictures_below(below, passed)
+    ]  # fmt: skip
     return pictures(files, passed) + inner

@@ -111,7 +111,7 @@ class ImageFolder(Dataset):
             labels = [names.index(name) for name, one in listing.items() for _ in one]
             parts[part] = Part(images[: len(labels)], folder), Part(np.array(labels), folder)
             images = images[len(labels) :]
-        for line in reader.notes():
+        for line in reader.notes(folder):
             paths.say(line)
         return assemble(self, parts, names, "chw")
 
@@ -120,6 +120,10 @@ class ImageFolder(Dataset):
         folder = paths.spec_dir / self.path
         passed = Passed(folder)
         found = self._table(paths, passed) if self.labels else self._folders(folder, passed, paths)
+        if len(found["train"]) < 2:
+            what = "all pictures are of one class: there is nothing to learn"
+            got = "".join(found["train"])
+            raise problem(folder, what, expected="at least 2 classes", got=got)
         if "test" not in found:
             found["train"], found["test"] = self._parted(found["train"], folder)
         passed.tell(paths.say)

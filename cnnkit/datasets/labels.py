@@ -37,9 +37,11 @@ def to_labels(array: Array, where: Path | str) -> Part:
     if array.dtype.kind == "S":
         array = np.char.decode(array, "utf-8", "backslashreplace")
     if array.dtype.kind == "U":
-        if (array == "").any():
-            raise problem(where, "a label is empty", got=f"index {np.argmax(array == '')}")
-        return Part(array, where)
+        words = np.char.strip(array)
+        if (blank := np.flatnonzero(words == "")).size:
+            help = "name its class, or leave the image out"
+            raise problem(where, "a label is empty", got=f"index {blank[0]}", help=help)
+        return Part(words, where)
     if array.dtype.kind not in "biuf":
         what, got = "labels must be whole numbers or words", f"dtype {array.dtype}"
         raise problem(where, what, got=got, help=f"number them: {RENUMBER}")

@@ -94,7 +94,7 @@ class Reader:
 
     def _decode(self, raw: BinaryIO, path: Path) -> Array:
         from PIL import Image as Pillow
-        from PIL import ImageOps
+        from PIL import ImageOps, UnidentifiedImageError
 
         try:
             with Pillow.open(raw) as image:
@@ -116,7 +116,10 @@ class Reader:
         except Exception as error:  # Pillow raises a dozen types on damaged bytes
             what = f"{path.name} is not a picture that can be read, or is damaged"
             help = "open it in a picture viewer; mend it, or leave it out"
-            raise problem(path, what, got=f"{type(error).__name__}: {error}", help=help) from error
+            got = f"{type(error).__name__}: {error}"
+            if isinstance(error, UnidentifiedImageError):
+                got = f"{path.stat().st_size} bytes in no format that Pillow knows"
+            raise problem(path, what, got=got, help=help) from error
         self._frames += [str(path)] * is_animated
         return pixels[None] if self.mode == "grayscale" else pixels.transpose(2, 0, 1)
 
@@ -145,14 +148,15 @@ class Reader:
         ground = Pillow.new("RGBA", layered.size, self.background)
         return Pillow.alpha_composite(ground, layered)
 
-    def notes(self) -> Iterator[str]:
+    def notes(self, root: Path | None = None) -> Iterator[str]:
         """Yield a line for each thing that was done to pictures without being asked for."""
         for names, done in (
             (self._transparent, f"transparent: laid over {self.background}"),
             (self._frames, "of several frames or pages: the first is used"),
         ):
             if names:
-                yield f"note: {amount(names)} {done} ({some(names, most=3)})"
+                short = [name.removeprefix(f"{root}/") for name in names]
+                yield f"note: {amount(names)} {done} ({some(short, most=3)})"
 
 
 def amount(names: list[str]) -> str:
@@ -189,11 +193,11 @@ def together(errors: list[DataError], total: int, where: Path | str = "") -> Dat
         return errors[0]
     told = [str(error).splitlines() for error in errors]
     lines = [f"{len(errors)} of {total} files cannot be used", *[f"  --> {where}"] * bool(where)]
-    for what, place, *notes in told[:20]:
-        path = place.removeprefix("  --> ")
-        got = [note.removeprefix("   = got: ") for note in notes if note.startswith("   = got: ")]
-        why = what.removeprefix(f"{Path(path).name} ") + "".join(f" ({one})" for one in got)
-        lines.append(f"   = {path.removeprefix(f'{where}/')}: {why}")
+    for what, *notes in told[:20]:
+        got = "".join(f" ({note[10:]})" for note in notes if note.startswith("   = got: "))
+        place = next((note[6:] for note in notes if note.startswith("  --> ")), "")
+        why = what.removeprefix(f"{Path(place).name} ") + got
+        lines.append(f"   = {place.removeprefix(f'{where}/')}: {why}" if place else f"   = {why}")
     lines += [f"   = and {len(told) - 20} more"] * (len(told) > 20)
     lines += dict.fromkeys(line for text in told for line in text if line.startswith("   = help:"))
     return DataError("\n".join(lines))

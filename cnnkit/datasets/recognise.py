@@ -133,17 +133,7 @@ def _table(path: Path) -> Options:
     other = path.with_name(path.name.replace("train", "test"))
     if other != path and other.is_file() and Table(other).width == table.width:
         options["test_path"] = str(other)
-    if not table.names and not _are_classes(table.values(0)):
-        options |= {"label": -1} if _are_classes(table.values(table.width - 1)) else {}
-    pixels = len(Csv(**options).columns(table)[1])
+    columns = Csv(**options).columns(table)[1]
+    pixels = table.packed(columns) or len(columns)
     is_square = isqrt(pixels) ** 2 == pixels
     return options | ({} if is_square or pixels % 3 else {"layout": "hwc"})
-
-
-def _are_classes(values: list[str]) -> bool:
-    """Say whether a column holds words, or whole numbers that leave none out."""
-    try:
-        found = sorted({float(value) for value in values})
-    except ValueError:
-        return True
-    return len(found) > 1 and found[0] in (0, 1) and found[-1] - found[0] == len(found) - 1

@@ -1,11 +1,11 @@
 """Tables: text files with an image and its label a line, or the name of a picture and its label."""
 
-from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
-from itertools import count
+from collections.abc import Callable, Container, Generator, Iterator
+from contextlib import closing, suppress
+from itertools import count, islice
 from math import isqrt
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -35,28 +35,28 @@ class Table:
         Raises:
             DataUnavailable, DataError: where there is no such file, or it is no text, or empty.
         """
-        self.path = path
-        with self._lines() as lines:
+        self.path, self.delimiter = path, ","
+        with closing(self._lines()) as lines:
             first, second = next(lines, None), next(lines, None)
         if first is None:
             raise problem(path, f"{path.name} is empty", expected="a line for each image")
-        self.delimiter = max(",;\t", key=first[1].count)
-        top = self._fields(first[1])
-        below = self._fields(second[1]) if second else top
-        self.names = top if _are_names(top, below) else []
-        self.width, self._top = len(below), top
+        visible = max(",;\t", key=first[1].count)
+        self.delimiter = visible if visible in first[1] else " "
+        self.top = self._fields(first[1])
+        self.first = self._fields(second[1]) if second else self.top
+        """The fields of the first line below the names."""
+        self.names = self.top if _are_names(self.top, self.first) else []
+        self.first = self.first if self.names else self.top
+        self.width = len(self.first)
 
     def rows(self) -> Iterator[tuple[int, str]]:
         """Yield the number and the text of each line below the names."""
-        with self._lines() as lines:
-            for _ in self.names[:1]:
-                next(lines)
-            yield from lines
+        yield from islice(self._lines(), 1 if self.names else 0, None)
 
     def take_names(self, values: Container[str]) -> None:
         """Take the first line for names where none of its fields is one of the `values`."""
-        if not any(field.strip() in values for field in self._top):
-            self.names = self._top
+        if not any(field.strip() in values for field in self.top):
+            self.names = self.top
 
     def column(self, wanted: Column) -> int:
         """Return the place of a column.
@@ -80,7 +80,7 @@ class Table:
 
     def called(self, column: int) -> str:
         """Return what texts call a column."""
-        return f"column {self.names[column] if self.names else column + 1}"
+        return f"column {(self.names and self.names[column].strip()) or column + 1}"
 
     def values(self, column: int) -> list[str]:
         """Return the fields of one column.
@@ -99,10 +99,9 @@ class Table:
         Raises:
             DataError: naming the lines that are wrong.
         """
-        delimiter = self.delimiter
-
-        start = self.width - len(columns)
+        delimiter, start = self.delimiter, self.width - len(columns)
         is_tail = columns == list(range(start, self.width))
+        packed = self.packed(columns)
 
         def picked() -> Iterator[str]:
             for _, text in self.rows():
@@ -113,27 +112,36 @@ class Table:
                     yield delimiter.join(fields[column] for column in columns)
 
         try:
-            return np.loadtxt(picked(), np.float32, delimiter=delimiter, comments=None, ndmin=2)
+            cut = None if packed or delimiter == " " else delimiter
+            return np.loadtxt(picked(), np.float32, delimiter=cut, comments=None, ndmin=2)
         except ValueError as error:
             raise self._wrong(columns, str(error)) from error
 
+    def packed(self, columns: list[int]) -> int:
+        """Return how many numbers are in the one field that has them all, 0 where there is none."""
+        parts = self.first[columns[0]].split() if len(columns) == 1 else []
+        return len(parts) if len(parts) > 1 and all(map(_is_number, parts)) else 0
+
     def _wrong(self, columns: list[int], error: str) -> DataError:
         """Look for the lines that cannot be read, now that there are some."""
-        found = []
+        found, help, packed = [], "mend the lines, or take them out", self.packed(columns)
         for number, text in self.rows():
             fields = self._fields(text)
-            bad = next((c for c in columns if c < len(fields) and not _is_number(fields[c])), None)
             if len(fields) != self.width:
                 found.append(f"line {number} has {len(fields)} fields")
-            elif bad is not None:
-                field = repr(fields[bad][:20]) if fields[bad].strip() else "nothing"
-                found.append(f"line {number} has {field} in {self.called(bad)}")
-        are = f"{len(found)} lines of {self.path.name} are" if len(found) != 1 else (
-            f"a line of {self.path.name} is"
-        )  # fmt: skip
-        what, help = f"{are} no image with a label", "mend the lines, or take them out"
+            elif packed and len(fields[columns[0]].split()) != packed:
+                found.append(f"line {number} has {len(fields[columns[0]].split())} pixels")
+            elif bad := [(c, one) for c in columns for one in _not_numbers(fields[c], packed)]:
+                column, field = bad[0]
+                called = repr(field[:20]) if field.strip() else "nothing"
+                found.append(f"line {number} has {called} in {self.called(column)}")
+                if _is_number(field.replace(",", ".")):
+                    help = "write 0.5 for 0,5"
+        are = f"{len(found)} lines of {self.path.name} are"
+        are = are if len(found) != 1 else f"a line of {self.path.name} is"
+        what = f"{are} no image with a label"
         expected = f"{self.width} fields, numbers but for the label"
-        return problem(self.path, what, expected=expected, got=some(found) or error, help=help)
+        return problem(self.path, what, expected=expected, got=some(found, 3) or error, help=help)
 
     def _is_plain(self, text: str) -> bool:
         """Say whether a line can be cut at its delimiters, and has as many as the others."""
@@ -156,33 +164,39 @@ class Table:
         if '"' in text:
             import csv
 
-            return next(csv.reader([text], delimiter=self.delimiter, skipinitialspace=True))
-        return text.split(self.delimiter)
-
-    @contextmanager
-    def _lines(self) -> Iterator[Iterator[tuple[int, str]]]:
-        """Yield the number and text of each line that is not blank."""
-        with content(self.path) as stream:
-            yield self._decoded(stream)
-
-    def _decoded(self, stream: BinaryIO) -> Iterator[tuple[int, str]]:
-        done = 0
-        for number in count(1):
-            line = stream.readline(_LONGEST + 1)
-            done += len(line)
-            check_unpacked(self.path, done)
-            if not line:
-                return
             try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError:
-                text = "\0"
-            if len(line) > _LONGEST or "\0" in text:
-                what = f"{self.path.name} is not a table of text"
-                got = f"line {number} is no UTF-8" if "\0" in text else f"line {number} has no end"
-                raise problem(self.path, what, expected="lines of comma-separated values", got=got)
-            if text.strip():
-                yield number, text.rstrip("\r\n")
+                return next(csv.reader([text], delimiter=self.delimiter, skipinitialspace=True))
+            except csv.Error as error:
+                raise self._no_table(str(error)) from error
+        return text.split(None if self.delimiter == " " else self.delimiter)
+
+    def _lines(self) -> Generator[tuple[int, str]]:
+        """Yield the number and text of each line that is not blank."""
+        done = 0
+        with content(self.path) as stream:
+            for number in count(1):
+                line = stream.readline(_LONGEST + 1)
+                done += len(line)
+                check_unpacked(self.path, done)
+                if not line:
+                    return
+                text = self._text(line, number)
+                if text.strip():
+                    yield number, " ".join(text.split()) if self.delimiter == " " else text
+
+    def _text(self, line: bytes, number: int) -> str:
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            text = "\0"
+        if len(line) > _LONGEST or "\0" in text:
+            got = f"line {number} is no UTF-8" if "\0" in text else f"line {number} has no end"
+            raise self._no_table(got)
+        return text
+
+    def _no_table(self, got: str) -> DataError:
+        what = f"{self.path.name} is not a table of text"
+        return problem(self.path, what, expected="lines of comma-separated values", got=got)
 
 
 def _is_number(text: str) -> bool:
@@ -191,6 +205,19 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _not_numbers(field: str, packed: int) -> list[str]:
+    return [one for one in (field.split() if packed else [field]) if not _is_number(one)]
+
+
+def are_classes(values: list[str]) -> bool:
+    """Say whether a column holds words, or whole numbers from 0 or 1 that leave none out."""
+    try:
+        found = sorted({float(value) for value in values})
+    except ValueError:
+        return True
+    return len(found) > 1 and found[0] in (0, 1) and found[-1] - found[0] == len(found) - 1
 
 
 def _are_names(top: list[str], below: list[str]) -> bool:
@@ -207,7 +234,8 @@ def _are_names(top: list[str], below: list[str]) -> bool:
 class Csv(OwnArrays):
     """A table of text with an image a line: its pixels, row by row, and its label.
 
-    Names of the columns, quotes, and the delimiter (comma, semicolon or tab) are recognised.
+    Names of the columns, quotes, and the delimiter (comma, semicolon, tab, blanks) are recognised.
+    The pixels have a column each, or one for all, with blanks between them.
     """
 
     type: Literal["csv"] = "csv"
@@ -222,7 +250,7 @@ class Csv(OwnArrays):
     """Share of the images taken for test, stratified by class, where there is no test_path."""
     label: Column | None = None
     """Column of the labels, by name or by number from 0, -1 for the last; without it the one that
-    is called label, class, target, category or y, or else the first."""
+    is called label, class, target, category or y, or else the first or last that looks like it."""
     ignore: list[Column] = Field(default_factory=nothing)
     """Columns that are neither label nor pixels."""
     size: PairOrNone = default(None)
@@ -234,9 +262,10 @@ class Csv(OwnArrays):
         if not exists(path):
             return None
         table = Table(path)
-        label, pixels = self.columns(table)
+        label, columns = self.columns(table)
         labels = None if self.classes else self._labels(table, label)
-        return self.describe((1, *self._shape(len(pixels), path)), labels, path)
+        pixels = table.packed(columns) or len(columns)
+        return self.describe((1, *self._shape(pixels, path)), labels, path)
 
     def load(self, paths: DataPaths) -> Data:
         named = {"train": self.path, "test": self.test_path, "validation": self.validation_path}
@@ -248,7 +277,7 @@ class Csv(OwnArrays):
 
     def _read(self, table: Table, say: Callable[[str], None]) -> tuple[Part, Part]:
         label, columns = self.columns(table)
-        shape = self._shape(len(columns), table.path)
+        shape = self._shape(table.packed(columns) or len(columns), table.path)
         values = table.numbers(columns)
         if ((values == np.floor(values)) & (values >= 0) & (values <= 255)).all():
             values = values.astype(np.uint8)
@@ -262,10 +291,16 @@ class Csv(OwnArrays):
         """Return the column of labels, and those of pixels."""
         aside = {table.column(one) for one in self.ignore}
         aside |= {c for c, name in enumerate(table.names) if name.strip().lower() in _INDICES}
-        first = next((c for c in range(table.width) if c not in aside), 0)
-        found = table.named(LABELS) if self.label is None else table.column(self.label)
-        label = first if found is None else found
-        return label, [c for c in range(table.width) if c != label and c not in aside]
+        others = [c for c in range(table.width) if c not in aside] or [0]
+        label = table.named(LABELS) if self.label is None else table.column(self.label)
+        if label is None:  # nobody says which: one that looks like labels, the first or the last
+            label = others[0]
+            with suppress(DataError):  # lines that are wrong are named when they are all read
+                ends = [c for c in (others[0], others[-1]) if are_classes(table.values(c))]
+                label = (ends or others)[0]
+        pixels = [c for c in others if c != label]
+        packed = [c for c in pixels if table.packed([c])]
+        return label, packed[:1] or pixels
 
     def _shape(self, pixels: int, path: Path) -> Shape:
         """Return the shape of an image that has so many pixels, as the columns have it."""
@@ -290,6 +325,12 @@ class Csv(OwnArrays):
 
     def _labels(self, table: Table, column: int) -> Part:
         words, where = table.values(column), f"{table.path} ({table.called(column)})"
+        blank = [
+            str(number) for (number, _), word in zip(table.rows(), words, strict=True) if not word
+        ]
+        if blank:
+            what, help = "an image has no label", "write its class there, or take the line out"
+            raise problem(where, what, got=f"line {some(blank, 3)}", help=help)
         try:
             return Part(np.array(words, np.float64), where)
         except ValueError:

@@ -110,7 +110,7 @@ def test_a_spec_for_tables(call, digits, tmp_path):
     assert spec_for(call, "digits_train.csv") == {"type": "csv", "test_path": "digits_test.csv"}
     (tmp_path / "in").mkdir()
     np.savetxt("in/last.csv", np.roll(rows, -1, 1), fmt="%d", delimiter=";")
-    assert spec_for(call, "in") == {"type": "csv", "label": -1}
+    assert spec_for(call, "in") == {"type": "csv"}
     colour = np.column_stack([labels, np.repeat(images.reshape(-1, 64), 3, 1)])
     np.savetxt("in/last.csv", colour, fmt="%d", delimiter=",")
     assert spec_for(call, "in") == {"type": "csv", "layout": "hwc"}

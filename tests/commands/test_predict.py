@@ -295,24 +295,28 @@ def test_folders_and_bad_files_among_good_ones(trained, digits, expected, call):
     Path("shots", "a", "notes.txt").write_text("x")
     Path("shots", "empty").mkdir()
     np.save("flat.npy", np.zeros(64, np.uint8))
-    outcome = call("predict", str(trained), "shots", "flat.npy", "shots/empty", "--json")
+    np.save("unit.npy", digits / 255)
+    files = ("shots", "flat.npy", "shots/empty", "unit.npy")
+    outcome = call("predict", str(trained), *files, "--json")
     found = json.loads(outcome.out)
     names = [f"shots/{'ab'[i % 2]}/{i}.png" for i in (2, 4, 6, 1, 3, 5, 7)]
     good, bad = found[:7], found[7:]
     assert [one["file"] for one in good] == names
     assert [one["class"] for one in good] == [expected[i][0] for i in (2, 4, 6, 1, 3, 5, 7)]
-    assert [one["file"] for one in bad] == ["shots/empty", "shots/a/0.png", "flat.npy"]
+    assert [one["file"] for one in bad] == ["shots/empty", "shots/a/0.png", "flat.npy", "unit.npy"]
     assert all(one["class"] is None and one["error"] for one in bad)
     assert outcome.code == 2
     assert outcome.err == (
         "note: shots: passed over 1 file not named like a picture: a/notes.txt\n"
-        "error: 3 of 10 files cannot be used\n"
+        "error: 4 of 11 files cannot be used\n"
         "   = shots/empty: there are no pictures in empty\n"
         "   = shots/a/0.png: is not a picture that can be read, or is damaged "
         f"({bad[1]['error'].split('got: ')[1].splitlines()[0]})\n"
         "   = flat.npy: does not hold images of the model's shape (shape (64))\n"
+        "   = unit.npy: values lie within 0..1, but the model was trained on images of 0..255\n"
         "   = help: open it in a picture viewer; mend it, or leave it out\n"
         "   = help: arrays are never resized: bring them to that shape first\n"
+        "   = help: bring them to that range, as the training images were\n"
     )
 
 

@@ -157,6 +157,32 @@ def test_what_is_passed_over_is_counted_and_named(flat):
     ]
 
 
+def test_pictures_without_a_suffix_and_links_upwards(flat):
+    cats = flat / "pets" / "cat"
+    (cats / "1.png").rename(cats / "1")
+    Image.open(cats / "1").save(cats / "web", format="webp", lossless=True)
+    (cats / "notes").write_bytes(b"x")
+    (cats / "sound").write_bytes(b"RIFF\x04\0\0\0WAVE")
+    (cats / "up").symlink_to("..")
+    (cats / "pipe").touch()
+    data, lines = said(flat)
+    assert len(data.train) + len(data.test) == 16
+    assert lines == [
+        "note: pets: passed over 3 files not named like pictures: cat/notes, cat/pipe, cat/sound",
+        "warning: pets: passed over 1 folder below a class, with 16 pictures: cat/up",
+    ]
+
+
+def test_one_class_alone(tmp_path):
+    picture(tmp_path / "pets" / "cat" / "1.png", 1)
+    assert message(tmp_path) == (
+        "all pictures are of one class: there is nothing to learn\n"
+        "  --> DIR/pets\n"
+        "   = expected: at least 2 classes\n"
+        "   = got: cat"
+    )
+
+
 @pytest.mark.parametrize("suffix", ["jfif", "JPE", "jp2", "pnm", "tga", "webp", "Dib"])
 def test_suffixes(flat, suffix):
     format_ = {"jfif": "JPEG", "JPE": "JPEG", "pnm": "PPM"}.get(suffix, "")
@@ -224,7 +250,7 @@ def test_transparency(flat, background, value):
     palette.save(cats / "p.gif", transparency=0)
     data, (line,) = said(flat, background=background)
     assert line.startswith(f"note: 3 pictures are transparent: laid over {background} (")
-    assert all(f"{cats}/{name}" in line for name in ("x.png", "y.png", "p.gif"))
+    assert all(f"cat/{name}" in line for name in ("x.png", "y.png", "p.gif"))
     every = np.concatenate([data.train.images, data.test.images])
     over = [image for image in every if image[:, -1, -1].tolist() == ground]
     assert len(over) >= 3
@@ -237,11 +263,8 @@ def test_frames_are_counted(flat):
     for name in ("a.gif", "b.tif"):
         frames[0].save(flat / "pets" / "dog" / name, save_all=True, append_images=frames[1:])
     _, lines = said(flat)
-    (line,) = lines
-    folder = flat / "pets" / "dog"
-    assert line.startswith("note: 2 pictures are of several frames or pages: the first is used (")
-    assert f"{folder}/a.gif" in line
-    assert f"{folder}/b.tif" in line
+    several = "note: 2 pictures are of several frames or pages: the first is used "
+    assert lines in ([f"{several}(dog/a.gif, dog/b.tif)"], [f"{several}(dog/b.tif, dog/a.gif)"])
 
 
 def test_labels_from_a_table(flat):

@@ -37,7 +37,7 @@ def message(folder: Path, text: list[str] | str, **options: object) -> str:
     return str(caught.value).replace(str(folder), "DIR")
 
 
-def rows(data) -> list[list[int]]:
+def rows_of(data) -> list[list[int]]:
     """Return label and pixels of every image, sorted."""
     splits = [split for split in (data.train, data.test, data.validation) if split]
     pairs = ((s.labels[:, None], s.images.reshape(len(s), -1)) for s in splits)
@@ -63,6 +63,15 @@ LAST = [f"{line[2:]},{line[0]}" for line in lines()]
         (["0,1,2,3,4", *lines()], {}, "0"),
         ([f'"{line}"'.replace(",", '","') for line in [NAMES, *lines()]], {}, "label"),
         ([line.replace(",", ".0,") for line in lines()], {}, "1"),
+        ([line.replace(",", "  ") for line in lines()], {}, "1"),
+        (LAST, {}, "5"),
+        (["what,p0,p1,p2,p3", *lines()], {}, "what"),
+        (["p0,p1,p2,p3,what", *LAST], {}, "what"),
+        (
+            ["emotion,pixels", *(line.replace(",", " ").replace(" ", ",", 1) for line in lines())],
+            {},
+            "emotion",
+        ),
     ],
 )
 def test_forms(tmp_path, text, options, column):
@@ -71,7 +80,7 @@ def test_forms(tmp_path, text, options, column):
     assert data.train.images.dtype == np.uint8
     assert data.train.images.shape == (8, 1, 2, 2)
     assert data.classes == ("0", "1")
-    assert rows(data) == WANTED
+    assert rows_of(data) == WANTED
     assert said == [f"note: t.csv: labels in column {column}, images of 2x2"]
     info = Csv(path="t.csv", **options).info(DataPaths(spec_dir=tmp_path))
     assert info == DatasetInfo((1, 2, 2), 2)
@@ -85,10 +94,24 @@ def test_words_gzip_and_columns_that_are_neither(tmp_path):
     dataset = Csv(path="t.csv.gz", ignore=["who"])
     data = dataset.load(DataPaths(spec_dir=tmp_path, say=said.append))
     assert data.classes == ("a, b", "c")
-    assert rows(data) == WANTED
+    assert rows_of(data) == WANTED
     assert said == [
         "note: t.csv.gz: labels in column class, images of 2x2; not used: column id, column who"
     ]
+
+
+def test_pixels_in_one_column(tmp_path):
+    rows = [f"{line[0]},{line[2:].replace(',', ' ')},Training" for line in lines()]
+    said: list[str] = []
+    assert rows_of(load(tmp_path, ["emotion,pixels,Usage", *rows], said)) == WANTED
+    assert said == ["note: t.csv: labels in column emotion, images of 2x2; not used: column Usage"]
+    assert message(tmp_path, [*rows, "1,2 3,", "1,2 3 x 4,", "1,,"]) == (
+        "3 lines of t.csv are no image with a label\n"
+        "  --> DIR/t.csv\n"
+        "   = expected: 3 fields, numbers but for the label\n"
+        "   = got: line 11 has 2 pixels, line 12 has 'x' in column 2, line 13 has 0 pixels\n"
+        "   = help: mend the lines, or take them out"
+    )
 
 
 def test_files_for_test_and_validation(tmp_path):
@@ -136,6 +159,23 @@ WRONG = [*lines()[:3], "0,1,2,x,4", "", "0,1,2,3", "1,,2,3,4", *lines()[5:]]
             "   = got: line 4 has 'x' in column 4, line 6 has 4 fields, "
             "line 7 has nothing in column 2\n"
             "   = help: mend the lines, or take them out",
+        ),
+        (
+            [NAMES.replace(",", ";"), *(line.replace(",", ";") for line in lines()), "1;0,5;1;2;3"],
+            {},
+            "a line of t.csv is no image with a label\n"
+            "  --> DIR/t.csv\n"
+            "   = expected: 5 fields, numbers but for the label\n"
+            "   = got: line 12 has '0,5' in column p0\n"
+            "   = help: write 0.5 for 0,5",
+        ),
+        (
+            [NAMES, *lines(), ",1,2,3,4"],
+            {},
+            "an image has no label\n"
+            "  --> DIR/t.csv (column label)\n"
+            "   = got: line 12\n"
+            "   = help: write its class there, or take the line out",
         ),
         (
             [NAMES, *lines(), "0,1,2,3,4,5"],
@@ -190,6 +230,14 @@ WRONG = [*lines()[:3], "0,1,2,x,4", "", "0,1,2,3", "1,,2,3,4", *lines()[5:]]
             "  --> DIR/t.csv\n"
             "   = expected: lines of comma-separated values\n"
             "   = got: line 1 has no end",
+        ),
+        (
+            '"' + "1" * 131_073 + '",2',
+            {},
+            "t.csv is not a table of text\n"
+            "  --> DIR/t.csv\n"
+            "   = expected: lines of comma-separated values\n"
+            "   = got: field larger than field limit (131072)",
         ),
     ],
 )

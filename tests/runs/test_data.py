@@ -8,7 +8,7 @@ import pytest
 from cnnkit.base import Data, DataPaths, Split
 from cnnkit.datasets import Digits, Idx
 from cnnkit.errors import DataError, DataUnavailable
-from cnnkit.runs.data import choose_classes, load_data
+from cnnkit.runs.data import choose_classes, load_data, parts_of
 
 FILES = {
     "train_images": "a",
@@ -93,3 +93,29 @@ def test_classes_of_which_there_is_nothing(train, test, missing):
     with pytest.raises(DataError) as caught:
         choose_classes(lone(train, test), [2, 0])
     assert str(caught.value) == f"npz: only = [2, 0] leaves no {missing}"
+
+
+def test_classes_by_name():
+    data = lone([0, 1, 2, 2], [0, 1, 2])
+    names = Data("npz", data.train, data.test, ("cat", "dog", "3"), data.test)
+    chosen = choose_classes(names, ["3", "cat"])
+    assert chosen.classes == ("3", "cat")
+    assert chosen.train.labels.tolist() == [1, 0, 0]
+    assert chosen.validation.labels.tolist() == [1, 0]
+    assert choose_classes(names, [2, "cat"]).classes == ("3", "cat")
+    for only in (["cat", 0], ["cat", "cow"], ["cat", 3]):
+        with pytest.raises(DataError) as caught:
+            choose_classes(names, only)
+        assert str(caught.value) == (
+            f"npz: only = {only} does not name different classes; "
+            "expected labels from 0 to 2, or names, each once"
+        )
+
+
+def test_a_validation_part_of_its_own():
+    data = lone([0, 1, 2] * 10, [0, 1, 2])
+    parted = parts_of(data, Digits(validation=0.2), 0)
+    assert (len(parted.train), len(parted.validation)) == (24, 6)
+    own = Data("npz", data.train, data.test, data.classes, data.test)
+    assert parts_of(own, Digits(validation=0.2), 0) is own
+    assert parts_of(data, Digits(validation=0.0), 0) is data

@@ -1,0 +1,72 @@
+"""What a run says of data that nothing is wrong with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnnkit.base import Data, Split
+from cnnkit.runs.oddities import oddities
+
+RNG = np.random.default_rng(0)
+
+
+def split(*counts: int) -> Split:
+    """Return so many images of each class, all different."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    return Split(RNG.integers(0, 256, (len(labels), 1, 4, 4), np.uint8), labels)
+
+
+def said(train: Split, test: Split, validation: Split | None = None) -> list[str]:
+    return list(oddities(Data("mine", train, test, ("cat", "dog", "cow"), validation)))
+
+
+def test_nothing_odd():
+    assert said(split(10, 200, 50), split(1, 1, 1), split(2, 2, 2)) == []
+
+
+def test_rare_and_absent_classes():
+    assert said(split(200, 9, 0), split(5, 0, 0), split(1, 1, 0)) == [
+        "warning: classes with fewer than 10 images to train on: dog (9), cow (0)",
+        "warning: some classes have over 20 times the images of others: 200 of cat, 0 of cow",
+        "warning: no validation image is of class cow",
+        "warning: no test image is of class dog, cow",
+    ]
+
+
+def test_many_at_once_are_counted():
+    classes = tuple(map(str, range(9)))
+    data = Data("mine", split(*[3] * 9), split(*[1] * 9), classes)
+    assert list(oddities(data)) == [
+        "warning: classes with fewer than 10 images to train on: 0 (3), 1 (3), 2 (3), 3 (3), 4 (3) "
+        "and 4 more"
+    ]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_images_in_two_splits(dtype):
+    train, test = split(20, 20, 20), split(3, 3, 3)
+    train, test = (Split(one.images.astype(dtype), one.labels) for one in (train, test))
+    test.images[4] = train.images[50]
+    assert said(train, test) == [
+        "warning: 1 test image is a training image too, such as test image 4, which is training "
+        "image 50"
+    ]
+    test.images[7] = train.images[3]
+    assert said(train, test, Split(train.images[10:12], train.labels[10:12])) == [
+        "warning: no validation image is of class dog, cow",
+        "warning: 2 validation images are training images too, such as validation image 0, which "
+        "is training image 10",
+        "warning: 2 test images are training images too, such as test image 4, which is training "
+        "image 50",
+    ]
+
+
+def test_images_of_one_colour():
+    train, test = split(20, 20, 20), split(3, 3, 3)
+    train.images[[4, 9]] = np.array([0, 255], np.uint8)[:, None, None, None]
+    test.images[2] = 8
+    assert said(train, test) == [
+        "warning: 2 train images are of one colour all over: 4, 9",
+        "warning: 1 test image is of one colour all over: 2",
+    ]
