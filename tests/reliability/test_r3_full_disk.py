@@ -96,7 +96,7 @@ def test_the_first_error_is_told_where_its_end_cannot_be_written(
     cases, nursery, write_spec, tmp_path
 ):
     """Neither the status nor the log: what went wrong before stands first, with its exit code."""
-    spec = write_spec(**{"lr = 0.01": "lr = 1e38"})
+    spec = write_spec(old="lr = 0.01", new="lr = 1e38")
     for name, first, lost in cases.of([("_append", 0, "log.txt"), ("_write_new", 4, "status.js")]):
         run, before = tmp_path / f"run-{name}", FULL.format(name=name, first=first)
         [ended] = nursery.run(tmp_path, "run", spec, "--out", run, before=before)
