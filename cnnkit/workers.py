@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnkit.arrays import Arena, Array
+from cnnkit.errors import RunError
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+_TINY = 2.0**-55  # added to 1 or taken off it, rounds to 1
 _BLAS_LOCK = Lock()
 _BLAS_LIMITS: list[Any] = []  # one for each block that wants the limit; the first one set it
 
@@ -153,7 +155,11 @@ def shared_threads(own: Threads | None = None) -> Iterator[Threads]:
     """Lend `own`, or else a pool that outlives the call, with its threads and its warm memory.
 
     That one serves one caller at a time; another one, meanwhile, gets a fresh pool.
+
+    Raises:
+        RunError: where the processor does not round to nearest.
     """
+    _check_rounding()
     if own is not None:
         yield own
         return
@@ -165,6 +171,19 @@ def shared_threads(own: Threads | None = None) -> Iterator[Threads]:
         yield _shared(os.getpid())
     finally:
         _SHARED_BUSY.release()
+
+
+def _check_rounding() -> None:
+    """Refuse to compute under another rounding mode, which some library has set and left so.
+
+    Raises:
+        RunError: where a sum that lies between two numbers is not the nearer one.
+    """
+    if 1 + _TINY != 1 or 1 - _TINY != 1:
+        raise RunError(
+            "this process does not round to the nearest number (fesetround), so results would be "
+            "others than anywhere else; set FE_TONEAREST before cnnkit is used"
+        )
 
 
 @cache

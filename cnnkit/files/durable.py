@@ -97,7 +97,7 @@ def _write_new(path: Path, data: bytes) -> None:
     with path.open("xb") as file:  # "x" follows no link, and the mode is the umask's
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        _sync(file.fileno())
     if path.read_bytes() != data:
         raise OSError(errno.EIO, "the bytes read back differ from those written")
 
@@ -115,11 +115,25 @@ def _append(file: FileIO, data: bytes) -> None:
         rest = memoryview(data)
         while rest:  # a raw write may take a part only
             rest = rest[file.write(rest) :]
-        os.fsync(file.fileno())
+        _sync(file.fileno())
     except OSError:
         with suppress(OSError):
             file.truncate(start)
         raise
+
+
+def _sync(handle: int) -> None:
+    """Return once the drive itself has what was written; on macOS, fsync alone does not do it."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        try:
+            fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
+            return
+        except OSError as error:  # not every file system can: what fsync promises has to do
+            if error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ENOTTY):
+                raise
+    os.fsync(handle)
 
 
 def _sync_folder(path: Path) -> None:
@@ -128,7 +142,7 @@ def _sync_folder(path: Path) -> None:
         return
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(handle)
+        _sync(handle)
     finally:
         os.close(handle)
 

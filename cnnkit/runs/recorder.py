@@ -8,6 +8,7 @@ from typing import Any
 from cnnkit.arrays import flatten
 from cnnkit.base import Data, Epoch
 from cnnkit.engine.trainer import Trainer
+from cnnkit.errors import RunError
 from cnnkit.files.tensors import digest
 from cnnkit.provenance import suppliers
 from cnnkit.runs.checkpoint import Checkpoint
@@ -43,8 +44,6 @@ class Recorder:
         self._best: dict[str, Any] | None = None
         self.epochs: list[Epoch] = []
         """The records so far."""
-        self.saved = 0
-        """The epoch of the last checkpoint."""
         directory.write("spec.toml", spec.source.raw)
         directory.write("resolved.toml", resolved)
         directory.write("env.json", versions)
@@ -61,7 +60,6 @@ class Recorder:
         if best:
             self._best = {"epoch": epoch.epoch, **figures}
         self._save("last", epoch)
-        self.saved = epoch.epoch
         if best:
             self._save("best", epoch)
         self._directory.write_status("running", epoch=epoch.epoch)
@@ -96,11 +94,22 @@ class Recorder:
         self._directory.write_status("done", epoch=len(self.epochs))
         return summary
 
+    def saved(self) -> int:
+        """Return the epoch of the last checkpoint; 0 where there is none to be read.
+
+        The file is asked: Ctrl-C may fall between a save and any note of it.
+        """
+        try:
+            return Checkpoint.load(self._directory.checkpoint("last")).epoch
+        except RunError:
+            return 0
+
     def kept(self) -> str:
         """Say what of the network the run directory holds."""
-        if self.saved:
-            is_there = self._directory.checkpoint("last").exists()  # or somebody has removed it
-            return f"the weights after epoch {self.saved}" if is_there else "nothing: it is gone"
+        if saved := self.saved():
+            return f"the weights after epoch {saved}"
+        if not self._directory.path.exists():
+            return "nothing: it is gone"
         return f"no weights: no epoch was {'saved' if self.epochs else 'finished'}"
 
     def _save(self, kind: Kind, epoch: Epoch) -> None:

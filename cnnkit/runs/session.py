@@ -203,7 +203,7 @@ class Session:
         """Release threads and lock; where something was raised, say so in status.json."""
         with told_first(error), self._open:
             if error is not None:
-                end = self.directory.write_end(error, self._recorder.saved)
+                end = self.directory.write_end(error, self._recorder.saved())
                 error.add_note(f"   = note: {self.directory.path} keeps {self._recorder.kept()}")
                 self._observers.end(end)
                 self._log_notes()

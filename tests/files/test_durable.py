@@ -265,3 +265,28 @@ def test_read_bytes_takes_regular_files_only(tmp_path: Path) -> None:
         with pytest.raises(RunError) as caught:
             read_bytes(tmp_path / name)
         assert str(caught.value) == f"cannot read {tmp_path / name}: not a regular file"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no fcntl")
+@pytest.mark.parametrize(("code", "told"), [(0, 0), (errno.ENOTSUP, 0), (errno.EIO, errno.EIO)])
+def test_macos_is_asked_to_empty_the_cache_of_the_drive(monkeypatch, tmp_path, code, told):
+    """Where a file system cannot, fsync has to do; an error of the drive stays one."""
+    import fcntl
+
+    def full_sync(handle: int, command: int) -> None:
+        calls.append(command)
+        if code:
+            raise OSError(code, os.strerror(code))
+
+    calls, plain = [], []
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", full_sync)
+    monkeypatch.setattr(os, "fsync", plain.append)
+    if told:
+        with pytest.raises(RunError, match="Input/output error"):
+            write_durably(tmp_path / "a", b"new")
+    else:
+        write_durably(tmp_path / "a", b"new")
+        assert len(plain) == (2 if code else 0)
+    assert set(calls) == {51}
