@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "arrays": set(),
     "stdout": set(),
     "files": {"arrays", "errors"},
-    "workers": {"arrays"},
+    "workers": {"arrays", "errors"},
     "kernels": {"arrays", "errors"},
     "base": WORDS,
     "source": WORDS,

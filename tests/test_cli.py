@@ -193,7 +193,7 @@ def test_a_working_directory_that_is_gone(tmp_path, monkeypatch, capsys):
     assert main(["check", str(TINY)]) == 0
 
 
-@pytest.mark.parametrize("verb", ["run", "check", "show"])
+@pytest.mark.parametrize("verb", ["run", "check"])
 def test_the_folder_of_a_run_for_a_spec(verb, tmp_path, capsys):
     (tmp_path / "done").mkdir()
     (tmp_path / "done" / "resolved.toml").touch()

@@ -1,8 +1,8 @@
-"""`cnnkit show`: a spec's layers and what they cost."""
+"""`cnnkit show`: a spec's layers and what they cost, and how a run stands."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,11 @@ from cnnkit.arrays import Shape, default_shard, size
 from cnnkit.base import DatasetInfo
 from cnnkit.base import show as show_shape
 from cnnkit.base.place import place_of
-from cnnkit.commands._console import emit, emit_json, table
+from cnnkit.commands._console import emit, emit_json, facts, table
 from cnnkit.commands._plugins import begin, read_spec
 from cnnkit.errors import SpecError
+from cnnkit.registry import Registry
+from cnnkit.runs.directory import StoredRun, find_run
 from cnnkit.specfile.checks import input_info
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.summary import Row, layer_rows
@@ -29,24 +31,21 @@ if TYPE_CHECKING:
 def show(
     spec: Path, /, *, set: tuple[str, ...] = (), profile: bool = False, json: bool = False
 ) -> None:
-    """Show a spec's layers: output shapes, weights, multiply-accumulates and memory per image.
+    """Show a spec's layers: output shapes, weights, multiply-accumulates and memory per image; and
+    how a run stands.
 
     Args:
-        spec: a TOML file.
+        spec: a TOML file, or a run directory.
         set: KEY=VALUE laid over the spec, such as model.layers.0.filters=8; may be repeated.
         profile: build the network and time each layer, forward and backward.
         json: print one JSON document.
     """
     news, registry = begin()
-    loaded = read_spec(spec, set, registry, news)
-    shape, info = input_info(loaded)
-    if shape is None:
-        raise SpecError(
-            f"{spec}: shapes are unknown, since {loaded.data.type} is known only once it is "
-            "loaded; give the shape of an image as [model] input = [C, H, W]"
-        )
+    stored = find_run(spec) if spec.is_dir() else None
+    loaded = stored.spec(registry, set) if stored else read_spec(spec, set, registry, news)
+    shape = _shape(spec, loaded, stored, registry)
     if profile:
-        timings = _timings(loaded, shape, info)
+        timings = _timings(loaded, shape, input_info(loaded)[1])
         if json:
             emit_json({"input": shape, "profile": [asdict(timing) for timing in timings]})
         else:
@@ -54,11 +53,48 @@ def show(
         return
     rows = list(layer_rows(loaded.model.layers, shape, np.dtype(loaded.model.dtype).itemsize))
     if json:
-        emit_json({"spec": str(spec), "input": shape, "layers": list(map(_facts, rows)),
+        run = {"run": dict(_state(stored))} if stored else {}
+        emit_json({"spec": str(spec), **run, "input": shape, "layers": list(map(_facts, rows)),
                    "total": _totals(rows)})  # fmt: skip
     else:
+        if stored:
+            made = facts()
+            for name, value in _state(stored):
+                made.add_row(name, value if isinstance(value, str) else f"{value:.4f}")
+            emit(made, "")
         emit(f"{loaded.name}: {loaded.data.type}, images of {show_shape(shape)}\n", _table(rows),
              Text(_remark(loaded, rows)))  # fmt: skip
+
+
+def _shape(path: Path, spec: RunSpec, run: StoredRun | None, registry: Registry) -> Shape:
+    shape, _ = input_info(spec)
+    if run and shape is None:
+        from cnnkit.model import Model  # which a plain table spares
+
+        shape = Model.load(run.checkpoint("last"), registry).input_shape
+    if shape is None:
+        raise SpecError(
+            f"{path}: shapes are unknown, since {spec.data.type} is known only once it is "
+            "loaded; give the shape of an image as [model] input = [C, H, W]"
+        )
+    return shape
+
+
+def _state(run: StoredRun) -> Iterator[tuple[str, str | float]]:
+    """Yield how a run stands, and the figures of its last epoch and of its end."""
+    status, epochs = run.facts("status.json"), run.epochs()
+    message = str(status.get("message", "")).partition("\n")[0]
+    stands = f"{status.get('status')} after epoch {status.get('epoch')}"
+    yield "status", f"{stands}: {message}" if message else stands
+    parts: dict[str, Any] = {}
+    if epochs:
+        parts = {"train": {"loss": epochs[-1].get("train_loss")}, **epochs[-1]}
+    if status.get("status") == "done":
+        parts["test"] = run.facts("summary.json").get("test")
+    for part, figures in parts.items():
+        for name, value in (figures if isinstance(figures, dict) else {}).items():
+            if isinstance(value, int | float):
+                yield f"{part} {name.replace('_', ' ')}", value
 
 
 def _facts(row: Row) -> dict[str, Any]:

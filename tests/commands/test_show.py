@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cnnkit.arrays import size
@@ -59,6 +61,34 @@ def test_shapes_that_only_the_data_can_tell(call, tiny):
         "the shape of an image as [model] input = [C, H, W]\n"
     )
     assert call("show", "tiny.toml", "--set", "model.input=[1, 8, 8]").code == 0
+
+
+def test_a_run_says_how_it_stands(call, tiny):
+    assert call("run", "tiny.toml", "--out", "run").code == 0
+    records = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    test = json.loads(Path("run/summary.json").read_bytes())["test"]
+    lines = call("show", "run").out.splitlines()
+    assert lines[0] == "status               done after epoch 2"
+    assert lines[1] == f"train loss           {records[1]['train_loss']:.4f}"
+    assert f"validation accuracy  {records[1]['validation']['accuracy']:.4f}" in lines
+    assert f"test accuracy        {test['accuracy']:.4f}" in lines
+    assert lines[9:] == TABLE.splitlines()
+    Path("run/status.json").write_text('{"status": "running", "epoch": 1}')  # and then killed
+    lines = call("show", "run").out.splitlines()
+    assert (
+        lines[0]
+        == "status               interrupted after epoch 1: it ended without a word: killed,"
+    )
+    assert json.loads(call("show", "run", "--json").out)["run"].keys() >= {"status", "train loss"}
+
+
+def test_a_run_knows_shapes_that_only_its_data_could_tell(call, tiny):
+    images = np.arange(40 * 64, dtype=np.uint8).reshape(40, 8, 8)
+    np.savez("some.npz", x_train=images, y_train=np.arange(40) % 10, x_test=images,
+             y_test=np.arange(40) % 10)  # fmt: skip
+    tiny.write_text(tiny.read_text().replace('"digits"', '"npz"\npath = "some.npz"'))
+    assert call("run", "tiny.toml", "--out", "run").code == 0
+    assert "tiny: npz, images of (1,8,8)" in call("show", "run").out
 
 
 def test_containers_come_before_what_is_inside_and_include_it():
