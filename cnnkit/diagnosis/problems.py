@@ -70,7 +70,8 @@ def _likeness(a: str, b: str) -> float:
         return 0  # float16 is another word than float64, as float23 is not
     if min(len(a), len(b)) < 3:  # too short for a letter to be another: lrr and rl, but not lt
         return 0.8 * slip
-    if 2 * shorter < 0.45 * (len(a) + len(b)):  # the ratio is at most that of the lengths
+    shared = min(sum(letter in b for letter in a), sum(letter in a for letter in b))
+    if 2 * shared < 0.45 * (len(a) + len(b)):  # the ratio is at most that of letters in common
         return 0
     return SequenceMatcher(None, a, b).ratio() + 0.3 * (slip or d[1:] == c[1:])
 
