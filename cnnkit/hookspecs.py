@@ -14,6 +14,7 @@ from typing import Any
 import pluggy
 
 from cnnkit.base import (
+    Backend,
     Component,
     Dataset,
     Initializer,
@@ -42,6 +43,7 @@ FAMILIES: dict[str, type[Component]] = {
         Transform,
         Metric,
         Observer,
+        Backend,
     )
 }
 """family -> its abstract class; the registry, CLI, docs and meta-tests all read this table."""
@@ -90,6 +92,11 @@ def cnnkit_metrics() -> Iterable[type[Metric]]:
 @hookspec
 def cnnkit_observers() -> Iterable[type[Observer]]:
     """Return observer classes."""
+
+
+@hookspec
+def cnnkit_backends() -> Iterable[type[Backend]]:
+    """Return backend classes."""
 
 
 @hookspec

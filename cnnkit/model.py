@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, SerializeAsAny
 
-from cnnkit.arrays import Arena, Array, Scratch, Shape, Weights, flatten, unflatten
+from cnnkit.arrays import Arena, Array, Shape, Weights, flatten, unflatten
 from cnnkit.base import (
+    Backend,
     Backward,
     Component,
     Context,
@@ -23,17 +23,17 @@ from cnnkit.base import (
     Layers,
     Transform,
     Weight,
-    chain_shapes,
     forward_chain,
 )
+from cnnkit.base.backend import Fusing
 from cnnkit.base.component import Positive, Section, Table, child
-from cnnkit.base.contract import checked_images
 from cnnkit.base.weight import declared, draw
 from cnnkit.errors import DataError, PluginError, RunError, SpecError
 from cnnkit.files.tensors import load_tensors, save_tensors
 from cnnkit.layers.sequential import Sequential
-from cnnkit.memory import check_prediction, needs
-from cnnkit.plugins import load_plugins
+from cnnkit.memory import check_prediction
+from cnnkit.plugins import find_component, load_plugins
+from cnnkit.prediction import Predictor, prepare
 from cnnkit.provenance import check_offered, missing_suppliers, other_versions, plain, suppliers
 from cnnkit.registry import Registry
 from cnnkit.summary import Row, layer_rows
@@ -97,29 +97,6 @@ def check_weights(expected: Mapping[str, Weight], found: dict[str, Array], where
         )
 
 
-_LARGEST, _SMALLEST = 64, 16
-_BYTES = 2**26
-
-
-def predict_shard(images: int, layers: Sequence[Layer], shape: Shape, itemsize: int) -> int:
-    """Return the images per shard in prediction: half of them, for two threads, from 16 to 64,
-    but no more than 64 MiB of activations.
-
-    It never depends on the thread count, so neither do results. Threads wait for one another at
-    every NumPy call, and larger shards make fewer calls: two threads took 67 us per image at 64,
-    75 at 16 and 63 at 128, where memory would double.
-
-    Args:
-        images: how many there are.
-        layers, shape, itemsize: of the network, its input, and one number.
-    """
-    if images < 2:
-        return 1  # the shapes would take a tenth of the time of one image
-    each = itemsize * (prod(shape) + sum(need.kept for need in needs(layers, shape)))
-    half = max(_SMALLEST, min(_LARGEST, -(-images // 2)))
-    return max(1, min(half, _BYTES // each))
-
-
 def check_images(model: Model, images: Array) -> None:
     """Demand numbers, and the shape that the model's transforms bring to its input's.
 
@@ -141,45 +118,18 @@ def check_images(model: Model, images: Array) -> None:
         )
 
 
-def run_shards(
-    steps: Sequence[tuple[str, Layer]], model: Model, images: Array, threads: Threads
-) -> Array:
-    """Return the output of the model's named layers for all `images`, shard by shard."""
-    weights, transforms, dtype = model.weights, model.transforms, model.dtype
-    layers = [layer for _, layer in steps]
-    if not len(images):
-        return np.empty((0, *chain_shapes(layers, model.input_shape, "layers")[-1]), dtype)
-    shard = predict_shard(len(images), layers, model.input_shape, dtype.itemsize)
-    outputs: list[Array] = [np.empty(0)] * -(-len(images) // shard)
+def find_backend(backend: Backend | Table, registry: Registry | None = None) -> Backend:
+    """Return a backend that is given as such, by its name, or as a table with options.
 
-    def job(number: int, arena: Arena) -> None:
-        arena.reset()
-        x = prepare(images[number * shard : (number + 1) * shard], transforms, dtype, None, arena)
-        y, _ = forward_chain(steps, x, weights, Context(scratch=arena, wants_dx=False))
-        outputs[number] = y.copy()
-
-    threads.run(len(outputs), job)
-    return np.concatenate(outputs) if len(outputs) != 1 else outputs[0]
-
-
-def prepare(
-    x: Array,
-    transforms: Sequence[Transform],
-    dtype: np.dtype[Any],
-    rng: np.random.Generator | None,
-    arena: Scratch,
-) -> Array:
-    """Apply the transforms to a shard of images and bring them to the network's dtype."""
-    if dtype == np.float64:
-        x = x.astype(np.float64)
-    for transform in transforms:
-        if not (transform.random and rng is None):
-            shape = transform.output_shape(x.shape[1:])
-            x = checked_images(transform, x, transform.apply(x, rng, arena), shape)
-    return x if x.dtype == dtype else x.astype(dtype)
+    Raises:
+        PluginError: where nobody offers it; it says how to get it.
+    """
+    found: Backend = find_component("backends", backend, registry)
+    return found
 
 
 _WEIGHTS = "weights/"  # what their names start with in a file, apart from an optimizer's state
+_SHARD = 16  # images whose activations are looked at at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +144,7 @@ class Model:
         transforms: applied to images before the network.
         classes: a display name per class.
         trained_on: range of the pixel values it was made for, before the transforms, if known.
+        backend: computes predictions, and training unless the trainer is given another one.
     """
 
     layers: tuple[Layer, ...]
@@ -203,6 +154,7 @@ class Model:
     transforms: tuple[Transform, ...] = ()
     classes: tuple[str, ...] = ()
     trained_on: Range | None = field(default=None, repr=False)
+    backend: Backend = field(default_factory=lambda: find_backend("numpy"), repr=False)
 
     @classmethod
     def build(
@@ -215,6 +167,7 @@ class Model:
         transforms: Sequence[Transform] = (),
         classes: Sequence[str] = (),
         trained_on: Range | None = None,
+        backend: Backend | Table = "numpy",
     ) -> Model:
         """Return a model with freshly drawn weights.
 
@@ -222,10 +175,12 @@ class Model:
             layers: first to last; a type's name stands for the layer with its default options.
             input_shape: of one image at the first layer, such as (1, 28, 28).
             classes: a display name per class; by default the numbers of the outputs.
+            backend: computes predictions and training: a name such as "native", or the object.
 
         Raises:
             ShapeError: where a layer cannot take its input, with the trail of shapes.
             ValueError: for another dtype than float32 and float64.
+            PluginError: where nobody offers the backend; it says how to get it.
         """
         if dtype not in ("float32", "float64"):
             raise ValueError(f'dtype must be "float32" or "float64", got {dtype!r}')
@@ -236,19 +191,21 @@ class Model:
         tree = network.weights(input_shape)
         declared(tree)  # by anybody: checked before it is drawn
         weights = draw(tree, np.random.default_rng(seed), dtype)
-        return cls(
-            tuple(written.layers),
-            network,
-            input_shape,
-            weights,
-            tuple(transforms),
-            tuple(names),
-            trained_on,
-        )
+        return cls(tuple(written.layers), network, input_shape, weights, tuple(transforms),
+                   tuple(names), trained_on, find_backend(backend))  # fmt: skip
 
     def note_range(self, trained_on: Range) -> None:
         """Remember the range of the pixel values that training sees, as it changes the weights."""
         object.__setattr__(self, "trained_on", trained_on)
+
+    def use(self, backend: Backend | Table) -> None:
+        """Compute with another backend from now on.
+
+        Raises:
+            PluginError: where nobody offers it; it says how to get it.
+        """
+        object.__setattr__(self, "backend", find_backend(backend))
+        self.__dict__.pop("_predictor", None)
 
     @property
     def output_shape(self) -> Shape:
@@ -289,7 +246,16 @@ class Model:
         x = np.asarray(images)
         check_images(self, x)
         with shared_threads(threads) as workers, one_blas_thread():
-            return run_shards(self.network.steps, self, x, workers)
+            return self._predictor(x, workers)
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        return self.predictor(self.network.steps)
+
+    def predictor(self, steps: Sequence[tuple[str, Layer]]) -> Predictor:
+        """Return what takes images through named layers of this model, with its backend."""
+        fuse = Fusing(self.backend, self.dtype, training=False)
+        return Predictor(steps, self.input_shape, self.weights, self.transforms, self.dtype, fuse)
 
     def activations(
         self, images: npt.ArrayLike, layers: Collection[str] | None = None
@@ -315,9 +281,9 @@ class Model:
 
         steps = list(zip(self.network.names, self.network.layers, strict=True))
         ctx = Context(scratch=arena, wants_dx=False, tap=keep)
-        for start in range(0, len(x), _SMALLEST):
+        for start in range(0, len(x), _SHARD):
             arena.reset()
-            shard = x[start : start + _SMALLEST]
+            shard = x[start : start + _SHARD]
             shard = prepare(shard, self.transforms, self.dtype, None, arena)
             forward_chain(steps, shard, self.weights, ctx)
         if missing := [path for path in layers or () if path not in found]:
@@ -337,7 +303,7 @@ class Model:
         tensors = {f"{_WEIGHTS}{name}": w for name, w in flatten(self.weights).items()}
         registry = load_plugins().offering(types)
         check_offered([self.layers, self.transforms], registry)
-        made_with = suppliers([self.layers, self.transforms], registry)
+        made_with = suppliers([self.layers, self.transforms, self.backend], registry)
         facts = {"model": self.describe(registry), "plugins": made_with}
         save_tensors(Path(path), tensors, facts)
 
@@ -358,11 +324,13 @@ class Model:
         registry: Registry | None = None,
         *,
         types: Sequence[type[Component]] = (),
+        backend: Backend | Table = "numpy",
     ) -> Model:
         """Read a model that `save` wrote, or a checkpoint of a run.
 
         Args:
             types: the classes that were given to `save`, or to `load_spec`.
+            backend: computes with it, whatever it was trained with.
 
         Raises:
             RunError: where the file is damaged, or needs a plugin that is not installed. One of
@@ -373,7 +341,9 @@ class Model:
         weights = {name.removeprefix(_WEIGHTS): tensors[name] for name in own}
         registry = (registry or load_plugins()).offering(types)
         check_suppliers(meta.get("plugins") or {}, registry, str(path))
-        return cls.restore(meta.get("model"), weights, str(path), registry)
+        model = cls.restore(meta.get("model"), weights, str(path), registry)
+        model.use(find_backend(backend, registry))
+        return model
 
     @classmethod
     def restore(

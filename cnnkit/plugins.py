@@ -22,9 +22,11 @@ from typing import Any
 
 import numpy as np
 import pluggy
+from pydantic_core import PydanticCustomError
 
 from cnnkit import hookspecs
 from cnnkit.base import Component
+from cnnkit.base.component import BuiltIns, Table
 from cnnkit.errors import PluginError
 from cnnkit.hookspecs import FAMILIES, PROJECT
 from cnnkit.registry import CORE, Entry, Plugin, Registry, canonical
@@ -175,6 +177,33 @@ def _commands(hook: str, functions: list[Any]) -> list[Callable[..., Any]]:
             what = name or _short(function)
             raise PluginError(f"{hook} returned {what}; expected functions with a name")
     return functions
+
+
+def find_component(family: str, wanted: Component | Table, registry: Registry | None = None) -> Any:
+    """Return a component that is given as such, by its type, or as a table with options.
+
+    Only what cnnkit does not bring itself is looked for among the plugins.
+
+    Raises:
+        PluginError: where nobody offers the type: what was meant, or how to get it.
+        OptionError: where the options are wrong.
+    """
+    if isinstance(wanted, Component):
+        return wanted
+    options = {"type": wanted} if isinstance(wanted, str) else dict(wanted)
+    name = str(options.pop("type", ""))
+    try:
+        return (registry or BuiltIns()).find(family, name)(**options)
+    except PydanticCustomError as error:
+        if registry is None:
+            return find_component(family, wanted, load_plugins())
+        if error.type == "type_clash":
+            raise PluginError(str(error)) from None
+    from cnnkit.diagnosis.names import help_for_unknown_type
+
+    note, help_ = help_for_unknown_type(name, family, registry)
+    what = f'unknown {FAMILIES[family].__name__.lower()} type "{name}"'
+    raise PluginError(f"{what}{f'; {note}' if note else ''}\n   = help: {help_}")
 
 
 def load_plugins() -> Registry:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cnnkit.base import Component, LayerFault
+from cnnkit.base import Component, FusedStep, LayerFault
 from cnnkit.base.component import SPEC_PATH, walk
 from cnnkit.base.place import place_of, spoken
 from cnnkit.errors import CnnkitError, ContractError, PluginError, SpecError, TrainingError
@@ -218,16 +218,21 @@ def named_plugin(error: BaseException, registry: Registry, when: str) -> tuple[s
     return text, f"   = note: raised at {lines[-1]}" if lines else ""
 
 
-def describe(path: str, component: Component, registry: Registry) -> str:
+def describe(path: str, component: Component | FusedStep, registry: Registry) -> str:
     """Return "layer 4 (prelu of cnnkit-prelu 0.1.0)" for path 3_prelu, or without a path "metric
-    recall of cnnkit-recall 0.1.0"."""
-    entry = registry.entry_of(type(component))
-    owner = entry.owner if entry else f"module {type(component).__module__}"
-    whose = f"{component.type} of {owner}"
+    recall of cnnkit-recall 0.1.0"; "layer 4 (a fused step of cnnkit-fast 1.0)" for a backend's."""
+    entry, module = registry.entry_of(type(component)), type(component).__module__
+    owner = (
+        entry.owner
+        if entry
+        else next((p.owner for p in _plugins_of(module, registry)), f"module {module}")
+    )
+    what = component.type if isinstance(component, Component) else "a fused step"
+    whose = f"{what} of {owner}"
     return f"layer {place_of(path)[0]} ({whose})" if path else whose
 
 
-def is_foreign(component: Component, registry: Registry) -> bool:
+def is_foreign(component: Component | FusedStep, registry: Registry) -> bool:
     """Tell if somebody else than cnnkit wrote it."""
     entry = registry.entry_of(type(component))
     return not (entry.built_in if entry else type(component).__module__.startswith("cnnkit."))
@@ -236,9 +241,13 @@ def is_foreign(component: Component, registry: Registry) -> bool:
 def _plugins_at_work(error: BaseException, registry: Registry) -> Iterator[Plugin]:
     """Yield the third-party plugins whose code was running, the innermost first."""
     for module, _ in reversed([*_lines(error)]):
-        for plugin in registry.third_party():
-            if _is_of(module, plugin.module.partition(":")[0]):
-                yield plugin
+        yield from _plugins_of(module, registry)
+
+
+def _plugins_of(module: str, registry: Registry) -> Iterator[Plugin]:
+    for plugin in registry.third_party():
+        if _is_of(module, plugin.module.partition(":")[0]):
+            yield plugin
 
 
 def _is_of(module: str, root: str) -> bool:

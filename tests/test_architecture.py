@@ -21,7 +21,7 @@ NAMES = [str(path.relative_to(ROOT)) for path in FILES]
 
 FAMILIES = {
     "layers", "losses", "optimizers", "schedules",
-    "initializers", "datasets", "transforms", "metrics", "observers",
+    "initializers", "datasets", "transforms", "metrics", "observers", "backends",
 }  # fmt: skip
 WORDS = {"arrays", "described", "errors", "kernels", "base"}
 LOOKUP = {*WORDS, "hookspecs", "registry", "plugins", "provenance"}
@@ -50,8 +50,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "memory": WORDS,
     "summary": WORDS,
     "values": WORDS,
-    "model": {*LOOKUP, *SERVICES, "values", "memory", "summary"},
-    "engine": {*LOOKUP, *SERVICES, "model", "values"},
+    "prediction": {*WORDS, "memory", "workers"},
+    "model": {*LOOKUP, *SERVICES, "values", "memory", "summary", "prediction"},
+    "engine": {*LOOKUP, *SERVICES, "prediction", "model", "values"},
     "runs": {*SPECS, *SERVICES, "split", "model", "values", "engine"},
     "scaffold": {"errors"},
     "commands": {*SPECS, *SERVICES, "summary", "model", "values", "engine", "runs", "scaffold"},
@@ -63,6 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 """What each part of the package may import besides itself: the design's arrows, written out."""
 EXCEPTIONS: dict[str, set[str]] = {
     "base": {"cnnkit.diagnosis.python"},  # where options given in Python are wrong
+    "plugins": {"cnnkit.diagnosis.names"},  # where a backend named in Python is missing
     "losses": {"cnnkit.layers.softmax", "cnnkit.layers.sigmoid"},  # to fuse with them
     "memory": {"cnnkit.layers.conv"},  # whose columns are larger than its maps
     "summary": {"cnnkit.layers.sequential"},
@@ -245,7 +247,8 @@ def test_functions_stay_short(path):
 
 READING = {
     "errors", "arrays", "base", "kernels", "layers", "losses", "optimizers", "schedules",
-    "initializers", "metrics", "transforms", "observers", "model", "workers", "engine",
+    "initializers", "metrics", "transforms", "observers", "backends",
+    "prediction", "model", "workers", "engine",
 }  # fmt: skip
 """What somebody must read to understand training."""
 BUDGETS = {"package": 16_800, "reading list": 6_030, "testing": 2_900}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from cnnkit import backends, losses, metrics, observers
 from cnnkit import initializers as i
-from cnnkit import losses, metrics, observers
 from cnnkit import optimizers as o
 from cnnkit import schedules as s
 from cnnkit.base.component import walk
@@ -94,6 +94,7 @@ INITIALIZERS = [
 METRICS = [(metric, n) for n in (1, 2, 5) for metric in (metrics.Accuracy(), metrics.MacroF1())]
 METRICS += [(metrics.Confusion(), 3)]
 OBSERVERS = [observers.Csv()]
+BACKENDS = [backends.Numpy()]
 TRANSFORMS = [(Scale(), (1, 6, 5)), (Scale(low=0.0, high=1.0), (3, 4, 4))]
 
 CASES = {
@@ -105,6 +106,7 @@ CASES = {
     "metrics": METRICS,
     "transforms": TRANSFORMS,
     "observers": OBSERVERS,
+    "backends": BACKENDS,
 }
 
 

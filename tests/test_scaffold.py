@@ -106,7 +106,7 @@ def test_the_files(family, generated):
 
 def test_a_family_for_every_hook():
     words = {cls.__name__.lower() for cls in COMPONENTS.values()} | {"command"}
-    assert words == set(FAMILIES)
+    assert words - {"backend"} == set(FAMILIES)  # which comes with its kit
 
 
 def test_a_layer_is_about_thirty_lines(generated):

@@ -9,7 +9,8 @@ import pytest
 
 from cnnkit.base import Context, Layer, forward_chain
 from cnnkit.layers import Conv, Dense, Relu
-from cnnkit.model import Model, predict_shard
+from cnnkit.model import Model
+from cnnkit.prediction import predict_shard
 
 SMALL = [Conv(filters=2, kernel=1), Relu()]
 

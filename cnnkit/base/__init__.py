@@ -1,5 +1,6 @@
 """The vocabulary: one abstract class per file. Plugin authors import from here."""
 
+from cnnkit.base.backend import Backend, FusedStep
 from cnnkit.base.component import Component, Pair, PairOrNone, Positive, Synonyms, child, default
 from cnnkit.base.dataset import Data, DataPaths, Dataset, DatasetInfo, Split
 from cnnkit.base.initializer import Fans, Init, Initializer
@@ -24,6 +25,7 @@ from cnnkit.base.transform import Transform
 from cnnkit.base.weight import Weight, WeightTree
 
 __all__ = [
+    "Backend",
     "Backward",
     "Component",
     "Context",
@@ -33,6 +35,7 @@ __all__ = [
     "DatasetInfo",
     "Epoch",
     "Fans",
+    "FusedStep",
     "Init",
     "Initializer",
     "Layer",

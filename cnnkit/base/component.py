@@ -203,7 +203,7 @@ class Lookup(Protocol):
         """Return the class behind `name`, or raise PydanticCustomError("unknown_type")."""
 
 
-class _BuiltIns:
+class BuiltIns:
     """The lookup used where no registry travels along: options given in Python."""
 
     def find(self, family: str, name: str) -> type[Component]:
@@ -232,7 +232,7 @@ def resolver(family: str) -> Callable[[Any, ValidationInfo], Any]:
         name = table.get("type")
         if not isinstance(name, str):
             raise PydanticCustomError("missing_type", "the table does not say which type it is")
-        lookup: Lookup = (info.context or {}).get("registry") or _BuiltIns()
+        lookup: Lookup = (info.context or {}).get("registry") or BuiltIns()
         cls = lookup.find(family, name)
         return cls.model_validate({**table, "type": cls.type_name()}, context=info.context)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -83,6 +83,19 @@ def repeats(layer: Layer, y: Array, again: Array) -> None:
     if not np.array_equal(y, again, equal_nan=True):
         expected = "every random number from ctx.rng(), and no state on the layer"
         _refuse(layer, "forward", "two results for one input and one random key", expected)
+
+
+def checked_steps(backend: Component, steps: Sequence[tuple[str, Any]], got: Any) -> Any:
+    """Hold a backend to steps that stand for all layers of a chain, each once, by their names."""
+    names = [name for name, _ in steps]
+    try:
+        stands_for = [n for name, step in got for n in ([name] if name else step.names)]
+    except (TypeError, ValueError, AttributeError):
+        _refuse(backend, "fuse", _what(got), '(name, layer) pairs, and ("", fused step with names)')
+    if sorted(stands_for) != sorted(names):
+        found = f"steps for {', '.join(stands_for) or 'no layer'}"
+        _refuse(backend, "fuse", found, f"steps that stand for {', '.join(names)}, each once")
+    return got
 
 
 def checked_losses(loss: Component, y: Array, got: Any) -> Any:

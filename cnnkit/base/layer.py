@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
-from typing import Annotated, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import SerializeAsAny
@@ -16,6 +16,9 @@ from cnnkit.base.contract import checked_shape
 from cnnkit.base.place import spoken
 from cnnkit.base.weight import WeightTree
 from cnnkit.errors import CnnkitError, ContractError, ShapeError
+
+if TYPE_CHECKING:
+    from cnnkit.base.backend import FusedStep, Fusing
 
 
 class Context(NamedTuple):
@@ -31,6 +34,7 @@ class Context(NamedTuple):
         key: (seed, epoch, step, shard); with `path` it decides every random draw.
         path: the layer's place, such as "2_residual/0_conv".
         tap: stands between a chain and its layers, to look at what passes; mostly None.
+        fuse: turns a chain's steps into those of the backend; None where layers run as they are.
     """
 
     training: bool = False
@@ -39,12 +43,13 @@ class Context(NamedTuple):
     key: tuple[int, int, int, int] = (0, 0, 0, 0)
     path: str = ""
     tap: Tap | None = None
+    fuse: Fusing | None = None
 
     def child(self, name: str, wants_dx: bool | None = None) -> Context:
         """Return the context of the child layer `name`; whether dx is wanted is inherited."""
         path = f"{self.path}/{name}" if self.path else name
         wants_dx = self.wants_dx if wants_dx is None else wants_dx
-        return Context(self.training, wants_dx, self.scratch, self.key, path, self.tap)
+        return Context(self.training, wants_dx, self.scratch, self.key, path, self.tap, self.fuse)
 
     def rng(self, stream: str = "layer") -> np.random.Generator:
         """Return a generator that is a pure function of key, path and stream.
@@ -135,12 +140,14 @@ class LayerFault(Exception):  # noqa: N818  # a bug of the layer's, not an error
 
     Args:
         path: the layer's place, such as "2_residual/0_conv".
-        layer: it.
+        layer: it, or the fused step that stands for it.
         phase: "forward" or "backward".
         cause: what it raised.
     """
 
-    def __init__(self, path: str, layer: Layer, phase: str, cause: BaseException) -> None:
+    def __init__(
+        self, path: str, layer: Layer | FusedStep, phase: str, cause: BaseException
+    ) -> None:
         super().__init__(f"{spoken(path)} raised {type(cause).__name__} in {phase}: {cause}")
         self.path, self.layer, self.phase, self.cause = path, layer, phase, cause
 
@@ -202,35 +209,46 @@ def chain_shapes(layers: Sequence[Layer], shape: Shape, option: str) -> list[Sha
 
 
 def forward_chain(
-    steps: Iterable[tuple[str, Layer]], x: Array, weights: Weights, ctx: Context
+    steps: Iterable[tuple[str, Layer | FusedStep]], x: Array, weights: Weights, ctx: Context
 ) -> tuple[Array, Backward]:
     """Run named layers one after the other; the backward pass is the chain rule.
 
     This is the one loop over layers: whoever wants to look at them as they run puts a tap into the
-    context. The gradients come back under the names of the layers that have any.
+    context, and a backend puts fused steps in their place. The gradients come back under the names
+    of the layers that have any.
 
     Raises:
-        LayerFault: what a layer raised, with the layer's place; cnnkit's own errors pass as is.
+        LayerFault: what a layer raised, with the layer's place, or that of the first layer that a
+            fused step stands for; cnnkit's own errors pass as is.
     """
-    tape: list[tuple[str, Layer, Backward]] = []
+    tape: list[tuple[str, Any, Backward]] = []
     wants_dx = ctx.wants_dx
-    for name, layer in steps:
-        own = weights.get(name, {})
-        here = ctx.child(name, wants_dx)
+    chain: Iterable[tuple[str, Any]] = steps if ctx.fuse is None else ctx.fuse(steps)
+    for name, layer in chain:
+        if name:
+            own, here = weights.get(name, {}), ctx.child(name, wants_dx)
+        else:
+            own = {n: weights[n] for n in layer.names if n in weights}
+            here = ctx if wants_dx == ctx.wants_dx else ctx._replace(wants_dx=wants_dx)
         try:
-            if ctx.tap is None:
+            if ctx.tap is None or not name:
                 x, back = layer.forward(x, own, here)
             else:
                 x, back = ctx.tap(layer, x, own, here)
         except NO_FAULT as error:
-            raise _placed(error, here.path) from error.__cause__
+            raise _placed(error, _path(name, layer, ctx)) from error.__cause__
         except (Exception, SystemExit) as error:
-            raise LayerFault(here.path, layer, "forward", error) from error
+            raise LayerFault(_path(name, layer, ctx), layer, "forward", error) from error
         # this layer learns, or somebody before it; in evaluation nobody does
         wants_dx = wants_dx or (ctx.training and bool(own))
         if wants_dx:  # else backward ends before it, as the dx it would be given need not fit
             tape.append((name, layer, back))
     return x, lambda dy: _backward_chain(tape, dy, ctx)
+
+
+def _path(name: str, layer: Any, ctx: Context) -> str:
+    """Return the place of a layer, or of the first one that a fused step stands for."""
+    return ctx.child(name or layer.names[0]).path
 
 
 def _placed(error: Exception, path: str) -> Exception:
@@ -241,18 +259,18 @@ def _placed(error: Exception, path: str) -> Exception:
 
 
 def _backward_chain(
-    tape: Sequence[tuple[str, Layer, Backward]], dy: Array, ctx: Context
+    tape: Sequence[tuple[str, Any, Backward]], dy: Array, ctx: Context
 ) -> tuple[Array, Weights]:
     grads: Weights = {}
     for name, layer, back in reversed(tape):
         try:
             dy, grad = back(dy)
         except NO_FAULT as error:
-            raise _placed(error, ctx.child(name).path) from error.__cause__
+            raise _placed(error, _path(name, layer, ctx)) from error.__cause__
         except (Exception, SystemExit) as error:
-            raise LayerFault(ctx.child(name).path, layer, "backward", error) from error
+            raise LayerFault(_path(name, layer, ctx), layer, "backward", error) from error
         if grad:
-            grads[name] = grad
+            grads.update({name: grad} if name else grad)
     return dy, grads
 
 

@@ -54,6 +54,11 @@ def read_spec(path: Path, set: tuple[str, ...], registry: Registry, news: News) 
     return spec
 
 
+def with_backend(set: tuple[str, ...], backend: str | None) -> tuple[str, ...]:
+    """Return --set with what --backend says."""
+    return set if backend is None else (*set, f"train.backend={backend}")
+
+
 def plugin_verb(registry: Registry, word: str) -> tuple[Callable[..., Any], str]:
     """Return the function that a plugin offers as the verb `word`, and its owner.
 

@@ -267,6 +267,25 @@ def look_at_blas() -> Section:
     return section
 
 
+def look_at_backends() -> Section:
+    """Return what can compute a network, and how it is chosen."""
+    from cnnkit.plugins import find_component, load_plugins
+
+    section, registry = Section([]), load_plugins()
+    for entry in registry.entries("backends"):
+        try:
+            facts = dict(find_component("backends", entry.qualified, registry).describe())
+        except Exception as error:  # a plugin's
+            what = f"the backend {entry.type} of {entry.owner} cannot be used: {_said(error)}"
+            section.report(what, f"pip install --force-reinstall {entry.distribution}")
+            continue
+        section.facts.append({"type": entry.type, "from": entry.owner, **facts})
+        told = "".join(f", {name} {value}" for name, value in facts.items())
+        chosen = "unless another is chosen" if entry.built_in else f"--backend {entry.type}"
+        section.lines.append(f"{entry.type} of {entry.owner}{told}: {chosen}")
+    return section
+
+
 def look_at_caches() -> Section:
     """Return where downloads are kept, and how much they take."""
     from cnnkit.arrays import size
@@ -376,5 +395,6 @@ def _in_range(requires: str) -> bool:
 
 
 _LOOKS = (look_at_python, look_at_cnnkit, look_at_dependencies, look_at_extras, look_at_machine,
-          look_at_blas, look_at_caches, look_at_data, look_at_plugins)  # fmt: skip
+          look_at_blas, look_at_backends, look_at_caches, look_at_data,
+          look_at_plugins)  # fmt: skip
 _PLACES = {look.__name__.removeprefix("look_at_"): look for look in _LOOKS}

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnkit.base import Data, DataPaths, Epoch, Metric, show
 from cnnkit.commands._console import News, emit, emit_json, facts, table
-from cnnkit.commands._plugins import begin
+from cnnkit.commands._plugins import begin, with_backend
 from cnnkit.engine.plan import make_plan
 from cnnkit.engine.trainer import evaluate as judge
 from cnnkit.errors import RunError
@@ -34,6 +34,7 @@ def evaluate(
     set: tuple[str, ...] = (),
     checkpoint: Literal["last", "best"] = "last",
     data_dir: Path | None = None,
+    backend: str | None = None,
     json: bool = False,
 ) -> None:
     """Judge a run on its test images once more, or on others, class by class.
@@ -43,14 +44,17 @@ def evaluate(
         set: KEY=VALUE laid over the run's spec, such as data.path=new.npz; may be repeated.
         checkpoint: the weights after the "last" epoch (the default), or after the "best" one.
         data_dir: a folder of downloaded datasets; by default CNNKIT_DATA_DIR.
+        backend: what computes; by default the run's own where it is installed, else numpy.
         json: print one JSON document.
     """
     news, registry = begin()
     stored = find_run(run)
     if note := stored.unfinished():
         news.say(note)
-    spec = _spec(stored, registry, set)
-    model = Model.load(stored.checkpoint(checkpoint), registry)
+    spec = _spec(stored, registry, with_backend(set, backend))
+    if note := _other_backend(stored, spec):
+        news.say(note)
+    model = Model.load(stored.checkpoint(checkpoint), registry, backend=spec.train.backend)
     paths = data_paths(spec, data_dir, news.say, progress=news.screen.is_terminal)
     data = _data(spec, stored, paths, model, bool(set))
     test = _judge(spec, model, data, registry)
@@ -60,12 +64,16 @@ def evaluate(
         found = {"dataset": data.name, "test": test, "classes": classes, "remarks": remarks}
         emit_json({"run": str(run), "checkpoint": checkpoint, **found})
         return
+    emit(_by_class(classes), "", results(data.name, len(data.test), test, model.classes))
+
+
+def _by_class(classes: list[dict[str, Any]]) -> Table:
     figures = ("images", "precision", "recall", "F1")
     made = table("class", *figures, right=figures)
     for one in classes:
         shares = (f"{one[name]:.3f}" for name in ("precision", "recall", "f1"))
         made.add_row(one["class"], f"{one['images']:,}", *shares)
-    emit(made, "", results(data.name, len(data.test), test, model.classes))
+    return made
 
 
 def _spec(stored: StoredRun, registry: Registry, set: tuple[str, ...]) -> RunSpec:
@@ -75,6 +83,14 @@ def _spec(stored: StoredRun, registry: Registry, set: tuple[str, ...]) -> RunSpe
                 f"cannot set {one}: the network is the run's; set data, such as data.path"
             )
     return stored.spec(registry, set)
+
+
+def _other_backend(stored: StoredRun, spec: RunSpec) -> str:
+    """Return a note where another backend than the run's judges it: figures may differ a little."""
+    used, now = stored.facts("env.json").get("backend"), spec.train.backend.type
+    if not isinstance(used, dict) or used.get("type") == now:
+        return ""
+    return f"note: the backend {used.get('type')} made this run, and {now} judges it"
 
 
 def _remarks(
@@ -125,7 +141,7 @@ def _judge(spec: RunSpec, model: Model, data: Data, registry: Registry) -> dict[
     metrics = list(spec.metrics)
     if not any(metric.type == "confusion" for metric in metrics):
         metrics.append(cast(Metric, registry.find("metrics", "confusion").model_validate({})))
-    plan = make_plan(model.network, spec.loss)
+    plan = make_plan(model.network, spec.loss).on(model.backend, model.dtype)
     with Threads(spec.train.threads) as pool, one_blas_thread():
         return judge(model, plan, metrics, data.test, pool)
 

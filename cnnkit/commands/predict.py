@@ -38,6 +38,7 @@ def predict(
     checkpoint: Literal["last", "best"] = "last",
     top: int = 1,
     csv: Path | None = None,
+    backend: str = "numpy",
     quiet: bool = False,
     json: bool = False,
 ) -> int:
@@ -51,13 +52,14 @@ def predict(
         checkpoint: the weights after the "last" epoch (the default), or after the "best" one.
         top: how many classes are named for each image, the most probable first.
         csv: a new file for the table, comma-separated.
+        backend: what computes, whatever the model was trained with: numpy, or such as native.
         quiet: print no notes about pictures that were brought to the model's size.
         json: print one JSON document, with the probabilities of all classes.
     """
     news, registry = begin(quiet)
     if top < 1:
         raise CnnkitError(f"--top must be at least 1, got {top}")
-    model = _model(run, checkpoint, registry, news)
+    model = _model(run, checkpoint, registry, news, backend)
     found, failed = _judge(model, files, news, _background(run, registry))
     rows = [row for one in found for row in _rows(one, model, top)]
     if csv is not None:
@@ -65,16 +67,14 @@ def predict(
     if json:
         emit_json([*found, *(_LOST | {"file": str(f), "error": str(e)} for f, e in failed.items())])
     elif rows and csv is None:
-        made = table("image", "class", "probability", right=("probability",))
-        for image, name, share in rows:
-            made.add_row(image, name, "-" if share is None else f"{share:.4f}")
-        emit(made)
+        _print(rows)
     if failed:
         errors = list(dict.fromkeys(failed.values()))
         news.error(f"error: {together(errors, len(found) + len(failed))}")
     return CnnkitError.exit_code if failed else 0
 
 
+_Row = tuple[str, str, float | None]
 Found = dict[str, Any]
 """What is said of an image: a probability of None where the network gives none."""
 _LOST: Found = dict.fromkeys(("index", "class", "class_index", "probability", "probabilities"))
@@ -136,7 +136,7 @@ def _changes(reader: Reader, shape: Shape) -> Iterator[str]:
             yield f"note: {amount(names)} {done}{takes}: {some(names, most=3)}"
 
 
-def _rows(one: Found, model: Model, top: int) -> list[tuple[str, str, float | None]]:
+def _rows(one: Found, model: Model, top: int) -> list[_Row]:
     """Return the image, class and probability of the `top` classes; the image on the first."""
     of_many = Path(one["file"]).suffix in _ARRAYS
     label = f"{one['file']}[{one['index']}]" if of_many else one["file"]
@@ -147,7 +147,14 @@ def _rows(one: Found, model: Model, top: int) -> list[tuple[str, str, float | No
     return [(label if not place else "", name, share) for place, (name, share) in enumerate(rows)]
 
 
-def _write_csv(file: Path, rows: list[tuple[str, str, float | None]], news: News) -> None:
+def _print(rows: list[_Row]) -> None:
+    made = table("image", "class", "probability", right=("probability",))
+    for image, name, share in rows:
+        made.add_row(image, name, "-" if share is None else f"{share:.4f}")
+    emit(made)
+
+
+def _write_csv(file: Path, rows: list[_Row], news: News) -> None:
     try:
         with file.open("x", encoding="utf-8", newline="") as stream:
             writer = csv_writer(stream)
@@ -169,18 +176,18 @@ def _background(run: Path, registry: Registry) -> str:
     return str(getattr(data, "background", "white"))
 
 
-def _model(run: Path, checkpoint: Kind, registry: Registry, news: News) -> Model:
+def _model(run: Path, checkpoint: Kind, registry: Registry, news: News, backend: str) -> Model:
     """Load the model of a run directory, a checkpoint or a file that `Model.save` wrote."""
     if not run.exists():
         raise RunError(
             f"there is no run {run}; expected a directory made by `cnnkit run`, or a model's file"
         )
     if not run.is_dir():
-        return Model.load(run, registry)
+        return Model.load(run, registry, backend=backend)
     stored = find_run(run)
     if note := stored.unfinished():
         news.say(note)
-    return Model.load(stored.checkpoint(checkpoint), registry)
+    return Model.load(stored.checkpoint(checkpoint), registry, backend=backend)
 
 
 def _predict(model: Model, file: Path, images: Array, pool: Threads) -> Iterator[Found]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from cnnkit.base import Epoch
 from cnnkit.commands._console import News, emit, emit_json
-from cnnkit.commands._plugins import begin, read_spec
+from cnnkit.commands._plugins import begin, read_spec, with_backend
 from cnnkit.commands.evaluate import results
 from cnnkit.engine.trainer import Progress
 from cnnkit.runs.data import data_paths
@@ -83,6 +84,7 @@ def run(
     out: Path | None = None,
     data_dir: Path | None = None,
     no_fallback: bool = False,
+    backend: str | None = None,
     quiet: bool = False,
     json: bool = False,
 ) -> None:
@@ -96,11 +98,12 @@ def run(
         out: the run directory to make; by default runs/NAME/TIME.
         data_dir: a folder of downloaded datasets; by default CNNKIT_DATA_DIR.
         no_fallback: fail where the data cannot be had, whatever fallback the spec has.
+        backend: what computes, such as native; as --set train.backend=native.
         quiet: print only warnings and errors.
         json: print one JSON document.
     """
     news, registry = begin(quiet)
-    loaded = read_spec(spec, set, registry, news)
+    loaded = read_spec(spec, with_backend(set, backend), registry, news)
     finished = _train(loaded, news, out, data_dir, not no_fallback)
     for remark in finished.summary["remarks"]:
         news.warn(remark)
@@ -122,6 +125,8 @@ def _train(
             Session(spec, paths, out=out, allow_fallback=allow_fallback, watch=watch)
         )
         news.say(_opening(session))
+        for note in _other_backends(spec):
+            news.say(note)
         for epoch in session.epochs():
             news.say(_line(epoch, epochs))
         finished = session.finish()
@@ -140,6 +145,14 @@ def _opening(session: Session) -> str:
         f"on, {validation:,} to validate, {len(session.data.test):,} to test\n"
         f"writing to {session.directory.path}"
     )
+
+
+def _other_backends(spec: RunSpec) -> Iterator[str]:
+    """Say what could compute instead of the built-in backend: installing chooses nothing."""
+    used = spec.registry.entry_of(type(spec.train.backend))
+    for entry in spec.registry.entries("backends") if used and used.built_in else ():
+        if not entry.built_in:
+            yield f"note: {entry.owner} could compute it, too: --backend {entry.type}"
 
 
 def _line(epoch: Epoch, epochs: int) -> str:

@@ -21,6 +21,7 @@ ELSEWHERE = {
     ("layers", "separable_conv"): "cnnkit-mobile",
     ("layers", "inverted_residual"): "cnnkit-mobile",
     ("observers", "tensorboard"): "cnnkit-tensorboard",
+    ("backends", "native"): "cnnkit-native",
 }
 """Types of plugins that the project itself publishes."""
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any
 
-from cnnkit.base import Layer, Loss
+import numpy as np
+
+from cnnkit.base import Backend, Layer, Loss
+from cnnkit.base.backend import Fusing
 from cnnkit.base.component import walk
 from cnnkit.layers.sequential import Sequential
 
@@ -28,11 +32,18 @@ class Plan:
         segments: the network, less a head that the loss has taken over.
         head: that head, or None; it turns the segments' output into predictions.
         loss: judges the segments' output.
+        fuse: turns the steps into a backend's as they are run; None where they run as they are.
     """
 
     segments: tuple[Segment, ...]
     head: Layer | None
     loss: Loss
+    fuse: Fusing | None = None
+
+    def on(self, backend: Backend, dtype: np.dtype[Any]) -> Plan:
+        """Return the plan as a backend runs it."""
+        loss, fuse = backend.fuse_loss(self.loss, dtype), Fusing(backend, dtype, training=True)
+        return replace(self, loss=loss, fuse=fuse)
 
 
 def make_plan(network: Sequential, loss: Loss) -> Plan:

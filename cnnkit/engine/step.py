@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from cnnkit.arrays import Arena, Array, FlatLayout, Scratch, Weights, flatten
 from cnnkit.base import Backward, Context, Loss, Split, Transform, forward_chain
+from cnnkit.base.backend import Fusing
 from cnnkit.base.contract import checked_dy, checked_losses
 from cnnkit.base.layer import Tap, generator
 from cnnkit.engine.plan import Plan, Segment
-from cnnkit.model import prepare
+from cnnkit.prediction import prepare
 from cnnkit.workers import Processes, Threads, can_fork, one_blas_thread, shared_vector
 
 
@@ -62,10 +64,15 @@ class Batch:
         return prepare(images, self.transforms, np.dtype(self.dtype), rng, scratch)
 
     def context(
-        self, shard: int, scratch: Scratch, wants_dx: bool = False, tap: Tap | None = None
+        self,
+        shard: int,
+        scratch: Scratch,
+        wants_dx: bool = False,
+        tap: Tap | None = None,
+        fuse: Fusing | None = None,
     ) -> Context:
         """Return the context in which the shard meets the first layer of a segment."""
-        return Context(True, wants_dx, scratch, (*self.key, shard), tap=tap or self.tap)
+        return Context(True, wants_dx, scratch, (*self.key, shard), "", tap or self.tap, fuse)
 
     def loss_gradient(self, shard: int, y: Array, loss: Loss) -> Array:
         """Record the shard's loss; return the gradient of the whole batch's mean loss at y."""
@@ -136,7 +143,8 @@ class Gradients:
     ) -> None:
         """Take a shard through the whole network at once, while its activations are hot."""
         arena.reset()
-        x, ctx = batch.input(shard, arena), batch.context(shard, arena)
+        x = batch.input(shard, arena)
+        ctx = batch.context(shard, arena, fuse=self._plan.fuse)
         y, back = forward_chain(self._plan.segments[0].steps, x, self._weights, ctx)
         _, grads = back(batch.loss_gradient(shard, y, self._plan.loss))
         self._keep(shard, grads, shard_grads)
@@ -226,7 +234,8 @@ def by_segment(
     values = [batch.input(shard, arenas[shard]) for shard in range(len(batch))]
     tape: list[list[Backward]] = []
     for segment in plan.segments:
-        values, backs = _forward(segment, weights, batch, threads, arenas, values, bool(tape))
+        context = partial(batch.context, wants_dx=bool(tape), fuse=plan.fuse)
+        values, backs = _forward(segment, weights, context, threads, arenas, values)
         tape.append(backs)
     for shard, y in enumerate(values):
         values[shard] = batch.loss_gradient(shard, y, plan.loss)
@@ -239,18 +248,17 @@ def by_segment(
 def _forward(
     segment: Segment,
     weights: Weights,
-    batch: Batch,
+    context: Callable[[int, Arena], Context],
     threads: Threads,
     arenas: Sequence[Arena],
     values: list[Array],
-    wants_dx: bool,
 ) -> tuple[list[Array], list[Backward]]:
     """Return the segment's output for each shard, and the way back."""
     together = segment.couples_batch
     inputs = [np.concatenate(values)] if together else values
 
     def pass_on(i: int) -> tuple[Array, Backward]:
-        ctx = batch.context(i, arenas[-1 if together else i], wants_dx)
+        ctx = context(i, arenas[-1 if together else i])
         return forward_chain(segment.steps, inputs[i], weights, ctx)
 
     outputs, backs = zip(*threads.map(len(inputs), pass_on), strict=True)

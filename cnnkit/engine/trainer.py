@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnkit.arrays import Array, FlatLayout, default_shard, flatten, replace_leaves
-from cnnkit.base import Context, Epoch, Loss, Metric, Optimizer, Schedule, Split
+from cnnkit.base import Backend, Context, Epoch, Loss, Metric, Optimizer, Schedule, Split
+from cnnkit.base.component import Table
 from cnnkit.base.contract import checked_factor, checked_figure
 from cnnkit.base.layer import generator
 from cnnkit.base.optimizer import State
@@ -28,7 +29,7 @@ from cnnkit.engine.plan import Plan, make_plan, tail
 from cnnkit.engine.step import Batch, Gradients
 from cnnkit.engine.update import Update
 from cnnkit.errors import DataError, TrainingError
-from cnnkit.model import Model, check_images, run_shards
+from cnnkit.model import Model, check_images
 from cnnkit.provenance import attribute
 from cnnkit.registry import Registry
 from cnnkit.values import check_values
@@ -44,7 +45,7 @@ def evaluate(
     """
     check_images(model, split.images)
     steps = [step for segment in plan.segments for step in segment.steps]
-    y = run_shards(steps, model, split.images, threads)
+    y = model.predictor(steps)(split.images, threads)
     losses, _ = plan.loss.forward(y, split.labels)
     if plan.head is not None:
         y, _ = plan.head.forward(y, {}, Context())
@@ -81,6 +82,7 @@ class Trainer:
             the batch. Results depend on it, but never on the number of threads.
         seed: decides every random draw.
         threads: those to use; by default one per core.
+        backend: computes with it from now on, predictions too; by default the model's own.
         registry: names the plugins behind the layers where one is at fault.
         watch: called after every step.
 
@@ -103,6 +105,7 @@ class Trainer:
         shard: int | None = None,
         seed: int = 0,
         threads: Threads | None = None,
+        backend: Backend | Table | None = None,
         registry: Registry | None = None,
         watch: Watcher | None = None,
     ) -> None:
@@ -112,10 +115,16 @@ class Trainer:
         self._metrics, self._epochs, self._batch_size = metrics, epochs, batch
         self._shuffle, self._shard, self._seed = shuffle, shard or default_shard(batch), seed
         self._threads, self._registry, self._watch = threads, registry or Registry(), watch
-        self.plan = make_plan(model.network, loss)
+        model.use(backend or model.backend)
+        self.plan = make_plan(model.network, loss).on(model.backend, model.dtype)
         self._tap = watch_foreign(model.network, self._registry)
-        weights, learning = flatten(model.weights), trial_step(self.plan, model, self._registry)
+        self._lay_out(model, trial_step(self.plan, model, self._registry))
+
+    def _lay_out(self, model: Model, learning: frozenset[str]) -> None:
+        """Put the weights that learn into one vector, beside the optimizer's state."""
+        weights = flatten(model.weights)
         layout = FlatLayout.by_size({path: w for path, w in weights.items() if path in learning})
+        optimizer = model.backend.fuse_optimizer(self._optimizer, model.dtype)
         self._update = Update(optimizer, layout, weights)
         replace_leaves(model.weights, self._update.weights)
         self._gradients = Gradients(self.plan, model.weights, layout)
@@ -158,10 +167,10 @@ class Trainer:
             TrainingError: where the loss stops being finite, with layer and step; or where a
                 plugin fails, with its distribution and version.
         """
-        size = min(self._batch_size, len(train))
+        size, forks = min(self._batch_size, len(train)), self.model.backend.processes
         with (
             shared_threads(self._threads) as threads,
-            self._gradients.processes(threads.count, partial(self._batch, train), size),
+            self._gradients.processes(threads.count * forks, partial(self._batch, train), size),
         ):
             for epoch in range(self._epochs):
                 # values that are not finite are looked for, and named

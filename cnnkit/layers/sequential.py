@@ -70,7 +70,8 @@ class Sequential(Layer):
         return sum(layer.macs(before) for _, layer, before in self._each(shape))
 
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
-        steps = self.steps if ctx.tap is None else zip(self.names, self.layers, strict=True)
+        looked_at = ctx.tap is not None and ctx.fuse is None
+        steps = zip(self.names, self.layers, strict=True) if looked_at else self.steps
         return forward_chain(steps, x, w, ctx)
 
 

@@ -193,8 +193,8 @@ class StoredRun:
         self.resolved = self._text("resolved.toml")
 
     def spec(self, registry: Registry, set: Sequence[str] = ()) -> RunSpec:
-        """Return the spec that the run was made with, every default as it was then, less observers:
-        what watched the run need not be installed where it is looked at.
+        """Return the spec that the run was made with, every default as it was then, less observers,
+        and a backend that is not installed: neither is needed where the run is looked at.
 
         It is not judged against its data again: files of that name may be others by now.
 
@@ -206,9 +206,12 @@ class StoredRun:
         """
         try:
             unwatched = tomli.loads(self.resolved) | {"observers": []}
+            used = unwatched["train"].get("backend", {"type": "numpy"})
+            if not registry.claims("backends", used["type"]):
+                del unwatched["train"]["backend"]
             if not apply_overrides(unwatched, set, registry)[1]:
                 return RunSpec.model_validate(unwatched, context={"registry": registry})
-        except ValueError:  # what tomli and pydantic raise
+        except (ValueError, LookupError, TypeError, AttributeError):  # a file that was edited
             pass
         return load_spec(self.path / "resolved.toml", set, registry=registry)  # says what is wrong
 

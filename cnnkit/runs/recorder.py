@@ -35,6 +35,7 @@ class Recorder:
         resolved = resolved_toml(spec)
         versions = {
             **environment(plugins),
+            "backend": {"type": spec.train.backend.type, **spec.train.backend.describe()},
             "data": {"name": data.name, "sha256": data_digest(data)},
         }
         self._made_with: dict[str, Any] = {

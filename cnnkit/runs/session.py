@@ -121,7 +121,8 @@ def trainer_of(
     return Trainer(
         model, spec.loss, spec.optimizer, metrics=spec.metrics, epochs=spec.train.epochs,
         batch=spec.train.batch, shuffle=spec.train.shuffle, shard=spec.train.shard,
-        seed=spec.seed, threads=threads, registry=spec.registry, watch=watch,
+        seed=spec.seed, threads=threads, backend=spec.train.backend, registry=spec.registry,
+        watch=watch,
     )  # fmt: skip
 
 
@@ -276,4 +277,5 @@ def _build(spec: RunSpec, dataset: Dataset, data: Data, paths: DataPaths) -> Mod
         transforms=dataset.transforms,
         classes=data.classes,
         trained_on=trained_on,
+        backend=spec.train.backend,
     )

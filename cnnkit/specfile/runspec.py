@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PrivateAttr, SerializeAsAny
 
 from cnnkit.arrays import Shape
-from cnnkit.base import Dataset, Layers, Loss, Metric, Observer, Optimizer, child
+from cnnkit.base import Backend, Dataset, Layers, Loss, Metric, Observer, Optimizer, child, default
 from cnnkit.base.component import Positive, Section, nothing
 from cnnkit.registry import Registry
 from cnnkit.source import Problem, Source
@@ -36,6 +36,8 @@ class TrainSpec(Section):
     so it never depends on the thread count. Without it, chosen from the batch."""
     threads: Annotated[int, Field(gt=0, le=1024)] | None = None
     """Worker threads; without it, the physical cores. Does not change results."""
+    backend: Annotated[SerializeAsAny[Backend], child("backends")] = default("numpy")
+    """What computes: "numpy", or a faster one that a plugin brings; decides the rounding."""
     memory: Annotated[float, Field(gt=0)] | None = None
     """GiB that weights, optimizer and activations may take; without it, 80 % of the machine's."""
 

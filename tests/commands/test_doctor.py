@@ -30,8 +30,8 @@ class Same(Layer):
 def cnnkit_layers():
     return [Same]
 """
-PLACES = ["python", "cnnkit", "dependencies", "extras", "machine", "blas", "caches", "data",
-          "plugins"]  # fmt: skip
+PLACES = ["python", "cnnkit", "dependencies", "extras", "machine", "blas", "backends", "caches",
+          "data", "plugins"]  # fmt: skip
 
 NAMES = [file.name for file in FashionMnist.files]
 
@@ -179,7 +179,7 @@ def test_a_cnnkit_whose_own_types_are_broken_or_missing(problems, monkeypatch):
         (
             "error",
             "cnnkit's own layers, losses, optimizers, schedules, initializers, datasets, "
-            "transforms, metrics, observers are not registered",
+            "transforms, metrics, observers, backends are not registered",
             again,
         ),
         ("error", "plugin cnnkit 0.1.0 failed to load: ImportError: no kernels", again),

@@ -115,7 +115,7 @@ KINDS: dict[str, tuple[str, str]] = {
     ),
     "unknown types": (
         "unknown .* type",
-        "type-dataset type-fallback type-initializer type-layer type-loss type-metric "
+        "type-backend type-dataset type-fallback type-initializer type-layer type-loss type-metric "
         "type-optimizer type-schedule type-shorthand type-transform type-two-containers-deep",
     ),
     "types of other libraries": ("did you mean", "type-keras type-torch"),
@@ -154,7 +154,7 @@ KINDS: dict[str, tuple[str, str]] = {
     ),
     "missing plugin": (
         "not installed",
-        "plugin-missing plugin-missing-qualified plugin-require-missing",
+        "plugin-missing plugin-missing-qualified plugin-missing-backend plugin-require-missing",
     ),
     "memory beyond the limit": (
         "the limit is",

@@ -84,6 +84,8 @@ def test_left_out_by_choice(site, monkeypatch):
 @pytest.mark.parametrize(("family", "name"), ELSEWHERE)
 def test_the_projects_own_plugins_offer_what_is_said_of_them(family, name):
     folder = Path(__file__).parents[2] / "plugins" / ELSEWHERE[family, name]
+    if not folder.is_dir():
+        pytest.skip(f"{folder.name} is no part of this checkout")
     files = [*folder.glob("*.py"), *folder.glob("cnnkit_*/*.py")]
     sources = "".join(path.read_text(encoding="utf-8") for path in files)
     assert f'type: Literal["{name}"] = "{name}"' in sources

@@ -67,6 +67,7 @@ def test_a_run_records_who_supplied_each_type(trained):
     run, _ = trained
     environment = json.loads((run.path / "env.json").read_text())
     assert environment["plugins"] == {
+        "backends/numpy": "cnnkit 0.1.0",
         "datasets/npz": "cnnkit 0.1.0",
         "initializers/glorot": "cnnkit 0.1.0",
         "initializers/he": "cnnkit 0.1.0",

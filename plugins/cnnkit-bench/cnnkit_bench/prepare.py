@@ -10,7 +10,8 @@ import numpy as np
 from cnnkit.arrays import FRESH, flatten
 from cnnkit.base import DatasetInfo, Layer, Split, Transform, chain_shapes
 from cnnkit.layers.sequential import Sequential
-from cnnkit.model import Model, prepare
+from cnnkit.model import Model
+from cnnkit.prediction import prepare
 from cnnkit.runs.data import data_paths, load_data
 from cnnkit.specfile.checks import network_input
 from cnnkit.specfile.load import load_spec, recheck
