@@ -70,6 +70,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     "summary": {"cnnkit.layers.sequential"},
     "model": {"cnnkit.layers.sequential"},  # the container that a model is
     "engine": {"cnnkit.layers.sequential"},
+    "testing": {"cnnkit.layers.sequential"},  # which a chain is
     "commands": {
         *(f"cnnkit.datasets.{name}" for name in ("folders", "pictures", "npz", "files")),  # predict
         "cnnkit.datasets.recognise",  # init

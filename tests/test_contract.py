@@ -23,6 +23,7 @@ from cnnkit.layers import (
     Softmax,
 )
 from cnnkit.testing import (
+    check_backend,
     check_initializer,
     check_loss,
     check_metric,
@@ -148,6 +149,11 @@ def test_transforms(transform, shape):
 @pytest.mark.parametrize("observer", OBSERVERS)
 def test_observers(observer):
     check_observer(observer)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_backends(backend):
+    check_backend(backend)
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES.keys() - {"datasets"}))  # test_contract_datasets

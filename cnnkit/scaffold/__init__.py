@@ -22,6 +22,7 @@ FAMILIES = {
     "transform": "A transform",
     "metric": "A metric",
     "observer": "An observer",
+    "backend": "A backend",
     "command": "A verb",
 }
 """What a plugin may be made for; each has a folder of templates here."""

@@ -1,5 +1,6 @@
 """The conformance kit: checks that a component keeps the contract of its family."""
 
+from cnnkit.testing.backend import check_backend
 from cnnkit.testing.check import Check, CheckFailure
 from cnnkit.testing.dataset import check_dataset
 from cnnkit.testing.initializer import check_initializer
@@ -14,6 +15,7 @@ from cnnkit.testing.transform import check_transform
 __all__ = [
     "Check",
     "CheckFailure",
+    "check_backend",
     "check_dataset",
     "check_initializer",
     "check_layer",

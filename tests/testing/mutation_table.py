@@ -13,6 +13,7 @@ from pathlib import Path
 from planted import PLANTED
 
 from cnnkit.testing import (
+    backend,
     dataset,
     initializer,
     layers,
@@ -37,6 +38,7 @@ KITS = {
     "metrics": metric.kit,
     "datasets": dataset.kit,
     "observers": observer.kit,
+    "backends": backend.kit,
 }
 SHARED = {check.name for check in layers.kit.checks}  # options and manners: proved on layers
 

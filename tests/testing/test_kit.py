@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,13 +14,21 @@ from planted import Gain
 from planted_numbers import Transposed, WrongFactor
 from planted_purity import InPlace
 
+from cnnkit.base import DataPaths
+from cnnkit.base.component import walk
+from cnnkit.layers import Sequential
+from cnnkit.specfile.load import load_spec
 from cnnkit.testing import (
     CheckFailure,
+    chains,
     check_layer,
     failures,
     layer_checks,
     parametrize_layer_checks,
 )
+from cnnkit.testing.tools import built_ins
+
+SHIPPED = sorted((Path(__file__).parents[2] / "specs").glob("*.toml"))
 
 
 def check_named(name):
@@ -176,3 +185,25 @@ def test_an_unknown_expected_failure_is_refused():
     assert str(refused.value) == (
         "no layer check is called 'input_gradeint'; did you mean 'input_gradient'?"
     )
+
+
+def lowered(layers):
+    """Return what a chain runs, without the numbers it starts from."""
+    dumped = Sequential(layers=layers).lower().model_dump_json()
+    return re.sub(r',"(bias_)?init":\{[^}]*\}', "", dumped)
+
+
+@pytest.mark.parametrize("spec", SHIPPED, ids=lambda spec: spec.name)
+def test_backends_are_tried_on_the_networks_of_the_shipped_specs(spec):
+    loaded = load_spec(spec)
+    layers, shape = chains.SPECS[spec.name]
+    assert lowered(layers) == lowered(loaded.model.layers)
+    info = loaded.data.info(DataPaths())
+    assert shape == info.shape
+
+
+def test_backends_are_tried_on_every_layer():
+    tried = [chains.chain(name) for name in chains.CHAINS]
+    written = [Sequential(layers=layers) for layers, _ in chains.CHAINS.values()]
+    types = {layer.type for _, layer in [*walk(tried), *walk(written)]}
+    assert types >= built_ins("layers").keys()

@@ -16,6 +16,7 @@ from healthy import (
     Spread,
 )
 from planted import PLANTED, Gain
+from planted_backends import Pair
 from planted_data import Cube, Planted
 from planted_losses import Brier
 from planted_metrics import Hits
@@ -26,6 +27,7 @@ from planted_transforms import Flip
 from cnnkit.arrays import Scratch
 from cnnkit.testing import (
     CheckFailure,
+    check_backend,
     check_dataset,
     check_initializer,
     check_layer,
@@ -47,6 +49,7 @@ CHECK = {
     "metrics": check_metric,
     "datasets": check_dataset,
     "observers": check_observer,
+    "backends": check_backend,
 }
 
 
@@ -100,6 +103,7 @@ def test_healthy_components_pass():
     check_metric(Hits())
     check_dataset(Planted())
     check_observer(Tally())
+    check_backend(Pair())
     check_schedule(NumPyFactor())
     for seed in range(5):
         check_metric(Recalls(), seed=seed)
