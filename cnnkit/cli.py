@@ -28,17 +28,22 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
 
 
-USAGE, BUG, INTERRUPTED, TERMINATED = 2, 101, 130, 143
+USAGE, BUG, INTERRUPTED = 2, 101, 130
 
 
 class Terminated(BaseException):
-    """SIGTERM came: like Ctrl-C, it passes through every `with` block on its way out."""
+    """SIGTERM or SIGHUP came: like Ctrl-C, it passes through every `with` block on its way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"terminated by {signal.Signals(number).name}")
+        self.exit_code = 128 + number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line says and return the exit code; nothing is raised.
 
-    0 done, 1 the run failed, 2 usage, spec, data or files, 101 a bug, 130 Ctrl-C, 143 SIGTERM.
+    0 done, 1 the run failed, 2 usage, spec, data or files, 101 a bug, 130 Ctrl-C, 143 SIGTERM,
+    129 SIGHUP.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if whole := "--traceback" in arguments:
@@ -48,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
     try:
-        with sigterm_raises(), warnings.catch_warnings():
+        with signals_raise(), warnings.catch_warnings():
             warnings.showwarning = _tell
             call = of_paths_alone(arguments)
             result = call() if call is not None else by_library(arguments)
@@ -93,20 +98,25 @@ def by_library(arguments: Sequence[str]) -> Any:
 
 
 @contextmanager
-def sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM raise `Terminated` inside the block."""
+def signals_raise() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise `Terminated` inside the block; one that is ignored stays so."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals
         return
-    before = signal.signal(signal.SIGTERM, _terminate)
+    names = ("SIGTERM", "SIGHUP")  # Windows knows the first alone
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, _terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated("terminated by SIGTERM")
+    raise Terminated(number)
 
 
 def build_app() -> App:
@@ -173,7 +183,7 @@ def _report(error: BaseException, arguments: Sequence[str], whole: bool) -> int:
         case KeyboardInterrupt():
             code, text = INTERRUPTED, "error: interrupted"
         case Terminated():
-            code, text = TERMINATED, "error: terminated"
+            code, text = error.exit_code, "error: terminated"
         case MemoryError():
             from cnnkit.provenance import exhausted
 

@@ -46,6 +46,7 @@ A convolutional network is a TOML file, and NumPy trains it.
 Commands:
   init        Write a commented spec to start from.
   run         Train the network a spec describes.
+  resume      Go on with a run that was interrupted or killed.
   check       Check specs, without data or network.
   show        Show a spec's layers: shapes, weights, MACs, memory.
   diff        Compare two specs or runs: what differs, by key path.
@@ -281,7 +282,11 @@ def test_ctrl_c_while_libraries_are_imported():
 
 @pytest.mark.parametrize(
     ("number", "code", "text"),
-    [(signal.SIGINT, 130, "error: interrupted\n"), (signal.SIGTERM, 143, "error: terminated\n")],
+    [
+        (signal.SIGINT, 130, "error: interrupted\n"),
+        (signal.SIGTERM, 143, "error: terminated\n"),
+        (signal.SIGHUP, 129, "error: terminated\n"),
+    ],
 )
 def test_signals_end_a_run_in_order(number, code, text, tmp_path):
     arguments = command("run", str(TINY), "--out", "run", *SLOW)
@@ -295,7 +300,9 @@ def test_signals_end_a_run_in_order(number, code, text, tmp_path):
         rest = process.stderr.readlines()
     assert process.returncode == code
     status = json.loads((tmp_path / "run" / "status.json").read_text())
-    assert rest[-2:] == [text, f"   = note: run keeps the weights after epoch {status['epoch']}\n"]
+    assert (rest[-3], rest[-1]) == (text, "   = help: cnnkit resume run\n")
+    kept = r"   = note: run keeps the weights after (epoch {0}|\d+ steps of epoch {1})\n"
+    assert re.fullmatch(kept.format(status["epoch"], status["epoch"] + 1), rest[-2])
     assert not any("Traceback" in line for line in rest)
     assert status["status"] == "interrupted"
     assert status["epoch"] >= 2

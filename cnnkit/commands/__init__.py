@@ -5,6 +5,7 @@ from __future__ import annotations
 VERBS = {
     "init": "Write a commented spec to start from.",
     "run": "Train the network a spec describes.",
+    "resume": "Go on with a run that was interrupted or killed.",
     "check": "Check specs, without data or network.",
     "show": "Show a spec's layers: shapes, weights, MACs, memory.",
     "diff": "Compare two specs or runs: what differs, by key path.",

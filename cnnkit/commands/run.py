@@ -13,8 +13,11 @@ from cnnkit.commands._console import News, emit, emit_json
 from cnnkit.commands._plugins import begin, read_spec, with_backend
 from cnnkit.commands.evaluate import results
 from cnnkit.engine.trainer import Progress
+from cnnkit.errors import CnnkitError
 from cnnkit.runs.data import data_paths
+from cnnkit.runs.directory import StoredRun, find_run
 from cnnkit.runs.session import Run, Session
+from cnnkit.specfile.resolved import resolved_toml
 from cnnkit.specfile.runspec import RunSpec
 
 if TYPE_CHECKING:
@@ -85,6 +88,7 @@ def run(
     data_dir: Path | None = None,
     no_fallback: bool = False,
     backend: str | None = None,
+    resume: bool = False,
     quiet: bool = False,
     json: bool = False,
 ) -> None:
@@ -99,30 +103,65 @@ def run(
         data_dir: a folder of downloaded datasets; by default CNNKIT_DATA_DIR.
         no_fallback: fail where the data cannot be had, whatever fallback the spec has.
         backend: what computes, such as native; as --set train.backend=native.
+        resume: go on with the run in --out, if one of this spec is there.
         quiet: print only warnings and errors.
         json: print one JSON document.
     """
     news, registry = begin(quiet)
     loaded = read_spec(spec, with_backend(set, backend), registry, news)
-    finished = _train(loaded, news, out, data_dir, not no_fallback)
+    stored = _begun(loaded, out) if resume else None
+    close(train(loaded, news, out, data_dir, not no_fallback, stored), news, json)
+
+
+def _begun(spec: RunSpec, out: Path | None) -> StoredRun | None:
+    """Return the run in `out` that has begun by this spec, or None.
+
+    Raises:
+        CnnkitError: where there is a run by another spec, or no folder was named.
+    """
+    if out is None:
+        raise CnnkitError("--resume goes on with the run in --out; give --out, too")
+    if not (out / "spec.toml").exists():
+        return None
+    stored = find_run(out)
+    if resolved_toml(spec) != stored.resolved:
+        raise CnnkitError(
+            f"the run in {out} is by another spec than this one; `cnnkit diff {spec.source.file} "
+            f"{out}` shows where they part; choose another --out"
+        )
+    return stored
+
+
+def close(finished: Run, news: News, json: bool) -> None:
+    """Print what came out of a run."""
     for remark in finished.summary["remarks"]:
         news.warn(remark)
     if json:
         emit_json({"run": str(finished.path), **finished.summary})
-    elif not quiet:
+    elif not news.quiet:
         news.say("")
         emit(_closing(finished), f"\n{finished.path}")
 
 
-def _train(
-    spec: RunSpec, news: News, out: Path | None, data_dir: Path | None, allow_fallback: bool
+def train(
+    spec: RunSpec,
+    news: News,
+    out: Path | None,
+    data_dir: Path | None,
+    allow_fallback: bool = True,
+    stored: StoredRun | None = None,
 ) -> Run:
+    """Train and say how it goes.
+
+    Args:
+        stored: a run to go on with.
+    """
     epochs, has_bar = spec.train.epochs, news.screen.is_terminal and not news.quiet
     with ExitStack() as stack:
         watch = stack.enter_context(EpochBar(news.screen, epochs)) if has_bar else None
         paths = data_paths(spec, data_dir, news.say, progress=has_bar)
         session = stack.enter_context(
-            Session(spec, paths, out=out, allow_fallback=allow_fallback, watch=watch)
+            Session(spec, paths, out=out, allow_fallback=allow_fallback, watch=watch, stored=stored)
         )
         news.say(_opening(session))
         for note in _other_backends(spec):
@@ -140,10 +179,11 @@ def _train(
 
 def _opening(session: Session) -> str:
     validation = len(session.validation) if session.validation else 0
+    after = f", going on after {session.done}" if session.done else ""
     return (
         f"{session.spec.name}: {len(session.train):,} images of {session.dataset.type} to train "
         f"on, {validation:,} to validate, {len(session.data.test):,} to test\n"
-        f"writing to {session.directory.path}"
+        f"writing to {session.directory.path}{after}"
     )
 
 

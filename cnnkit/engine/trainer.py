@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from cnnkit.arrays import Array, FlatLayout, default_shard, flatten, replace_leaves
+from cnnkit.arrays import Array, FlatLayout, Shape, default_shard, flatten, replace_leaves
 from cnnkit.base import Backend, Context, Epoch, Loss, Metric, Optimizer, Schedule, Split
 from cnnkit.base.component import Table
 from cnnkit.base.contract import checked_factor, checked_figure
@@ -28,7 +28,7 @@ from cnnkit.engine.guard import (
 from cnnkit.engine.plan import Plan, make_plan, tail
 from cnnkit.engine.step import Batch, Gradients
 from cnnkit.engine.update import Update
-from cnnkit.errors import DataError, TrainingError
+from cnnkit.errors import DataError, RunError, TrainingError
 from cnnkit.model import Model, check_images
 from cnnkit.provenance import attribute
 from cnnkit.registry import Registry
@@ -65,6 +65,30 @@ class Progress:
 
 
 Watcher = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far training is, all of it: randomness is a function of where it is used.
+
+    Args:
+        epoch: whole epochs done; its record is due where all steps of the next one are done.
+        index: steps done of the epoch after those.
+        step: steps done over the whole run.
+        samples, total: images of these `index` steps, and the sum of their losses.
+        seconds: that these steps took.
+    """
+
+    epoch: int = 0
+    index: int = 0
+    step: int = 0
+    samples: int = 0
+    total: float = 0.0
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        steps = f"{self.index} steps of epoch {self.epoch + 1}"
+        return steps if self.index else f"epoch {self.epoch}"
 
 
 class Trainer:
@@ -110,7 +134,7 @@ class Trainer:
         watch: Watcher | None = None,
     ) -> None:
         loss.check(tail(model.network), model.output_shape, len(model.classes))
-        self.model, self.step = model, 0
+        self.model, self.position, self.judging = model, Position(), False
         self._optimizer, self._schedule = optimizer, schedule or optimizer.schedule
         self._metrics, self._epochs, self._batch_size = metrics, epochs, batch
         self._shuffle, self._shard, self._seed = shuffle, shard or default_shard(batch), seed
@@ -128,6 +152,37 @@ class Trainer:
         self._update = Update(optimizer, layout, weights)
         replace_leaves(model.weights, self._update.weights)
         self._gradients = Gradients(self.plan, model.weights, layout)
+
+    judging: bool
+    """Whether it is between two epochs, where an exception tears nothing."""
+
+    @property
+    def step(self) -> int:
+        """Steps done over the whole run."""
+        return self.position.step
+
+    def restore(self, weights: Mapping[str, Array], state: State, position: Position) -> None:
+        """Go on from where another trainer of the same settings was.
+
+        Args:
+            weights: all of the model's, by path; copied.
+            state: what its `optimizer_state` held; copied.
+
+        Raises:
+            RunError: where they are not what this model and optimizer have.
+        """
+        for what, mine, given in (
+            ("weights", {"": flatten(self.model.weights)}, {"": weights}),
+            ("optimizer", self._update.state, state),
+        ):
+            there, here = _shapes(given), _shapes(mine)
+            if there != here:
+                odd = sorted(there.keys() ^ here.keys() or [k for k in here if here[k] != there[k]])
+                raise RunError(f"cannot go on from these {what}: {odd[0]} is not what it was")
+            for slot, arrays in mine.items():
+                for path, array in arrays.items():
+                    array[...] = given[slot][path]
+        self.position = position
 
     @property
     def optimizer_state(self) -> State:
@@ -172,16 +227,19 @@ class Trainer:
             shared_threads(self._threads) as threads,
             self._gradients.processes(threads.count * forks, partial(self._batch, train), size),
         ):
-            for epoch in range(self._epochs):
+            for epoch in range(self.position.epoch, self._epochs):
                 # values that are not finite are looked for, and named
                 ignored = np.errstate(over="ignore", invalid="ignore", divide="ignore")
                 with ignored, one_blas_thread(), attribute(self._registry, self._now):
-                    started = time.perf_counter()
-                    loss, lr = self._epoch(epoch, train, threads)
-                    seconds = time.perf_counter() - started
+                    self._epoch(epoch, train, threads)
                     self._check_weights(epoch)
+                    self.judging = True
                     figures = self._judge(validation, threads) if validation else None
-                yield Epoch(epoch + 1, loss, figures, seconds, len(train) / seconds, lr)
+                    self.judging = False
+                done = self.position
+                self.position = Position(epoch + 1, step=done.step)
+                loss, speed = done.total / done.samples, done.samples / done.seconds
+                yield Epoch(epoch + 1, loss, figures, done.seconds, speed, self._lr(epoch + 1))
 
     def evaluate(self, split: Split) -> dict[str, Any]:
         """Return loss and metrics on `split`.
@@ -209,18 +267,21 @@ class Trainer:
     def _now(self) -> str:
         return f"at step {self.step + 1}"
 
-    def _epoch(self, epoch: int, train: Split, threads: Threads) -> tuple[float, float]:
-        size, samples, total, lr = self._batch_size, 0, 0.0, 0.0
+    def _epoch(self, epoch: int, train: Split, threads: Threads) -> None:
+        """Do what is left of an epoch."""
+        size, at = self._batch_size, self.position
         order = epoch_order(len(train), self._shuffle, self._seed, epoch)
-        steps = -(-len(train) // size)
-        for index in range(steps):
+        steps, started = -(-len(train) // size), time.perf_counter() - at.seconds
+        for index in range(at.index, steps):
             rows = order[index * size : (index + 1) * size]
             lr = self._lr(epoch + (index + 1) / steps)
-            total += self._step(self._batch(train, rows, epoch, index), lr, threads)
-            samples += len(rows)
+            loss = self._step(self._batch(train, rows, epoch, index), lr, threads)
+            samples, total = at.samples + len(rows), at.total + loss
+            seconds = time.perf_counter() - started
+            at = Position(epoch, index + 1, at.step + 1, samples, total, seconds)
+            self.position = at
             if self._watch is not None:
                 self._watch(Progress(epoch + 1, samples, len(train), total / samples))
-        return total / samples, lr
 
     def _lr(self, epoch: float) -> float:
         factor = self._schedule.multiplier(epoch, self._epochs)
@@ -237,13 +298,17 @@ class Trainer:
             when = f"at epoch {batch.key[1] + 1}, step {self.step + 1}"
             culprit = first_nonfinite(self.plan, self.model, batch, when, self._registry)
             raise culprit from None
-        self.step += 1
         return loss
 
     def _check_weights(self, epoch: int) -> None:
         """The loss of a step is that before its update, so the last update has not been judged."""
         if culprit := diverged(self.model, self._update.state):
             raise TrainingError(f"training failed at the last step of epoch {epoch + 1}: {culprit}")
+
+
+def _shapes(tree: Mapping[str, Mapping[str, Array]]) -> dict[str, Shape]:
+    return {f"{slot} {path}".strip(): a.shape for slot, arrays in tree.items()
+            for path, a in arrays.items()}  # fmt: skip
 
 
 def labelled(model: Model, x: npt.ArrayLike, y: npt.ArrayLike) -> Split:

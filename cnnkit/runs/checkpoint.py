@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cnnkit.arrays import Array
+from cnnkit.engine.trainer import Position
 from cnnkit.errors import RunError
 from cnnkit.files.tensors import load_tensors, save_tensors
 
-_FACTS = {"epoch": int, "step": int, "best": dict | None, "spec_text": str, "resolved": str,
+_FACTS = {"position": dict, "best": dict | None, "spec_text": str, "resolved": str,
           "model": dict, "plugins": dict, "versions": dict}  # fmt: skip
 
 
@@ -20,8 +21,7 @@ class Checkpoint:
 
     weights: dict[str, Array]  # by path; also those that do not learn
     optimizer: dict[str, dict[str, Array]]  # by slot and path
-    epoch: int  # how many are finished
-    step: int  # how many are finished, over the whole run
+    position: Position
     best: dict[str, Any] | None  # the record of the best epoch so far
     spec_text: str  # as given
     resolved: str  # with every default filled in
@@ -38,7 +38,8 @@ class Checkpoint:
         tensors = {f"weights/{name}": array for name, array in self.weights.items()}
         for slot, arrays in self.optimizer.items():
             tensors |= {f"optimizer/{slot}/{name}": array for name, array in arrays.items()}
-        save_tensors(path, tensors, {name: getattr(self, name) for name in _FACTS})
+        facts = {name: getattr(self, name) for name in _FACTS}
+        save_tensors(path, tensors, facts | {"position": asdict(self.position)})
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -48,6 +49,8 @@ class Checkpoint:
             RunError: where the file is damaged or is not a checkpoint.
         """
         tensors, facts = load_tensors(path)
+        if {"epoch", "step"} <= facts.keys():  # of 0.1, which saved at the ends of epochs alone
+            facts["position"] = {"epoch": facts["epoch"], "step": facts["step"]}
         for name, kind in _FACTS.items():
             if name not in facts or not isinstance(facts[name], kind):
                 raise RunError(f"{path} is not a checkpoint of a run: it does not say its {name}")
@@ -61,4 +64,8 @@ class Checkpoint:
                     optimizer.setdefault(slot, {})[leaf] = array
                 case _:
                     raise RunError(f"{path} is not a checkpoint of a run: it holds {name!r}")
+        try:
+            facts["position"] = Position(**facts["position"])
+        except TypeError as error:
+            raise RunError(f"{path} is not a checkpoint of a run: its position: {error}") from error
         return cls(weights, optimizer, **{name: facts[name] for name in _FACTS})

@@ -5,15 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import secrets
-import socket
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from io import FileIO
 from pathlib import Path
 from traceback import format_exception
 from typing import Any, Literal, Self
@@ -24,13 +19,9 @@ import tomli
 from cnnkit.errors import RunError
 from cnnkit.files.durable import append_line, make_folder, read_bytes, write_durably
 from cnnkit.registry import Registry
+from cnnkit.runs.lock import Lock
 from cnnkit.specfile.load import apply_overrides, load_spec
 from cnnkit.specfile.runspec import RunSpec
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
@@ -64,117 +55,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-class Lock:
-    """Holds `folder/.lock` for this process; the file says who holds it.
-
-    The kernel's lock on the open file decides, so it ends with its process, however that dies: a
-    stale file, or a process id used again, misleads nobody.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        """Take the lock.
-
-        Raises:
-            RunError: naming the holder, or the reason why there can be no lock file.
-        """
-        self._path = folder / ".lock"
-        try:
-            self._file = self._take()
-        except BlockingIOError as error:
-            raise RunError(
-                f"run directory {folder} is in use by {self._holder()}; "
-                "wait until it ends, or choose another --out"
-            ) from error
-        except OSError as error:
-            raise RunError(f"cannot lock {self._path}: {error.strerror}") from error
-
-    def release(self) -> None:
-        """Give the lock back and remove the file; a second call does nothing.
-
-        Raises:
-            RunError: where the file cannot be removed; the lock is given back all the same.
-        """
-        if self._file.closed:
-            return
-        try:
-            if sys.platform == "win32":  # where an open file cannot be removed
-                self._file.close()
-            self._path.unlink(missing_ok=True)  # while it is still ours
-        except OSError as error:
-            raise RunError(f"cannot remove {self._path}: {error.strerror}") from error
-        finally:
-            self._file.close()
-
-    def _holder(self) -> str:
-        """Return what the holder says of itself; it takes a moment to replace what others said."""
-        for _ in range(20):
-            try:
-                text = self._path.read_text(errors="replace").strip()
-            except FileNotFoundError:
-                return "a process that is just ending"
-            if text and not _is_of_the_dead(text):
-                break
-            time.sleep(0.025)
-        return text or "another process"
-
-    @staticmethod
-    def is_held(folder: Path) -> bool:
-        """Tell if some process holds the lock of `folder`; a file that was left behind holds none.
-        Where it cannot be told, one does."""
-        try:
-            with (folder / ".lock").open("rb", buffering=0) as file:
-                _lock(file, shared=True)
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        return False
-
-    def _take(self) -> FileIO:
-        while True:
-            file = self._path.open("a+b", buffering=0)
-            try:
-                _lock(file)
-                if os.fstat(file.fileno()).st_nlink > 0:
-                    now = datetime.now(UTC).isoformat(timespec="seconds")
-                    holder = f"process {os.getpid()} on {socket.gethostname()} since {now}\n"
-                    file.truncate(0)
-                    file.write(holder.encode())
-                    return file
-            except BaseException:
-                file.close()
-                raise
-            file.close()  # its holder removed it between our open and our lock: try anew
-
-
-def _is_of_the_dead(text: str) -> bool:
-    """Tell if what stands in a lock file was written by a process of this machine that is gone."""
-    signed = re.match(r"process (\d+) on (\S+) ", text)
-    if sys.platform == "win32" or not signed or signed[2] != socket.gethostname():
-        return False
-    try:
-        os.kill(int(signed[1]), 0)
-    except (ProcessLookupError, OverflowError):
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def _lock(file: FileIO, shared: bool = False) -> None:
-    """Take the kernel's lock on an open file, or raise BlockingIOError; those who only look may
-    share it."""
-    if sys.platform == "win32":
-        try:
-            file.seek(2**30)  # nobody can read what is locked, and the text is for others to read
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except PermissionError as error:
-            raise BlockingIOError(error.errno, error.strerror) from error
-    else:
-        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-
-
-Kind = Literal["last", "best"]
+Kind = Literal["last", "before", "best"]
+"""Of a checkpoint: the newest, the one before it, and the best by the figures."""
 Status = Literal["running", "done", "failed", "interrupted"]
 KILLED = "it ended without a word: killed, or the machine went down"
 
@@ -307,17 +189,31 @@ class RunDirectory:
     where it cannot be.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Lock `path`, an existing folder without content; most callers want `create`."""
-        self.path = path
+    def __init__(self, path: Path, is_new: bool = True) -> None:
+        """Lock `path`, an existing folder; most callers want `create` or `reopen`.
+
+        Args:
+            is_new: it must be without content then.
+        """
+        self.path, self._is_new = path, is_new
         self._lock = Lock(path)
         try:
-            self._refuse_content()
-            make_folder(path / "checkpoints")
-            self.write_status("running", epoch=0)
+            if is_new:
+                self._refuse_content()
+                make_folder(path / "checkpoints")
+                self.write_status("running", epoch=0)
         except BaseException:
             self._lock.release()
             raise
+
+    @classmethod
+    def reopen(cls, run: StoredRun) -> Self:
+        """Lock the directory of a run that is to go on; nothing in it is changed yet.
+
+        Raises:
+            RunError: where another process is at work there.
+        """
+        return cls(run.path, is_new=False)
 
     @classmethod
     def create(cls, name: str, out: Path | None = None, root: Path = Path("runs")) -> Self:
@@ -343,7 +239,7 @@ class RunDirectory:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """Say how the run ended, where that was before its first epoch, and release the lock."""
-        if error is not None:
+        if error is not None and self._is_new:  # an older run stands as it stood
             self.write_end(error, epoch=0)
         with told_first(error):
             self._lock.release()
@@ -363,6 +259,10 @@ class RunDirectory:
     def append_epoch(self, record: dict[str, Any]) -> None:
         """Add a line to metrics.jsonl."""
         append_line(self.path / "metrics.jsonl", to_json(record))
+
+    def rewrite_epochs(self, records: Sequence[dict[str, Any]]) -> None:
+        """Put these lines into metrics.jsonl in place of all that are there."""
+        self.write("metrics.jsonl", "".join(f"{to_json(record)}\n" for record in records))
 
     def log(self, line: str) -> None:
         """Add a line to log.txt."""
@@ -386,6 +286,19 @@ class RunDirectory:
     def checkpoint(self, kind: Kind) -> Path:
         """Return where to save a checkpoint."""
         return _checkpoint(self.path, kind)
+
+    def keep_before(self) -> None:
+        """Keep the newest checkpoint as the one before; it stays the newest, too, until another
+        takes its place."""
+        last, before = self.checkpoint("last"), self.checkpoint("before")
+        if not last.exists():
+            return
+        temp = before.with_name(f".{secrets.token_hex(4)}.tmp")
+        try:
+            os.link(last, temp)
+            temp.replace(before)
+        except OSError:  # a file system without links
+            write_durably(before, read_bytes(last))
 
     def _refuse_content(self) -> None:
         try:

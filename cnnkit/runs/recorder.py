@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from cnnkit.arrays import flatten
 from cnnkit.base import Data, Epoch
-from cnnkit.engine.trainer import Trainer
+from cnnkit.engine.trainer import Position, Trainer
 from cnnkit.errors import RunError
 from cnnkit.files.tensors import digest
 from cnnkit.provenance import suppliers
@@ -45,25 +47,67 @@ class Recorder:
         self._best: dict[str, Any] | None = None
         self.epochs: list[Epoch] = []
         """The records so far."""
-        directory.write("spec.toml", spec.source.raw)
-        directory.write("resolved.toml", resolved)
-        directory.write("env.json", versions)
+        self._saved = Position()
+        self._when = time.monotonic()  # it was saved
+
+    def begin(self) -> None:
+        """Write what a run starts from."""
+        self._directory.write("spec.toml", self._spec.source.raw)
+        self._directory.write("resolved.toml", self._made_with["resolved"])
+        self._directory.write("env.json", self._made_with["versions"])
+
+    def go_on(self, point: Checkpoint, records: Sequence[dict[str, Any]]) -> None:
+        """Take over what a run had recorded up to a checkpoint; what came later comes again.
+
+        Raises:
+            RunError: where epochs that the checkpoint counts are not on record.
+        """
+        records = records[: point.position.epoch]
+        try:
+            self.epochs = [Epoch(**record) for record in records]
+        except TypeError as error:
+            raise RunError(f"metrics.jsonl of {self._directory.path} is damaged: {error}") from None
+        if [epoch.epoch for epoch in self.epochs] != list(range(1, point.position.epoch + 1)):
+            raise RunError(
+                f"metrics.jsonl of {self._directory.path} does not hold the {point.position.epoch} "
+                "epochs that its checkpoint counts"
+            )
+        self._best, self._saved = point.best, point.position
+        self._made_with["spec_text"] = point.spec_text
+        self._directory.write_status("running", epoch=point.position.epoch)
+        self._directory.rewrite_epochs(records)
+        self._directory.write("resolved.toml", self._made_with["resolved"])
 
     def record(self, epoch: Epoch) -> None:
-        """Write an epoch's line, its checkpoint, and a second one where it is the best so far.
-
-        The line comes first: a checkpoint promises that everything up to it is on record.
-        """
+        """Write an epoch's line. It comes before the checkpoint, which promises that everything
+        up to it is on record."""
         self.epochs.append(epoch)
         self._directory.append_epoch(asdict(epoch))
+
+    def save_epoch(self, epoch: Epoch) -> None:
+        """Save the checkpoint of an epoch, before it a second one where it is the best so far: a
+        run that goes on from "last" comes by the best again."""
         figures = epoch.validation or {"loss": epoch.train_loss}
         best = self._best is None or _better(figures, self._best)
         if best:
             self._best = {"epoch": epoch.epoch, **figures}
-        self._save("last", epoch)
-        if best:
-            self._save("best", epoch)
+            self._save("best")
+        self.save()
         self._directory.write_status("running", epoch=epoch.epoch)
+
+    def save(self) -> None:
+        """Save where training is, unless that is saved."""
+        if self._saved != self._trainer.position:
+            self._directory.keep_before()
+            self._save("last")
+            self._saved, self._when = self._trainer.position, time.monotonic()
+
+    def save_if_due(self) -> None:
+        """Save within an epoch where the spec wants it so."""
+        wanted, step = self._spec.train.checkpoint, self._trainer.step
+        by_steps = wanted.steps is not None and step % wanted.steps == 0
+        if by_steps or time.monotonic() - self._when >= wanted.seconds:
+            self.save()
 
     def conclude(
         self, dataset: str, samples: int, test: dict[str, Any], remarks: list[str]
@@ -95,30 +139,29 @@ class Recorder:
         self._directory.write_status("done", epoch=len(self.epochs))
         return summary
 
-    def saved(self) -> int:
-        """Return the epoch of the last checkpoint; 0 where there is none to be read.
+    def saved(self) -> Position:
+        """Return where the last checkpoint is; at the start where there is none to be read.
 
         The file is asked: Ctrl-C may fall between a save and any note of it.
         """
         try:
-            return Checkpoint.load(self._directory.checkpoint("last")).epoch
+            return Checkpoint.load(self._directory.checkpoint("last")).position
         except RunError:
-            return 0
+            return Position()
 
     def kept(self) -> str:
         """Say what of the network the run directory holds."""
-        if saved := self.saved():
-            return f"the weights after epoch {saved}"
+        if (at := self.saved()).step:
+            return f"the weights after {at}"
         if not self._directory.path.exists():
             return "nothing: it is gone"
         return f"no weights: no epoch was {'saved' if self.epochs else 'finished'}"
 
-    def _save(self, kind: Kind, epoch: Epoch) -> None:
+    def _save(self, kind: Kind) -> None:
         Checkpoint(
             weights=flatten(self._trainer.model.weights),
             optimizer=self._trainer.optimizer_state,
-            epoch=epoch.epoch,
-            step=self._trainer.step,
+            position=self._trainer.position,
             best=self._best,
             model=self._trainer.model.describe(self._spec.registry),
             **self._made_with,

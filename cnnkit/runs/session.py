@@ -14,15 +14,17 @@ from typing import Any, Self
 
 from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo, Epoch, Observer, RunInfo
 from cnnkit.base.component import SPEC_PATH
-from cnnkit.engine.trainer import Trainer, Watcher
+from cnnkit.engine.trainer import Progress, Trainer, Watcher
 from cnnkit.errors import CnnkitError, PluginError
 from cnnkit.model import Model
 from cnnkit.provenance import attribute, exhausted
 from cnnkit.runs.data import data_paths, load_data, parts_of
-from cnnkit.runs.directory import RunDirectory, told_first
+from cnnkit.runs.directory import RunDirectory, StoredRun, told_first
 from cnnkit.runs.oddities import oddities
 from cnnkit.runs.recorder import Recorder
 from cnnkit.runs.remarks import after_training
+from cnnkit.runs.resume import resume_point
+from cnnkit.runs.signals import Pending, held_signals
 from cnnkit.specfile.checks import network_input
 from cnnkit.specfile.load import recheck
 from cnnkit.specfile.runspec import RunSpec
@@ -141,15 +143,20 @@ class Session:
         out: Path | None = None,
         allow_fallback: bool = True,
         watch: Watcher | None = None,
+        stored: StoredRun | None = None,
     ) -> None:
         """Load the data, build the model and create the run directory.
+
+        Args:
+            stored: a run to go on with, in its own folder.
 
         Raises:
             DataError: where the data cannot be had, or is damaged.
             SpecError: where the spec does not fit the data.
-            RunError: where the run directory cannot be made.
+            RunError: where the run directory cannot be made, or `stored` cannot go on.
         """
-        self.spec = spec
+        self.spec, self._watch = spec, watch
+        self._signals: Pending | None = None
         with attribute(spec.registry, lambda: "before training", PluginError), in_spec(spec):
             self.data, self.dataset = load_data(spec.data, paths, allow_fallback)
             parts = _parts(self.data, self.dataset, spec, paths)
@@ -158,15 +165,32 @@ class Session:
         # what was opened is closed again where the rest fails
         with ExitStack() as stack, in_spec(spec):
             pool = stack.enter_context(Threads(spec.train.threads))
-            self._trainer = trainer_of(spec, self.model, pool, watch)  # its trial step may refuse
-            self.directory = stack.enter_context(RunDirectory.create(spec.name, out))
-            self._recorder = Recorder(self.directory, spec, self._trainer, self.data)
-            info = RunInfo(
-                spec.name, self.directory.path, self.dataset.type, self.data.classes,
-                samples=len(self.train), epochs=spec.train.epochs,
-            )  # fmt: skip
-            self._observers = Observers(spec, info, paths.say, self.directory.log)
+            self._trainer = trainer_of(spec, self.model, pool, self._after_step)  # it may refuse
+            folder = RunDirectory.reopen(stored) if stored else RunDirectory.create(spec.name, out)
+            self.directory = stack.enter_context(folder)
+            self._begin(stored, paths)
             self._open = stack.pop_all()
+
+    def _begin(self, stored: StoredRun | None, paths: DataPaths) -> None:
+        """Record what the run starts from, or take over from where it was saved last."""
+        spec, folder = self.spec, self.directory
+        self._recorder = Recorder(folder, spec, self._trainer, self.data)
+        if stored is None:
+            self._recorder.begin()
+        else:
+            point = resume_point(stored, spec, self.data, paths)
+            self._trainer.restore(point.weights, point.optimizer, point.position)
+            self._recorder.go_on(point, stored.epochs())
+        info = RunInfo(
+            spec.name, folder.path, self.dataset.type, self.data.classes,
+            samples=len(self.train), epochs=spec.train.epochs,
+        )  # fmt: skip
+        self._observers = Observers(spec, info, paths.say, folder.log)
+
+    @property
+    def done(self) -> str:
+        """Return what a run that goes on had done, "epoch 3"; empty for one that begins."""
+        return str(self._trainer.position) if self._trainer.step else ""
 
     def epochs(self) -> Iterator[Epoch]:
         """Train; after each epoch record it, save checkpoints, tell observers, and yield it.
@@ -175,13 +199,29 @@ class Session:
             TrainingError: where the loss stops being finite.
             RunError: where something cannot be written.
         """
-        run = self._trainer.run(self.train, self.validation)
-        with in_spec(self.spec), closing(run) as epochs:
+        trainer = self._trainer
+        run = trainer.run(self.train, self.validation)
+        with (
+            in_spec(self.spec),
+            held_signals(lambda: trainer.judging) as self._signals,
+            closing(run) as epochs,
+        ):
             for epoch in epochs:
                 self._recorder.record(epoch)
                 self._log_notes()
                 self._observers.epoch(epoch)
+                self._recorder.save_epoch(epoch)
                 yield epoch
+                if self._signals:
+                    self._signals.deliver()
+
+    def _after_step(self, progress: Progress) -> None:
+        """Tell where training is, save what is due, and do what a signal has asked for."""
+        if self._watch is not None:
+            self._watch(progress)
+        self._recorder.save_if_due()
+        if self._signals:
+            self._signals.deliver()
 
     def finish(self) -> Run:
         """Judge the model on the test split, once, and write the summary."""
@@ -204,8 +244,15 @@ class Session:
         """Release threads and lock; where something was raised, say so in status.json."""
         with told_first(error), self._open:
             if error is not None:
-                end = self.directory.write_end(error, self._recorder.saved())
+                stopped = not isinstance(error, Exception)
+                if stopped and self._signals is not None and not self._signals.hurried:
+                    with told_first(error):
+                        self._recorder.save()  # between two steps, or two epochs
+                at = self._recorder.saved()
+                end = self.directory.write_end(error, at.epoch)
                 error.add_note(f"   = note: {self.directory.path} keeps {self._recorder.kept()}")
+                if stopped and at.step:
+                    error.add_note(f"   = help: cnnkit resume {self.directory.path}")
                 self._observers.end(end)
                 self._log_notes()
 

@@ -22,6 +22,15 @@ class ModelSpec(Section):
     """Precision of weights and activations."""
 
 
+class CheckpointSpec(Section):
+    """`[train] checkpoint`: when a run is saved besides the ends of its epochs."""
+
+    seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Save after the step at which so many seconds have passed since the last time."""
+    steps: Positive | None = None
+    """Save after so many steps, too."""
+
+
 class TrainSpec(Section):
     """`[train]`: how long, in which portions, in which order."""
 
@@ -38,6 +47,8 @@ class TrainSpec(Section):
     """Worker threads; without it, the physical cores. Does not change results."""
     backend: Annotated[SerializeAsAny[Backend], child("backends")] = default("numpy")
     """What computes: "numpy", or a faster one that a plugin brings; decides the rounding."""
+    checkpoint: CheckpointSpec = Field(default_factory=lambda: CheckpointSpec())
+    """When a run is saved besides the ends of its epochs, such as `{ seconds = 10 }`."""
     memory: Annotated[float, Field(gt=0)] | None = None
     """GiB that weights, optimizer and activations may take; without it, 80 % of the machine's."""
 

@@ -62,7 +62,7 @@ def test_a_killed_holder(cases, nursery, write_spec, tmp_path):
         assert holder.code == -signal.SIGKILL
         if (out / "resolved.toml").exists():
             assert StoredRun(out).facts("status.json")["status"] == "interrupted"
-        epochs = [Checkpoint.load(path).epoch for path in out.glob("checkpoints/last.*")]
+        epochs = [Checkpoint.load(path).position.epoch for path in out.glob("checkpoints/last.*")]
         assert all(epochs)
         empty = not [path for path in out.glob("*") if path.name != ".lock"]
         again = ["--set", "train.epochs=1", "--out", out]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cnnkit.engine.trainer import Position
 from cnnkit.errors import RunError
 from cnnkit.files.tensors import load_tensors, save_tensors
 from cnnkit.runs.checkpoint import Checkpoint
@@ -23,8 +24,7 @@ def checkpoint(**changes: Any) -> Checkpoint:
             "m": {p: w * 2 for p, w in weights.items()},
             "v": {PATHS[1]: weights[PATHS[0]]},
         },
-        "epoch": 2,
-        "step": 1234,
+        "position": Position(2, 3, 1234, 96, 0.1 + 0.2, 1.5),
         "best": {"epoch": 1, "accuracy": 0.1 + 0.2},
         "spec_text": 'name = "größe"\r\n',
         "resolved": "name = 'größe'\n",
@@ -51,8 +51,19 @@ def test_round_trip(tmp_path: Path, changes: dict[str, Any]) -> None:
     loaded = Checkpoint.load(tmp_path / "last")
     assert_same_tree(loaded.weights, saved.weights)
     assert_same_tree(loaded.optimizer, saved.optimizer)
-    for name in ("epoch", "step", "best", "spec_text", "resolved", "model", "plugins", "versions"):
+    for name in ("position", "best", "spec_text", "resolved", "model", "plugins", "versions"):
         assert getattr(loaded, name) == getattr(saved, name)
+
+
+def test_one_of_0_1_stands_at_the_end_of_an_epoch(tmp_path: Path) -> None:
+    checkpoint().save(tmp_path / "last")
+    tensors, facts = load_tensors(tmp_path / "last")
+    del facts["position"]
+    save_tensors(tmp_path / "old", tensors, {**facts, "epoch": 2, "step": 1234})
+    assert Checkpoint.load(tmp_path / "old").position == Position(epoch=2, step=1234)
+    save_tensors(tmp_path / "odd", tensors, {**facts, "position": {"epoch": 2, "hour": 3}})
+    with pytest.raises(RunError, match=r"is not a checkpoint of a run: its position: .*'hour'"):
+        Checkpoint.load(tmp_path / "odd")
 
 
 def test_names_on_disk(tmp_path: Path) -> None:
@@ -67,10 +78,10 @@ def test_names_on_disk(tmp_path: Path) -> None:
 
 def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    save_tensors(path, {"weights/W": np.ones(1)}, {"epoch": 1})
+    save_tensors(path, {"weights/W": np.ones(1)}, {"epoch": 1, "step": 9})
     with pytest.raises(RunError) as caught:
         Checkpoint.load(path)
-    assert str(caught.value) == f"{path} is not a checkpoint of a run: it does not say its step"
+    assert str(caught.value) == f"{path} is not a checkpoint of a run: it does not say its best"
     checkpoint(weights={}).save(path)
     facts = load_tensors(path)[1]
     for missing in facts:  # "best" may be null, but not left out
@@ -101,6 +112,6 @@ def test_a_failing_save_leaves_the_older_checkpoint(tmp_path, monkeypatch, call,
     with monkeypatch.context() as patch:
         patch.setattr(os, call, fail)
         with pytest.raises(RunError, match=rf"cannot write .* \(\d+ bytes\): {os.strerror(code)}"):
-            checkpoint(step=9999).save(path)
-    assert Checkpoint.load(path).step == 1234
+            checkpoint(position=Position()).save(path)
+    assert Checkpoint.load(path).position.step == 1234
     assert list(tmp_path.iterdir()) == [path]

@@ -87,7 +87,7 @@ def test_what_they_are_told_and_when(tmp_path):
     assert (info.name, info.path, info.dataset, info.epochs) == ("small", run.path, "digits", 3)
     assert (info.classes, info.samples) == (("0", "1"), 260)  # of 289, a tenth set aside
     assert [heard[1].epoch for heard in HEARD[1:4]] == [1, 2, 3]
-    assert [heard[2:] for heard in HEARD[1:4]] == [(1, True), (2, True), (3, True)]
+    assert [heard[2:] for heard in HEARD[1:4]] == [(1, False), (2, True), (3, True)]
     assert HEARD[4][1] == json.loads((run.path / "summary.json").read_text())
 
 

@@ -1,0 +1,49 @@
+"""`cnnkit resume`: go on with a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cnnkit.commands._plugins import begin
+from cnnkit.commands.run import close, train
+from cnnkit.errors import RunError
+from cnnkit.runs.directory import find_run
+from cnnkit.specfile.load import load_spec
+
+
+def resume(
+    run: Path,
+    /,
+    *,
+    epochs: int | None = None,
+    data_dir: Path | None = None,
+    quiet: bool = False,
+    json: bool = False,
+) -> None:
+    """Go on with a run that was interrupted or killed, to the same bits as if it had not been.
+
+    Args:
+        run: a run directory.
+        epochs: how many there shall be in all; by default as many as the spec says.
+        data_dir: a folder of downloaded datasets; by default CNNKIT_DATA_DIR.
+        quiet: print only warnings and errors.
+        json: print one JSON document.
+    """
+    news, registry = begin(quiet)
+    stored = find_run(run)
+    longer = (f"train.epochs={epochs}",) if epochs is not None else ()
+    before = stored.spec(registry)
+    spec = load_spec(stored.path / "resolved.toml", longer, registry=registry)
+    done, total = len(stored.epochs()), spec.train.epochs
+    if stored.facts("status.json").get("status") == "done" and total <= done:
+        raise RunError(
+            f"{run} is done, after {done} epochs; to train it on, say how many there shall be in "
+            f"all: cnnkit resume {run} --epochs {done + 1}"
+        )
+    schedule = spec.optimizer.schedule
+    if total != before.train.epochs and schedule.type != "constant":
+        news.warn(
+            f"the {schedule.type} schedule was made for {before.train.epochs} epochs, and is laid "
+            f"over {total} now: from here on rates are those of a run of {total} epochs"
+        )
+    close(train(spec, news, None, data_dir, stored=stored), news, json)
