@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from cnnkit import __version__
 from cnnkit.commands import ABOUT, MORE, SUBVERBS, VERBS
 from cnnkit.commands._console import News, silence
-from cnnkit.errors import CnnkitError, OptionError, PluginError
+from cnnkit.errors import CnnkitError, OptionError, PluginError, Terminated
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -29,14 +29,6 @@ if TYPE_CHECKING:
 
 
 USAGE, BUG, INTERRUPTED = 2, 101, 130
-
-
-class Terminated(BaseException):
-    """SIGTERM or SIGHUP came: like Ctrl-C, it passes through every `with` block on its way out."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"terminated by {signal.Signals(number).name}")
-        self.exit_code = 128 + number
 
 
 def main(argv: Sequence[str] | None = None) -> int:

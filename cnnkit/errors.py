@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from signal import Signals
 from typing import Any
 
 __all__ = [
@@ -109,3 +110,11 @@ class TrainingError(CnnkitError):
 
 class RunError(CnnkitError):
     """A run directory or checkpoint that cannot be written or read."""
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP came: like Ctrl-C, it passes through every `with` block on its way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"terminated by {Signals(number).name}")
+        self.exit_code = 128 + number

@@ -27,7 +27,7 @@ from pydantic_core import PydanticCustomError
 from cnnkit import hookspecs
 from cnnkit.base import Component
 from cnnkit.base.component import BuiltIns, Table
-from cnnkit.errors import PluginError
+from cnnkit.errors import PluginError, Terminated
 from cnnkit.hookspecs import FAMILIES, PROJECT
 from cnnkit.registry import CORE, Entry, Plugin, Registry, canonical
 from cnnkit.stdout import stdout_to
@@ -62,7 +62,8 @@ def ask(plugin: Plugin, module: Any) -> Plugin:
             else:
                 commands += _commands(hook, answers)
     finally:
-        manager.unregister(marked)
+        if manager.is_registered(marked):  # else Ctrl-C came first
+            manager.unregister(marked)
     return plugin._replace(
         hooks=tuple(sorted({*hooks.values()})), entries=tuple(entries), commands=tuple(commands)
     )
@@ -298,7 +299,7 @@ def _requirement(requires: list[str]) -> str:
 
 
 def load_plugin(plugin: Plugin) -> Plugin:
-    """Import a plugin and collect what it registers; never raises but for Ctrl-C.
+    """Import a plugin and collect what it registers; never raises but for Ctrl-C and signals.
 
     Its prints are kept for `cnnkit plugins --verbose`: stdout belongs to the command, and may be
     JSON. Warning filters and NumPy's error state are put back, so that importing one plugin
@@ -310,7 +311,7 @@ def load_plugin(plugin: Plugin) -> Plugin:
     try:
         with stdout_to(printed), warnings.catch_warnings(), np.errstate():
             plugin = ask(plugin, _imported(plugin))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated):
         raise
     except BaseException as error:  # SystemExit at import must not end the tool either
         plugin = plugin._replace(error=_one_line(error), traceback=traceback.format_exc())

@@ -96,7 +96,7 @@ AT_LOAD = [
     Case(
         "hook of another name",
         HEAD + "@hookimpl\ndef register(): return []",
-        "unknown hook register; known hooks are cnnkit_commands, cnnkit_datasets, "
+        "unknown hook register; known hooks are cnnkit_backends, cnnkit_commands, cnnkit_datasets, "
         "cnnkit_initializers, cnnkit_layers, cnnkit_losses, cnnkit_metrics, cnnkit_observers, "
         "cnnkit_optimizers, cnnkit_schedules, cnnkit_transforms",
     ),
