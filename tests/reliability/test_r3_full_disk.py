@@ -32,7 +32,7 @@ def check(run: Path, code: int, err: str) -> None:
     assert not [path for path in run.rglob(".*") if path.suffix == ".tmp"]
     kept = re.search(r"keeps the weights after epoch (\d+)", err)
     saved = [Checkpoint.load(path) for path in run.glob("checkpoints/*")]
-    assert max((one.epoch for one in saved), default=0) >= (int(kept[1]) if kept else 0)
+    assert max((one.position.epoch for one in saved), default=0) >= (int(kept[1]) if kept else 0)
     assert not (run / "summary.json").exists()
     if (run / "status.json").exists():
         assert json.loads((run / "status.json").read_bytes())["status"] in ("failed", "running")

@@ -105,8 +105,8 @@ def test_a_run_s_checkpoint(cases, nursery, write_spec, tmp_path):
             assert same_weights(found.weights, whole.weights), damage
             for slot, state in whole.optimizer.items():
                 assert same_weights(found.optimizer[slot], state), damage
-            assert (found.epoch, found.step, found.best, found.model, found.resolved) == (
-                whole.epoch, whole.step, whole.best, whole.model, whole.resolved
+            assert (found.position, found.best, found.model, found.resolved) == (
+                whole.position, whole.best, whole.model, whole.resolved
             )  # fmt: skip
 
 
