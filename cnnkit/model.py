@@ -205,7 +205,8 @@ class Model:
             PluginError: where nobody offers it; it says how to get it.
         """
         object.__setattr__(self, "backend", find_backend(backend))
-        self.__dict__.pop("_predictor", None)
+        for kept in ("_fuse", "_predictor"):
+            self.__dict__.pop(kept, None)
 
     @property
     def output_shape(self) -> Shape:
@@ -252,10 +253,14 @@ class Model:
     def _predictor(self) -> Predictor:
         return self.predictor(self.network.steps)
 
+    @cached_property
+    def _fuse(self) -> Fusing:
+        return Fusing(self.backend, self.dtype, training=False)
+
     def predictor(self, steps: Sequence[tuple[str, Layer]]) -> Predictor:
         """Return what takes images through named layers of this model, with its backend."""
-        fuse = Fusing(self.backend, self.dtype, training=False)
-        return Predictor(steps, self.input_shape, self.weights, self.transforms, self.dtype, fuse)
+        facts = self.input_shape, self.weights, self.transforms, self.dtype, self._fuse
+        return Predictor(steps, *facts)
 
     def activations(
         self, images: npt.ArrayLike, layers: Collection[str] | None = None

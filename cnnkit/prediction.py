@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -19,21 +20,18 @@ _LARGEST, _SMALLEST = 64, 16
 _BYTES = 2**26
 
 
-def predict_shard(images: int, layers: Sequence[Layer], shape: Shape, itemsize: int) -> int:
+def predict_shard(images: int, each: int) -> int:
     """Return the images per shard in prediction: half of them, for two threads, from 16 to 64,
     but no more than 64 MiB of activations.
 
     It never depends on the thread count, so neither do results. Threads wait for one another at
-    every NumPy call, and larger shards make fewer calls: two threads took 67 us per image at 64,
-    75 at 16 and 63 at 128, where memory would double.
+    every NumPy call, and larger shards make fewer calls: two threads took 30 us per image at 64
+    and 43 at 16, one thread 43 and 47; at 128 memory would double.
 
     Args:
         images: how many there are.
-        layers, shape, itemsize: of the network, its input, and one number.
+        each: bytes of activations per image.
     """
-    if images < 2:
-        return 1  # the shapes would take a tenth of the time of one image
-    each = itemsize * (prod(shape) + sum(need.kept for need in needs(layers, shape)))
     half = max(_SMALLEST, min(_LARGEST, -(-images // 2)))
     return max(1, min(half, _BYTES // each))
 
@@ -63,12 +61,18 @@ class Predictor:
         self._transforms, self._dtype, self._fuse = transforms, dtype, fuse
         self._layers = [layer for _, layer in steps]
 
+    @cached_property
+    def _bytes(self) -> int:
+        """Bytes of activations per image: to add them up takes as long as to predict one."""
+        numbers = prod(self._shape) + sum(n.kept for n in needs(self._layers, self._shape))
+        return self._dtype.itemsize * numbers
+
     def __call__(self, images: Array, threads: Threads) -> Array:
         """Return what the last layer gives for all `images`, (N, *its shape)."""
         if not len(images):
             last = chain_shapes(self._layers, self._shape, "layers")[-1]
             return np.empty((0, *last), self._dtype)
-        shard = predict_shard(len(images), self._layers, self._shape, self._dtype.itemsize)
+        shard = predict_shard(len(images), self._bytes) if len(images) > 1 else 1
         outputs: list[Array] = [np.empty(0)] * -(-len(images) // shard)
 
         def job(number: int, arena: Arena) -> None:

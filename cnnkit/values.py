@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
+from math import inf, isfinite
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def find_range(images: Array, where: str) -> Range:
     if not images.size:
         return inf, -inf
     low, high = float(images.min()), float(images.max())
-    if np.isfinite(low) and np.isfinite(high):
+    if isfinite(low) and isfinite(high):
         return low, high
     finite = np.isfinite(images.reshape(len(images), -1)).all(axis=1)
     bad = np.flatnonzero(~finite)

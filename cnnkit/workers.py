@@ -14,7 +14,7 @@ from functools import cache, partial
 from itertools import count
 from queue import SimpleQueue
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,42 +22,53 @@ import numpy.typing as npt
 from cnnkit.arrays import Arena, Array
 from cnnkit.errors import RunError
 
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
-
-
 T = TypeVar("T")
 
 
 _TINY = 2.0**-55  # added to 1 or taken off it, rounds to 1
-_BLAS_LOCK = Lock()
-_BLAS_LIMITS: list[Any] = []  # one for each block that wants the limit; the first one set it
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
+class _OneBlasThread:
+    def __init__(self) -> None:
+        self._lock, self._users = Lock(), 0
+        self._before: list[tuple[Any, int]] = []  # each library that was limited, and its count
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._before = [(lib, n) for lib in _blas() if (n := lib.get_num_threads()) != 1]
+                for library, _ in self._before:
+                    library.set_num_threads(1)
+            self._users += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                for library, threads in self._before:
+                    library.set_num_threads(threads)
+
+
+_ONE = _OneBlasThread()
+
+
+def one_blas_thread() -> _OneBlasThread:
     """Keep BLAS on one thread: the threads use the cores, and the bits must not depend on them.
 
-    The count of BLAS's threads is the whole process's, so the last block to end puts it back.
+    The count of BLAS's threads is the whole process's, so the last block to end puts it back. It is
+    not held any longer, between two predictions for instance: whoever limits BLAS in between, as
+    scikit-learn does, would note 1 as what to put back, and leave the process at one for ever.
     """
-    with _BLAS_LOCK:
-        limit = _BLAS_LIMITS[0] if _BLAS_LIMITS else _blas().limit(limits=1, user_api="blas")
-        _BLAS_LIMITS.append(limit)
-    try:
-        yield
-    finally:
-        with _BLAS_LOCK:
-            if len(_BLAS_LIMITS) == 1:
-                limit.restore_original_limits()
-            _BLAS_LIMITS.pop()
+    return _ONE
 
 
 @cache
-def _blas() -> ThreadpoolController:
-    """Find the BLAS libraries once: looking for them takes 200 us, setting them 8."""
+def _blas() -> list[Any]:
+    """Find the BLAS libraries once: looking for them takes 200 us. Each is set in 0.5 us; by a
+    limit of threadpoolctl's it takes 20 between two predictions, as that collects facts first."""
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
 Job = Callable[[int, Arena], None]
@@ -85,6 +96,10 @@ class Threads:
         Raises:
             Exception: what the lowest-numbered failing job raised.
         """
+        if jobs == 1:
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                job(0, self._arenas[0])
+            return
         numbers, failures = count(), dict[int, BaseException]()
         done: SimpleQueue[None] = SimpleQueue()
         stopped = False

@@ -7,8 +7,10 @@ from queue import SimpleQueue
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from cnnkit.layers import Softmax
+from cnnkit.model import Model
 from cnnkit.workers import Threads, _blas, one_blas_thread, physical_cores
 
 THREADS = [1, 2, 5]
@@ -149,3 +151,29 @@ def test_blas_runs_on_one_thread_inside_and_as_before_outside():
     assert set(threads()) == {1}
     other.__exit__(None, None, None)
     assert threads() == before
+
+
+def test_a_limit_that_others_set_after_a_prediction_ends_as_it_began():
+    def threads():
+        return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+
+    before = threads()
+    model = Model.build([Softmax(units=2)], (3,))
+    model.predict(np.ones((1, 3), np.float32))
+    assert threads() == before
+    with threadpool_limits(1):  # as scikit-learn does
+        model.predict(np.ones((1, 3), np.float32))
+        assert set(threads()) == {1}
+    assert threads() == before
+
+
+def test_a_single_job_raises_as_it_is():
+    with Threads(2) as pool, pytest.raises(ZeroDivisionError):
+        pool.run(1, lambda number, arena: 1 // number)
+
+
+def test_a_single_job_runs_where_overflow_is_no_news():
+    results = []
+    with Threads(2) as pool, np.errstate(over="raise"):
+        pool.run(1, lambda number, arena: results.append(np.float32(1e30) * np.float32(1e30)))
+    assert results == [np.inf]
