@@ -27,13 +27,14 @@ from cnnkit.base import (
 )
 from cnnkit.base.backend import Fusing
 from cnnkit.base.component import Positive, Section, Table, child
+from cnnkit.base.transform import transformed_shape
 from cnnkit.base.weight import declared, draw
 from cnnkit.errors import DataError, PluginError, RunError, SpecError
 from cnnkit.files.tensors import load_tensors, save_tensors
 from cnnkit.layers.sequential import Sequential
 from cnnkit.memory import check_prediction
 from cnnkit.plugins import find_component, load_plugins
-from cnnkit.prediction import Predictor, prepare
+from cnnkit.prediction import Predictor, fit_transforms, prepare
 from cnnkit.provenance import check_offered, missing_suppliers, other_versions, plain, suppliers
 from cnnkit.registry import Registry
 from cnnkit.summary import Row, layer_rows
@@ -107,9 +108,7 @@ def check_images(model: Model, images: Array) -> None:
         raise DataError(f"images are of dtype {images.dtype}; the model takes uint8 or floats")
     if model.trained_on and (unlikely := check_like(images, model.trained_on, "images")):
         warnings.warn(unlikely, stacklevel=3)
-    shape = images.shape[1:]
-    for transform in model.transforms:
-        shape = transform.output_shape(shape)
+    shape = transformed_shape(model.transforms, images.shape[1:])
     if shape != model.input_shape:
         axis = "; for one image pass x[None], for grey ones without channels x[:, None]"
         raise DataError(
@@ -197,6 +196,12 @@ class Model:
     def note_range(self, trained_on: Range) -> None:
         """Remember the range of the pixel values that training sees, as it changes the weights."""
         object.__setattr__(self, "trained_on", trained_on)
+
+    def fit_transforms(self, images: Array) -> None:
+        """Let the transforms take what they need from the training images, unless they have it."""
+        fitted = fit_transforms(self.transforms, images, self.dtype)
+        object.__setattr__(self, "transforms", fitted)
+        self.__dict__.pop("_predictor", None)
 
     def use(self, backend: Backend | Table) -> None:
         """Compute with another backend from now on.

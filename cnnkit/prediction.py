@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from cnnkit.arrays import Arena, Array, Scratch, Shape, Weights
+from cnnkit.arrays import FRESH, Arena, Array, Scratch, Shape, Weights
 from cnnkit.base import Context, Layer, Transform, chain_shapes, forward_chain
 from cnnkit.base.backend import Fusing
-from cnnkit.base.contract import checked_images
+from cnnkit.base.contract import checked_fit, checked_images
 from cnnkit.memory import needs
 from cnnkit.workers import Threads
 
 _LARGEST, _SMALLEST = 64, 16
 _BYTES = 2**26
+_FITTED = 256
+"""Images that a transform is shown at a time."""
 
 
 def predict_shard(images: int, layers: Sequence[Layer], shape: Shape, itemsize: int) -> int:
@@ -95,7 +97,23 @@ def prepare(
     if dtype == np.float64:
         x = x.astype(np.float64)
     for transform in transforms:
-        if not (transform.random and rng is None):
+        if rng is not None or transform.always or not transform.random:
             shape = transform.output_shape(x.shape[1:])
             x = checked_images(transform, x, transform.apply(x, rng, arena), shape)
     return x if x.dtype == dtype else x.astype(dtype)
+
+
+def fit_transforms(
+    transforms: Sequence[Transform], images: Array, dtype: np.dtype[Any]
+) -> tuple[Transform, ...]:
+    """Return the transforms, each with what it takes from the training images filled in."""
+    fitted: list[Transform] = []
+    for transform in transforms:
+        fitted.append(checked_fit(transform, transform.fit(_shards(images, fitted[:], dtype))))
+    return tuple(fitted)
+
+
+def _shards(images: Array, transforms: list[Transform], dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Yield the images as the next transform meets them in prediction."""
+    for start in range(0, len(images), _FITTED):
+        yield prepare(images[start : start + _FITTED], transforms, dtype, None, FRESH)

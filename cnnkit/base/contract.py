@@ -117,6 +117,13 @@ def checked_images(transform: Component, x: Array, got: Any, shape: Shape) -> Ar
     return _array(transform, "apply", "images", got, (len(x), *shape), got.dtype)
 
 
+def checked_fit(component: Component, got: Any) -> Any:
+    """Hold `fit` to a component of the same type."""
+    if type(got) is not type(component):
+        _refuse(component, "fit", _what(got), "the component itself, or one of its type")
+    return got
+
+
 def checked_draw(initializer: Component, got: Any, shape: Shape) -> Array:
     """Hold an initializer to finite floats of the shape."""
     array: Array = _array(initializer, "draw", "", got, shape, None)

@@ -167,6 +167,8 @@ class Trainer:
             TrainingError: where the loss stops being finite, with layer and step; or where a
                 plugin fails, with its distribution and version.
         """
+        with attribute(self._registry, self._now):
+            self.model.fit_transforms(train.images)
         size, forks = min(self._batch_size, len(train)), self.model.backend.processes
         with (
             shared_threads(self._threads) as threads,

@@ -22,9 +22,10 @@ class Images:
     """A transform, with images to apply it to."""
 
     def __init__(self, transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
-        self.transform = transform
         self.shape = shape
         self.seed = seed
+        self.unfitted = transform
+        self.transform = transform.fit(iter([self.draw()]))
 
     def draw(self, dtype: npt.DTypeLike = np.float32) -> Array:
         """Draw a shard of images with values 0..255."""
@@ -33,8 +34,11 @@ class Images:
 
     def apply(self, x: Array, scratch: Scratch = CLEAN, draw: int = 0) -> Array:
         """Apply the transform, with generator number `draw` where it is random."""
-        rng = np.random.default_rng([self.seed + draw, 2]) if self.transform.random else None
-        return self.transform.apply(x, rng, scratch)
+        return self.transform.apply(x, self.rng(draw), scratch)
+
+    def rng(self, draw: int = 0) -> np.random.Generator | None:
+        """Return generator number `draw`, or None where the transform is not random."""
+        return np.random.default_rng([self.seed + draw, 2]) if self.transform.random else None
 
 
 def _use(transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
@@ -56,6 +60,23 @@ def transform_shape_is_real(images: Images) -> None:
             wanted = (N, *images.transform.output_shape(images.shape))
             kind = f"{N} {np.dtype(dtype).name} images of {images.shape}"
             require_equal(wanted, got, f"output_shape is wrong for {kind}")
+
+
+@kit.check("leave the shape as it is, or declare `always` and take rng None for prediction")
+def transform_shape_in_prediction(images: Images) -> None:
+    """An augmentation that runs in training only keeps the shape; one that declares `always` runs
+    without a generator, too, and gives what output_shape says."""
+    transform = images.transform
+    if not transform.random:
+        return
+    wanted = images.shape
+    if transform.always:
+        y = transform.apply(images.draw(), None, CLEAN)
+        wanted = y.shape[1:]
+        again = transform.apply(images.draw(), None, CLEAN)
+        _require_same_y(y, again, "without a generator two calls give different images")
+    what = "images of another shape come out in training than in prediction"
+    require_equal(wanted, transform.output_shape(images.shape), what)
 
 
 @kit.check("write into scratch.empty(...) or a new array, never into x")
@@ -140,6 +161,46 @@ def transform_of_singles(images: Images) -> None:
     x = images.draw()
     singles = np.concatenate([images.apply(x[i : i + 1]) for i in range(BATCH)])
     _require_same_y(singles, images.apply(x), "y of a batch is not that of its images")
+
+
+@kit.check("read every shard; return a copy with new options: type(self)(mean=..., ...)")
+def transform_fit(images: Images) -> None:
+    """fit gives a transform of the same type, which its options alone make again, whatever the
+    shards; fitted once, it stays."""
+    fitted, x = images.transform, images.draw(np.float64)
+    require_equal(type(images.unfitted), type(fitted), "fit gives another type")
+    wanted = images.apply(x)
+    halves = images.unfitted.fit(iter([x[:2], x[2:]]))
+    others = {
+        "in other shards": halves,
+        "once more": fitted.fit(iter([x[:2] + 1])),
+        "and made again from its options": options.remade(fitted, fitted.model_dump()),
+    }
+    for how, other in others.items():
+        got = other.apply(x, images.rng(), CLEAN)
+        _require_same_y(wanted, got, f"y changes where the transform is fitted {how}")
+
+
+@kit.check("say in range_to what the smallest and the largest value can become; None if unknown")
+def transform_range_is_real(images: Images) -> None:
+    """What comes out lies within `range_to`, for images that fill `range_from`."""
+    transform = images.transform
+    given = transform.range_from() or (0.0, 255.0)
+    promised = transform.range_to(given)
+    if promised is None:
+        return
+    share = images.draw(np.float64) / 255
+    x = (given[0] + (given[1] - given[0]) * share).astype(np.float32)
+    x.flat[:2] = given
+    for draw in range(9):
+        y = images.apply(x, draw=draw)
+        slack = 1e-5 * (1 + promised[1] - promised[0])
+        require(
+            promised[0] - slack <= y.min() and y.max() <= promised[1] + slack,
+            "values leave the range that range_to gives",
+            expected=f"within {promised[0]:g}..{promised[1]:g}",
+            got=f"{y.min():g}..{y.max():g}",
+        )
 
 
 def _require_same_y(wanted: Array, got: Array, what: str) -> None:

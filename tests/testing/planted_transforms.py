@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from planted import planted
+from pydantic import Field
 
 from cnnkit.base import Transform
 
@@ -15,7 +16,7 @@ from cnnkit.base import Transform
 class Flip(Transform):
     """Upside down, in float32."""
 
-    type: Literal["flip"] = "flip"
+    type: Literal["upside_down"] = "upside_down"
 
     def apply(self, x, rng, scratch):
         y = scratch.empty(x.shape, np.float32)
@@ -129,3 +130,53 @@ class Centred(Flip):
     def apply(self, x, rng, scratch):
         y = super().apply(x, rng, scratch)
         return y - y.mean(axis=0)
+
+
+@planted("transform_shape_in_prediction")
+class CutsInTraining(Flip):
+    """Cuts a row off at random, and is not asked in prediction."""
+
+    type: Literal["cuts_in_training"] = "cuts_in_training"
+    random: ClassVar[bool] = True
+
+    def output_shape(self, shape):
+        return shape[0], shape[1] - 1, shape[2]
+
+    def apply(self, x, rng, scratch):
+        first = int(rng.integers(0, 2))
+        return super().apply(x, rng, scratch)[:, :, first : first + x.shape[2] - 1]
+
+
+@planted("transform_fit")
+class LastShard(Flip):
+    """Takes the mean of the last shard for that of all."""
+
+    type: Literal["last_shard"] = "last_shard"
+    mean: Annotated[float, Field(ge=-1e9, le=1e9)] | None = None
+    """What is subtracted."""
+
+    def fit(self, shards):
+        if self.mean is not None:
+            return self
+        *_, last = shards
+        return type(self)(mean=float(last.mean()))
+
+    def apply(self, x, rng, scratch):
+        y = scratch.empty(x.shape, np.float64 if x.dtype == np.float64 else np.float32)
+        y[...] = x
+        y -= y.dtype.type(self.mean)
+        return y
+
+
+@planted("transform_range_is_real")
+class Darkens(Flip):
+    """Takes away up to 50, and promises what it was given."""
+
+    type: Literal["darkens"] = "darkens"
+    random: ClassVar[bool] = True
+
+    def range_to(self, given):
+        return given
+
+    def apply(self, x, rng, scratch):
+        return super().apply(x, rng, scratch) - np.float32(rng.uniform(0, 50))
