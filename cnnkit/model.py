@@ -26,7 +26,7 @@ from cnnkit.base import (
     forward_chain,
 )
 from cnnkit.base.backend import Fusing
-from cnnkit.base.component import Positive, Section, Table, child
+from cnnkit.base.component import Positive, Section, Table, child, nothing
 from cnnkit.base.transform import transformed_shape
 from cnnkit.base.weight import declared, draw
 from cnnkit.errors import DataError, PluginError, RunError, SpecError
@@ -49,6 +49,10 @@ class ModelFacts(Section):
     """The layers as the spec had them."""
     transforms: list[Annotated[SerializeAsAny[Transform], child("transforms")]]
     """What is done to an image before the first layer."""
+    average: list[Annotated[SerializeAsAny[Transform], child("transforms")]] = Field(
+        default_factory=nothing
+    )
+    """What prediction averages over; not in files of 0.1."""
     input: list[Positive]
     """Shape of one image at the first layer."""
     classes: list[str]
@@ -144,6 +148,7 @@ class Model:
         classes: a display name per class.
         trained_on: range of the pixel values it was made for, before the transforms, if known.
         backend: computes predictions, and training unless the trainer is given another one.
+        average: transforms over whose views, such as a flip's, prediction averages.
     """
 
     layers: tuple[Layer, ...]
@@ -154,6 +159,7 @@ class Model:
     classes: tuple[str, ...] = ()
     trained_on: Range | None = field(default=None, repr=False)
     backend: Backend = field(default_factory=lambda: find_backend("numpy"), repr=False)
+    average: tuple[Transform, ...] = field(default=(), repr=False)
 
     @classmethod
     def build(
@@ -167,6 +173,7 @@ class Model:
         classes: Sequence[str] = (),
         trained_on: Range | None = None,
         backend: Backend | Table = "numpy",
+        average: Sequence[Transform] = (),
     ) -> Model:
         """Return a model with freshly drawn weights.
 
@@ -175,6 +182,7 @@ class Model:
             input_shape: of one image at the first layer, such as (1, 28, 28).
             classes: a display name per class; by default the numbers of the outputs.
             backend: computes predictions and training: a name such as "native", or the object.
+            average: transforms with views, such as `Flip()`, over which prediction averages.
 
         Raises:
             ShapeError: where a layer cannot take its input, with the trail of shapes.
@@ -191,7 +199,7 @@ class Model:
         declared(tree)  # by anybody: checked before it is drawn
         weights = draw(tree, np.random.default_rng(seed), dtype)
         return cls(tuple(written.layers), network, input_shape, weights, tuple(transforms),
-                   tuple(names), trained_on, find_backend(backend))  # fmt: skip
+                   tuple(names), trained_on, find_backend(backend), tuple(average))  # fmt: skip
 
     def note_range(self, trained_on: Range) -> None:
         """Remember the range of the pixel values that training sees, as it changes the weights."""
@@ -255,12 +263,15 @@ class Model:
 
     @cached_property
     def _predictor(self) -> Predictor:
-        return self.predictor(self.network.steps)
+        return self.predictor(self.network.steps, self.average)
 
-    def predictor(self, steps: Sequence[tuple[str, Layer]]) -> Predictor:
+    def predictor(
+        self, steps: Sequence[tuple[str, Layer]], average: Sequence[Transform] = ()
+    ) -> Predictor:
         """Return what takes images through named layers of this model, with its backend."""
         fuse = Fusing(self.backend, self.dtype, training=False)
-        return Predictor(steps, self.input_shape, self.weights, self.transforms, self.dtype, fuse)
+        return Predictor(steps, self.input_shape, self.weights, self.transforms, self.dtype, fuse,
+                         average)  # fmt: skip
 
     def activations(
         self, images: npt.ArrayLike, layers: Collection[str] | None = None
@@ -307,8 +318,9 @@ class Model:
         """
         tensors = {f"{_WEIGHTS}{name}": w for name, w in flatten(self.weights).items()}
         registry = load_plugins().offering(types)
-        check_offered([self.layers, self.transforms], registry)
-        made_with = suppliers([self.layers, self.transforms, self.backend], registry)
+        parts = [self.layers, self.transforms, self.average]
+        check_offered(parts, registry)
+        made_with = suppliers([*parts, self.backend], registry)
         facts = {"model": self.describe(registry), "plugins": made_with}
         save_tensors(Path(path), tensors, facts)
 
@@ -317,6 +329,7 @@ class Model:
         return {
             "layers": plain(self.layers, registry),
             "transforms": plain(self.transforms, registry),
+            "average": plain(self.average, registry),
             "input": list(self.input_shape),
             "classes": list(self.classes),
             "trained_on": list(self.trained_on) if self.trained_on else None,
@@ -366,4 +379,5 @@ class Model:
         ordered = unflatten({path: weights[path] for path in expected})
         low_high = (model.trained_on[0], model.trained_on[1]) if model.trained_on else None
         return cls(tuple(model.layers), network, tuple(model.input), ordered,
-                   tuple(model.transforms), tuple(model.classes), low_high)  # fmt: skip
+                   tuple(model.transforms), tuple(model.classes), low_high,
+                   average=tuple(model.average))  # fmt: skip

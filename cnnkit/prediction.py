@@ -50,6 +50,7 @@ class Predictor:
         transforms: applied before them.
         dtype: of weights and activations.
         fuse: turns the layers into a backend's steps.
+        average: transforms over whose views what comes out is averaged.
     """
 
     def __init__(
@@ -60,10 +61,11 @@ class Predictor:
         transforms: Sequence[Transform],
         dtype: np.dtype[Any],
         fuse: Fusing | None = None,
+        average: Sequence[Transform] = (),
     ) -> None:
         self._steps, self._shape, self._weights = steps, shape, weights
         self._transforms, self._dtype, self._fuse = transforms, dtype, fuse
-        self._layers = [layer for _, layer in steps]
+        self._layers, self._average = [layer for _, layer in steps], average
 
     def __call__(self, images: Array, threads: Threads) -> Array:
         """Return what the last layer gives for all `images`, (N, *its shape)."""
@@ -82,8 +84,26 @@ class Predictor:
     def _one(self, images: Array, arena: Arena) -> Array:
         arena.reset()
         x = prepare(images, self._transforms, self._dtype, None, arena)
+        if not self._average:
+            return self._run(x, arena).copy()
+        x, views = x.copy(), 0  # as the arena is used anew for each view
+        total = np.zeros(())
+        for view in _views(x, self._average):
+            arena.reset()
+            total, views = total + self._run(np.ascontiguousarray(view), arena), views + 1
+        return total / total.dtype.type(views)
+
+    def _run(self, x: Array, arena: Arena) -> Array:
         ctx = Context(scratch=arena, wants_dx=False, fuse=self._fuse)
-        return forward_chain(self._steps, x, self._weights, ctx)[0].copy()
+        return forward_chain(self._steps, x, self._weights, ctx)[0]
+
+
+def _views(x: Array, transforms: Sequence[Transform]) -> list[Array]:
+    """Return the forms of x that come of each choice among the transforms' views."""
+    views = [x]
+    for transform in transforms:
+        views = [one for view in views for one in transform.views(view)]
+    return views
 
 
 def prepare(

@@ -37,9 +37,11 @@ from cnnkit.testing.tools import built_ins
 from cnnkit.transforms import (
     Affine,
     Crop,
+    Cutmix,
     Flip,
     Invert,
     Jitter,
+    Mixup,
     Normalize,
     RandomErasing,
     Resize,
@@ -78,6 +80,8 @@ LAYERS = [
 LOSSES = [
     (losses.CrossEntropy(), 3),
     (losses.CrossEntropy(label_smoothing=0.1), 2),
+    (losses.CrossEntropy(label_smoothing=0.1, weights=[1.0, 2.0, 0.5]), 3),
+    (losses.CrossEntropy(weights="balanced"), 4),
     (losses.BinaryCrossEntropy(), 1),
     (losses.BinaryCrossEntropy(), 3),
     (losses.MeanSquaredError(), 1),
@@ -128,6 +132,10 @@ TRANSFORMS = [
     (RandomErasing(rate=1, area=(0.5, 1), fill=0.5), (1, 6, 5)),
     (Jitter(), (3, 6, 5)),
     (Jitter(brightness=0, contrast=1), (1, 6, 5)),
+    (Mixup(), (1, 6, 5)),
+    (Mixup(alpha=1), (3, 4, 4)),
+    (Cutmix(), (2, 6, 5)),
+    (Cutmix(alpha=0.3), (1, 8, 8)),
 ]
 
 CASES = {

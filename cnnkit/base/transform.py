@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
 from cnnkit.arrays import Array, Scratch, Shape
 from cnnkit.base.component import Component
 from cnnkit.errors import ShapeError
+
+if TYPE_CHECKING:
+    from cnnkit.base.loss import Loss
 
 
 class Transform(Component, ABC):
@@ -51,9 +54,51 @@ class Transform(Component, ABC):
         """
         return self
 
+    def views(self, x: Array) -> Sequence[Array]:
+        """Return the forms of `x` over which prediction may average, itself first and of the same
+        shape: a flip gives x and its mirror image. Where there is nothing to choose, x alone."""
+        return [x]
+
     @abstractmethod
     def apply(self, x: Array, rng: np.random.Generator | None, scratch: Scratch) -> Array:
         """Return the changed images; `x` is (N, C, H, W), uint8 or float, never modified."""
+
+
+class BatchTransform(Transform, ABC):
+    """An augmentation that mixes the images of a shard, and the targets with them.
+
+    It runs in training only, behind all transforms of single images. A shard's images are mixed
+    among themselves, so that results do not depend on the threads; the loss must be `soft`.
+    """
+
+    random: ClassVar[bool] = True
+
+    def range_to(self, given: tuple[float, float] | None) -> tuple[float, float] | None:
+        """Return `given`: a mean of images, or a patchwork, stays within their range."""
+        return given
+
+    def apply(self, x: Array, rng: np.random.Generator | None, scratch: Scratch) -> Array:
+        """Return `x`: images without targets stay as they are."""
+        return x
+
+    @abstractmethod
+    def apply_batch(
+        self, x: Array, targets: Array, rng: np.random.Generator, scratch: Scratch
+    ) -> tuple[Array, Array]:
+        """Return the changed images and targets in new arrays of the same shapes and dtype.
+
+        Args:
+            x: a shard of images (N, C, H, W) as the first layer would see them.
+            targets: (N, classes), the share of each class in each image; rows add up to 1.
+        """
+
+
+def hard_to_mix(loss: Loss, transforms: Sequence[Transform]) -> str:
+    """Say that a loss cannot take what the transforms make of the targets; mostly ""."""
+    for transform in transforms:
+        if isinstance(transform, BatchTransform) and not loss.soft:
+            return f"{transform.type} mixes the targets, and {loss.type} takes labels only"
+    return ""
 
 
 def transformed_shape(transforms: Sequence[Transform], shape: Shape) -> Shape:

@@ -12,7 +12,7 @@ from cnnkit.arrays import Shape, size
 from cnnkit.base import DataPaths, Dataset, DatasetInfo, Fans, Initializer, Layer, chain_shapes
 from cnnkit.base.component import walk
 from cnnkit.base.place import KeyPath
-from cnnkit.base.transform import transformed_shape
+from cnnkit.base.transform import hard_to_mix, transformed_shape
 from cnnkit.errors import PluginError, ShapeError
 from cnnkit.memory import GIB, memory_limit, needs, training_bytes
 from cnnkit.registry import Plugin, Registry
@@ -271,6 +271,9 @@ def check_network(
     findings = check_memory(spec, shape)
     if judge_loss and info is not None:
         findings += _judge_loss(spec, layers[-1], shapes[-1], info.classes)
+    if judge_loss and (refusal := hard_to_mix(spec.loss, dataset.transforms)):
+        help_ = 'use loss type "cross_entropy"'
+        findings.append(Finding((*_path_of(spec, dataset), "transforms"), refusal, help=help_))
     return findings
 
 

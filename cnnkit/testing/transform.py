@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from copy import copy
+from itertools import product
+
 import numpy as np
 import numpy.typing as npt
 
 from cnnkit.arrays import Arena, Array, Scratch, Shape
-from cnnkit.base import Transform
+from cnnkit.base import BatchTransform, Transform
+from cnnkit.base.contract import checked_mix
 from cnnkit.testing import options
 from cnnkit.testing.check import Kit, require, require_equal
 from cnnkit.testing.manners import manners
@@ -33,8 +37,33 @@ class Images:
         return rng.integers(0, 256, (BATCH, *self.shape)).astype(dtype)
 
     def apply(self, x: Array, scratch: Scratch = CLEAN, draw: int = 0) -> Array:
-        """Apply the transform, with generator number `draw` where it is random."""
+        """Apply the transform, with generator number `draw` where it is random; one that mixes
+        images meets them as floats."""
+        if isinstance(self.transform, BatchTransform):
+            floats = x if x.dtype.kind == "f" else x.astype(np.float32)
+            return self.mix(floats, self.targets(floats), scratch, draw)[0]
         return self.transform.apply(x, self.rng(draw), scratch)
+
+    def of(self, transform: Transform) -> Images:
+        """Return the same images for another transform, as it is."""
+        other = copy(self)
+        other.transform = transform
+        return other
+
+    def mix(
+        self, x: Array, targets: Array, scratch: Scratch = CLEAN, draw: int = 0
+    ) -> tuple[Array, Array]:
+        """Apply a transform that mixes images and targets."""
+        if not isinstance(self.transform, BatchTransform):
+            return x, targets
+        rng = np.random.default_rng([self.seed + draw, 2])
+        given = self.transform.apply_batch(x, targets, rng, scratch)
+        mixed: tuple[Array, Array] = checked_mix(self.transform, x, targets, given)
+        return mixed
+
+    def targets(self, x: Array) -> Array:
+        """Return one-hot targets for a shard, each image of a class of its own."""
+        return np.eye(BATCH + 1, dtype=x.dtype)[: len(x)]
 
     def rng(self, draw: int = 0) -> np.random.Generator | None:
         """Return generator number `draw`, or None where the transform is not random."""
@@ -177,7 +206,7 @@ def transform_fit(images: Images) -> None:
         "and made again from its options": options.remade(fitted, fitted.model_dump()),
     }
     for how, other in others.items():
-        got = other.apply(x, images.rng(), CLEAN)
+        got = images.of(other).apply(x)
         _require_same_y(wanted, got, f"y changes where the transform is fitted {how}")
 
 
@@ -201,6 +230,41 @@ def transform_range_is_real(images: Images) -> None:
             expected=f"within {promised[0]:g}..{promised[1]:g}",
             got=f"{y.min():g}..{y.max():g}",
         )
+
+
+@kit.check("give back shares: own * targets + (1 - own) * targets[partners], in a new array")
+def batch_targets(images: Images) -> None:
+    """Targets stay shares of the classes: none below 0, each row adding up to 1; they come from the
+    rng alone, for one image too, and images without targets stay as they are."""
+    if not isinstance(images.transform, BatchTransform):
+        return
+    for dtype, N in product((np.float32, np.float64), (1, BATCH)):
+        x = images.draw(dtype)[:N]
+        given, hostile = images.targets(x), HostileScratch()
+        _, targets = images.mix(x, given, hostile)
+        hostile.spoil()
+        require_same(images.targets(x), given, "apply_batch changes the targets it is given")
+        off = max(float(np.abs(targets.sum(axis=1) - 1).max()), -float(targets.min()))
+        expected = "shares >= 0 that add up to 1"
+        require(off < 1e-5, "targets are no shares of the classes", expected=expected,
+                got=f"{targets[0].round(4).tolist()} for the first image")  # fmt: skip
+        again = images.mix(x, given)[1]
+        require_close({"targets": targets}, {"targets": again}, "equal generators give two {name}")
+        alone = images.transform.apply(x, images.rng(), CLEAN)
+        require_same(x, alone, "apply changes images that come without targets")
+
+
+@kit.check("give x itself first, and views or copies of it of the same shape; draw nothing")
+def transform_views(images: Images) -> None:
+    """views gives x itself and other forms of the same shape, the same ones every time."""
+    x = images.draw()
+    first, *others = images.transform.views(x)
+    require_same(x, first, "the first view is not x itself")
+    require_same(images.draw(), x, "views changes x")
+    for number, view in enumerate(others, start=1):
+        require_equal(x.shape, view.shape, f"view {number} has another shape")
+        again = images.transform.views(x)[number]
+        require_same(view, again, f"view {number} is another one when asked again")
 
 
 def _require_same_y(wanted: Array, got: Array, what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # else numpy.random is imported with it, whoever needs it
 
+from collections.abc import Sequence
 from math import radians
 from typing import Annotated, ClassVar, Literal
 
@@ -48,6 +49,9 @@ class Flip(Transform):
             hit = np.flatnonzero(rng.random(len(x)) < self.rate)
             y[hit] = self._mirrored(x)[hit]
         return y
+
+    def views(self, x: Array) -> Sequence[Array]:
+        return [x, self._mirrored(x)]
 
     def _mirrored(self, x: Array) -> Array:
         return x[..., ::-1] if self.axis == "horizontal" else x[..., ::-1, :]

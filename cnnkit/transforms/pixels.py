@@ -243,9 +243,9 @@ class RandomErasing(Transform):
     >>> x = np.ones((1, 1, 3, 4), np.uint8)
     >>> square = RandomErasing(rate=1, area=(0.3, 0.3), aspect=1)
     >>> square.apply(x, np.random.default_rng(0), Scratch())
-    array([[[[1, 1, 1, 1],
-             [1, 0, 0, 1],
-             [1, 0, 0, 1]]]], dtype=uint8)
+    array([[[[0, 0, 1, 1],
+             [0, 0, 1, 1],
+             [1, 1, 1, 1]]]], dtype=uint8)
     """
 
     type: Literal["random_erasing"] = "random_erasing"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import floor
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from cnnkit.arrays import FRESH, Arena
+from cnnkit.arrays import FRESH, Arena, flatten
 from cnnkit.base import Split
+from cnnkit.base.layer import generator
 from cnnkit.engine.trainer import Trainer
-from cnnkit.errors import DataError, OptionError, ShapeError
+from cnnkit.errors import DataError, OptionError, ShapeError, TrainingError
 from cnnkit.kernels.images import cut, resample, warp
 from cnnkit.losses import CrossEntropy
 from cnnkit.model import Model
@@ -20,9 +22,11 @@ from cnnkit.prediction import prepare
 from cnnkit.transforms import (
     Affine,
     Crop,
+    Cutmix,
     Flip,
     Invert,
     Jitter,
+    Mixup,
     Normalize,
     RandomErasing,
     Resize,
@@ -291,3 +295,129 @@ def test_an_arena_gives_the_same_images():
         for _ in range(2):
             arena.reset()
             np.testing.assert_array_equal(transform.apply(x, rng(), arena), wanted)
+
+
+# --- what mixes images and targets ----------------------------------------------------------------
+
+SOFT = [Mixup(alpha=1), Cutmix()]
+
+
+def shard(N=400, shape=(1, 6, 9)):
+    """Images that are their own number everywhere, and targets of a class each."""
+    return np.broadcast_to(np.arange(N, dtype=float).reshape(-1, 1, 1, 1), (N, *shape)), np.eye(N)
+
+
+@pytest.mark.parametrize("transform", SOFT, ids=lambda t: t.type)
+def test_images_and_targets_are_mixed_alike(transform):
+    """The mean of an image of numbers is the mean of its targets' numbers."""
+    x, targets = shard()
+    y, soft = transform.apply_batch(x, targets, rng(), FRESH)
+    np.testing.assert_allclose(y.mean(axis=(1, 2, 3)), soft @ np.arange(400), rtol=1e-9)
+    assert ((soft > 0).sum(axis=1) <= 2).all()
+    own = soft.diagonal()
+    assert own.mean() == pytest.approx(0.5 if transform.type == "mixup" else 0.63, abs=0.06)
+
+
+def test_mixup_is_a_mean_and_its_shares_are_beta():
+    x, targets = shard()
+    y, soft = Mixup(alpha=0.2).apply_batch(x, targets, rng(), FRESH)
+    np.testing.assert_allclose(y, np.einsum("nm,mchw->nchw", soft, x), rtol=1e-9)
+    own = soft.diagonal()
+    assert own.var() == pytest.approx(1 / (4 * (2 * 0.2 + 1)), abs=0.02)  # of Beta(0.2, 0.2)
+
+
+def test_cutmix_puts_a_rectangle_of_one_partner():
+    x, targets = shard()
+    y, soft = Cutmix().apply_batch(x, targets, rng(), FRESH)
+    for n, image in enumerate(y[:, 0]):
+        other = image != n
+        rows, columns = other.any(axis=1).sum(), other.any(axis=0).sum()
+        assert other.sum() == rows * columns
+        assert len(np.unique(image[other])) <= 1
+        assert soft[n, n] == pytest.approx(1 - other.mean()) or not other.any()
+
+
+def test_training_on_mixed_images_does_not_depend_on_threads():
+    x, y = images(48, 1, 8, 8, dtype=np.uint8), np.arange(48) % 3
+
+    def trained(threads, transforms):
+        model = Model.build([{"type": "softmax", "units": 3}], (1, 8, 8), transforms=transforms)
+        with Threads(threads) as pool:
+            trainer = Trainer(model, CrossEntropy(), Sgd(lr=0.1), epochs=2, batch=24, shard=5,
+                              threads=pool)  # fmt: skip
+            losses = [epoch.train_loss for epoch in trainer.run(Split(x, y), None)]
+        return losses, model.weights
+
+    one, two, three = (trained(n, [Scale(), *SOFT]) for n in (1, 2, 3))
+    np.testing.assert_equal(one, two)
+    np.testing.assert_equal(one, three)
+    assert trained(1, [Scale()])[0] != one[0]
+
+
+def test_a_step_on_mixed_images_by_hand():
+    """One shard, float64: the gradient of a softmax regression at zero weights."""
+    x, y = images(6, 1, 2, 2, dtype=np.float64) / 255, np.arange(6) % 3
+    model = Model.build([{"type": "softmax", "units": 3, "init": "zeros"}], (1, 2, 2),
+                        dtype="float64", transforms=[Mixup(alpha=1)])  # fmt: skip
+    trainer = Trainer(model, CrossEntropy(), Sgd(lr=1.0), epochs=1, batch=6, shard=6,
+                      shuffle="none", seed=5)  # fmt: skip
+    list(trainer.run(Split(x, y), None))
+    mixed, soft = Mixup(alpha=1).apply_batch(
+        x, np.eye(3)[y], generator((5, 0, 0, 0), "transforms"), FRESH
+    )
+    wanted = mixed.reshape(6, 4).T @ (soft - 1 / 3) / 6
+    (W,) = (w for path, w in flatten(model.weights).items() if path.endswith("W"))
+    np.testing.assert_allclose(W, wanted, atol=1e-12)
+
+
+def test_a_loss_that_takes_labels_only_is_refused():
+    class TakesLabels(CrossEntropy):
+        type: str = "labels"
+        soft: ClassVar[bool] = False
+
+    model = Model.build([{"type": "softmax", "units": 3}], (1, 8, 8), transforms=[Cutmix()])
+    with pytest.raises(TrainingError) as caught:
+        Trainer(model, TakesLabels(), Sgd(lr=0.1))
+    assert str(caught.value) == "cutmix mixes the targets, and labels takes labels only"
+
+
+# --- averaging in prediction ----------------------------------------------------------------------
+
+
+def test_prediction_averages_over_flips(tmp_path):
+    x = images(70, 1, 5, 6, dtype=np.uint8)
+    layers = [{"type": "conv", "filters": 2, "kernel": 3}, "relu", {"type": "softmax", "units": 3}]
+
+    def made(average):
+        return Model.build(layers, (1, 5, 6), transforms=[Scale()], average=average)
+
+    plain = made([])
+    up = x[:, :, ::-1]
+    both = [Flip(), Flip(axis="vertical")]
+    for average, views in (
+        ([Flip()], [x, x[..., ::-1]]),
+        (both, [x, x[..., ::-1], up, up[..., ::-1]]),
+    ):
+        wanted = sum(plain.predict(view) for view in views) / len(views)
+        np.testing.assert_allclose(made(average).predict(x), wanted, rtol=1e-6)
+    model = made(both)
+    model.save(tmp_path / "model")
+    loaded = Model.load(tmp_path / "model")
+    assert list(loaded.average) == both
+    np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
+
+
+def test_evaluation_averages_probabilities_and_validation_does_not():
+    x, y = images(40, 1, 5, 6, dtype=np.uint8), np.arange(40) % 3
+    model = Model.build([{"type": "softmax", "units": 3}], (1, 5, 6), transforms=[Scale()],
+                        average=[Flip()])  # fmt: skip
+    trainer = Trainer(model, CrossEntropy(), Sgd(lr=0.0), epochs=1, batch=40)
+    (epoch,) = trainer.fit(x, y, (x, y))
+    probabilities = model.predict(x)
+    wanted = -np.log(probabilities[np.arange(40), y]).mean()
+    assert trainer.evaluate(Split(x, y))["loss"] == pytest.approx(wanted, rel=1e-5)
+    alone = Model.build([{"type": "softmax", "units": 3}], (1, 5, 6), transforms=[Scale()])
+    alone = alone.predict(x)
+    assert epoch.validation["loss"] == pytest.approx(
+        -np.log(alone[np.arange(40), y]).mean(), rel=1e-5
+    )

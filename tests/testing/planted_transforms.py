@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import as_strided
 from planted import planted
 from pydantic import Field
 
-from cnnkit.base import Transform
+from cnnkit.base import BatchTransform, Transform
 
 
 class Flip(Transform):
@@ -180,3 +180,37 @@ class Darkens(Flip):
 
     def apply(self, x, rng, scratch):
         return super().apply(x, rng, scratch) - np.float32(rng.uniform(0, 50))
+
+
+class Pairs(BatchTransform):
+    """The mean of each image and its neighbour, targets alike."""
+
+    type: Literal["pairs"] = "pairs"
+
+    def apply_batch(self, x, targets, rng, scratch):
+        by = int(rng.integers(1, 4))
+        y = scratch.empty(x.shape, x.dtype)
+        np.add(x, np.roll(x, by, axis=0), out=y)
+        y /= 2
+        return y, (targets + np.roll(targets, by, axis=0)) / 2
+
+
+@planted("batch_targets")
+class SumsTargets(Pairs):
+    """Adds the targets, and does not halve the sum."""
+
+    type: Literal["sums_targets"] = "sums_targets"
+
+    def apply_batch(self, x, targets, rng, scratch):
+        y, mixed = super().apply_batch(x, targets, rng, scratch)
+        return y, 2 * mixed
+
+
+@planted("transform_views")
+class RandomView(Flip):
+    """A view that is another one every time."""
+
+    type: Literal["random_view"] = "random_view"
+
+    def views(self, x):
+        return [x, np.roll(x, next(_SHARDS), axis=2)]
