@@ -252,7 +252,7 @@ READING = {
     "prediction", "model", "workers", "engine",
 }  # fmt: skip
 """What somebody must read to understand training."""
-BUDGETS = {"package": 18_250, "reading list": 7_370, "testing": 3_400}
+BUDGETS = {"package": 18_250, "reading list": 7_370, "testing": 3_550}
 """Most lines: raising one is a commit of its own that says what the lines bought."""
 
 
