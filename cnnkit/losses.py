@@ -1,7 +1,7 @@
 """The built-in losses, registered through the same hook as anybody else's."""
 
 from collections.abc import Callable
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -11,13 +11,18 @@ from cnnkit.base import Layer, Loss, Synonyms
 from cnnkit.errors import ShapeError
 from cnnkit.hookspecs import hookimpl
 from cnnkit.kernels.sigmoid import sigmoid_binary_cross_entropy
-from cnnkit.kernels.softmax import softmax_cross_entropy
+from cnnkit.kernels.softmax import soft_cross_entropy, softmax_cross_entropy
 from cnnkit.layers.sigmoid import Sigmoid
 from cnnkit.layers.softmax import Softmax
 
 
 def targets(labels: Array, y: Array) -> Array:
-    """Return what `y` should be: labels (N,) as they are for (N, 1), else one-hot (N, K)."""
+    """Return what `y` should be: labels (N,) as they are for (N, 1), else one-hot (N, K).
+
+    Targets (N, classes) are what they are; for (N, 1), the share of class 1.
+    """
+    if labels.ndim == 2:
+        return labels[:, labels.shape[1] - y.shape[1] :].astype(y.dtype)
     columns = labels[:, None]
     wanted = columns if y.shape[1] == 1 else columns == np.arange(y.shape[1])
     return wanted.astype(y.dtype)
@@ -57,6 +62,7 @@ class BinaryCrossEntropy(Loss):
     """
 
     type: Literal["binary_cross_entropy"] = "binary_cross_entropy"
+    soft: ClassVar[bool] = True
     synonyms: ClassVar[Synonyms] = {"binary_cross_entropy": "bce bceloss"}
 
     def check(self, head: Layer, shape: Shape, classes: int) -> None:
@@ -87,6 +93,7 @@ class _SigmoidBinaryCrossEntropy(Loss):
     """Sigmoid and binary cross-entropy in one; y (N, K) are logits, finite however large."""
 
     type: Literal["sigmoid_binary_cross_entropy"] = "sigmoid_binary_cross_entropy"
+    soft: ClassVar[bool] = True
 
     def forward(self, y: Array, labels: Array) -> tuple[Array, Callable[[], Array]]:
         losses, dy = sigmoid_binary_cross_entropy(y, targets(labels, y), FRESH)
@@ -94,23 +101,46 @@ class _SigmoidBinaryCrossEntropy(Loss):
 
 
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
+ClassWeights = Annotated[list[Annotated[float, Field(ge=0, le=1e6)]], Field(min_length=2)]
+
+
+def smoothed(
+    labels: Array, y: Array, smoothing: float, weights: Literal["balanced"] | list[float] | None
+) -> Array:
+    """Return u_k = w_k * ((1 - s) * t_k + s / K), (N, K): one-hot or soft targets t, smoothed by s
+    and weighted by class; weights that are not known yet count as 1."""
+    wanted = targets(labels, y) * (1 - smoothing)
+    wanted += smoothing / y.shape[1]
+    if isinstance(weights, list):
+        wanted *= np.array(weights, y.dtype)
+    return wanted
 
 
 class CrossEntropy(Loss):
     """Minus the log of the probability given to the label; y (N, K) are probabilities.
 
-    loss = -sum over k of t_k * log(y_k), with t = (1 - s) * onehot(label) + s / K for label
-    smoothing s; dy = -t / y. Fuses with softmax, and then stays finite for any logits.
+    loss = -sum over k of u_k * log(y_k), with u_k = w_k * ((1 - s) * t_k + s / K) for one-hot or
+    soft targets t, label smoothing s and class weights w; dy = -u / y. The batch's loss is the mean
+    over its images, whatever their weights. Fuses with softmax, and then stays finite for any
+    logits.
 
     Source: Szegedy et al., Rethinking the Inception Architecture (2016), section 7 (smoothing).
+
+    >>> y, labels = np.array([[0.5, 0.5], [0.8, 0.2]]), np.array([0, 1])
+    >>> CrossEntropy(weights=[1.0, 2.0]).forward(y, labels)[0].round(3)
+    array([0.693, 3.219])
     """
 
     type: Literal["cross_entropy"] = "cross_entropy"
+    soft: ClassVar[bool] = True
     synonyms: ClassVar[Synonyms] = {
         "cross_entropy": "crossentropyloss categoricalcrossentropy nll logloss"
     }
     label_smoothing: Smoothing = 0.0
     """Share of the target that is spread evenly over all classes."""
+    weights: Literal["balanced"] | ClassWeights | None = None
+    """How much each class counts, a number each; "balanced" takes images / (classes * images of the
+    class) from the training labels, so that rare classes count as much as frequent ones."""
 
     def check(self, head: Layer, shape: Shape, classes: int) -> None:
         if isinstance(head, Sigmoid) and shape in ((classes,), (1,) * (classes == 2)):
@@ -123,10 +153,22 @@ class CrossEntropy(Loss):
         check_outputs(self.type, head, shape, classes, single=False)
         if not head.probabilities:
             raise no_probabilities(self.type, "are >= 0 and sum to 1", "softmax")
+        if isinstance(self.weights, list) and len(self.weights) != classes:
+            raise ShapeError(
+                f"gives {classes} probabilities, but cross_entropy has {len(self.weights)} weights",
+                expected=f"{classes} weights, one for each class",
+                help='give as many, or weights = "balanced"',
+            )
+
+    def fit(self, labels: Array, classes: int) -> Self:
+        if self.weights != "balanced":
+            return self
+        counts = np.bincount(labels, minlength=classes)
+        weights = len(labels) / (classes * np.maximum(counts, 1))
+        return self.model_copy(update={"weights": np.where(counts, weights, 1.0).tolist()})
 
     def forward(self, y: Array, labels: Array) -> tuple[Array, Callable[[], Array]]:
-        wanted = targets(labels, y) * (1 - self.label_smoothing)
-        wanted += self.label_smoothing / y.shape[1]
+        wanted = smoothed(labels, y, self.label_smoothing, self.weights)
         # A probability that underflowed counts as the smallest normal number: its log and
         # 1 / y stay finite, and the gradient still points up.
         safe = np.maximum(y, np.finfo(y.dtype).tiny)
@@ -134,17 +176,25 @@ class CrossEntropy(Loss):
 
     def fuse(self, head: Layer) -> Loss | None:
         fuses = isinstance(head, Softmax) and head.units is None
-        return _SoftmaxCrossEntropy(label_smoothing=self.label_smoothing) if fuses else None
+        options = {"label_smoothing": self.label_smoothing, "weights": self.weights}
+        return _SoftmaxCrossEntropy.model_validate(options) if fuses else None
 
 
 class _SoftmaxCrossEntropy(Loss):
     """Softmax and cross-entropy in one; y (N, K) are logits, finite however large."""
 
     type: Literal["softmax_cross_entropy"] = "softmax_cross_entropy"
+    soft: ClassVar[bool] = True
     label_smoothing: Smoothing = 0.0
+    """As in cross_entropy."""
+    weights: Literal["balanced"] | ClassWeights | None = None
     """As in cross_entropy."""
 
     def forward(self, y: Array, labels: Array) -> tuple[Array, Callable[[], Array]]:
+        if labels.ndim == 2 or isinstance(self.weights, list):
+            wanted = smoothed(labels, y, self.label_smoothing, self.weights)
+            losses, dy = soft_cross_entropy(y, wanted, FRESH)
+            return losses, lambda: dy
         losses, dy = softmax_cross_entropy(y, labels, FRESH)
         if self.label_smoothing:
             # Only the term -sum(t * z) knows the target, so smoothing shifts it and its slope.
@@ -162,6 +212,7 @@ class MeanSquaredError(Loss):
     """
 
     type: Literal["mean_squared_error"] = "mean_squared_error"
+    soft: ClassVar[bool] = True
     synonyms: ClassVar[Synonyms] = {"mean_squared_error": "mse mseloss l2"}
 
     def check(self, head: Layer, shape: Shape, classes: int) -> None:

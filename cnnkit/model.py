@@ -26,14 +26,15 @@ from cnnkit.base import (
     forward_chain,
 )
 from cnnkit.base.backend import Fusing
-from cnnkit.base.component import Positive, Section, Table, child
+from cnnkit.base.component import Positive, Section, Table, child, nothing
+from cnnkit.base.transform import transformed_shape
 from cnnkit.base.weight import declared, draw
 from cnnkit.errors import DataError, PluginError, RunError, SpecError
 from cnnkit.files.tensors import load_tensors, save_tensors
 from cnnkit.layers.sequential import Sequential
 from cnnkit.memory import check_prediction
 from cnnkit.plugins import find_component, load_plugins
-from cnnkit.prediction import Predictor, prepare
+from cnnkit.prediction import Predictor, fit_transforms, prepare
 from cnnkit.provenance import check_offered, missing_suppliers, other_versions, plain, suppliers
 from cnnkit.registry import Registry
 from cnnkit.summary import Row, layer_rows
@@ -48,6 +49,10 @@ class ModelFacts(Section):
     """The layers as the spec had them."""
     transforms: list[Annotated[SerializeAsAny[Transform], child("transforms")]]
     """What is done to an image before the first layer."""
+    average: list[Annotated[SerializeAsAny[Transform], child("transforms")]] = Field(
+        default_factory=nothing
+    )
+    """What prediction averages over; not in files of 0.1."""
     input: list[Positive]
     """Shape of one image at the first layer."""
     classes: list[str]
@@ -107,9 +112,7 @@ def check_images(model: Model, images: Array) -> None:
         raise DataError(f"images are of dtype {images.dtype}; the model takes uint8 or floats")
     if model.trained_on and (unlikely := check_like(images, model.trained_on, "images")):
         warnings.warn(unlikely, stacklevel=3)
-    shape = images.shape[1:]
-    for transform in model.transforms:
-        shape = transform.output_shape(shape)
+    shape = transformed_shape(model.transforms, images.shape[1:])
     if shape != model.input_shape:
         axis = "; for one image pass x[None], for grey ones without channels x[:, None]"
         raise DataError(
@@ -145,6 +148,7 @@ class Model:
         classes: a display name per class.
         trained_on: range of the pixel values it was made for, before the transforms, if known.
         backend: computes predictions, and training unless the trainer is given another one.
+        average: transforms over whose views, such as a flip's, prediction averages.
     """
 
     layers: tuple[Layer, ...]
@@ -155,6 +159,7 @@ class Model:
     classes: tuple[str, ...] = ()
     trained_on: Range | None = field(default=None, repr=False)
     backend: Backend = field(default_factory=lambda: find_backend("numpy"), repr=False)
+    average: tuple[Transform, ...] = field(default=(), repr=False)
 
     @classmethod
     def build(
@@ -168,6 +173,7 @@ class Model:
         classes: Sequence[str] = (),
         trained_on: Range | None = None,
         backend: Backend | Table = "numpy",
+        average: Sequence[Transform] = (),
     ) -> Model:
         """Return a model with freshly drawn weights.
 
@@ -176,6 +182,7 @@ class Model:
             input_shape: of one image at the first layer, such as (1, 28, 28).
             classes: a display name per class; by default the numbers of the outputs.
             backend: computes predictions and training: a name such as "native", or the object.
+            average: transforms with views, such as `Flip()`, over which prediction averages.
 
         Raises:
             ShapeError: where a layer cannot take its input, with the trail of shapes.
@@ -192,11 +199,17 @@ class Model:
         declared(tree)  # by anybody: checked before it is drawn
         weights = draw(tree, np.random.default_rng(seed), dtype)
         return cls(tuple(written.layers), network, input_shape, weights, tuple(transforms),
-                   tuple(names), trained_on, find_backend(backend))  # fmt: skip
+                   tuple(names), trained_on, find_backend(backend), tuple(average))  # fmt: skip
 
     def note_range(self, trained_on: Range) -> None:
         """Remember the range of the pixel values that training sees, as it changes the weights."""
         object.__setattr__(self, "trained_on", trained_on)
+
+    def fit_transforms(self, images: Array) -> None:
+        """Let the transforms take what they need from the training images, unless they have it."""
+        fitted = fit_transforms(self.transforms, images, self.dtype)
+        object.__setattr__(self, "transforms", fitted)
+        self.__dict__.pop("_predictor", None)
 
     def use(self, backend: Backend | Table) -> None:
         """Compute with another backend from now on.
@@ -251,16 +264,18 @@ class Model:
 
     @cached_property
     def _predictor(self) -> Predictor:
-        return self.predictor(self.network.steps)
+        return self.predictor(self.network.steps, self.average)
 
     @cached_property
     def _fuse(self) -> Fusing:
         return Fusing(self.backend, self.dtype, training=False)
 
-    def predictor(self, steps: Sequence[tuple[str, Layer]]) -> Predictor:
+    def predictor(
+        self, steps: Sequence[tuple[str, Layer]], average: Sequence[Transform] = ()
+    ) -> Predictor:
         """Return what takes images through named layers of this model, with its backend."""
         facts = self.input_shape, self.weights, self.transforms, self.dtype, self._fuse
-        return Predictor(steps, *facts)
+        return Predictor(steps, *facts, average)
 
     def activations(
         self, images: npt.ArrayLike, layers: Collection[str] | None = None
@@ -307,8 +322,9 @@ class Model:
         """
         tensors = {f"{_WEIGHTS}{name}": w for name, w in flatten(self.weights).items()}
         registry = load_plugins().offering(types)
-        check_offered([self.layers, self.transforms], registry)
-        made_with = suppliers([self.layers, self.transforms, self.backend], registry)
+        parts = [self.layers, self.transforms, self.average]
+        check_offered(parts, registry)
+        made_with = suppliers([*parts, self.backend], registry)
         facts = {"model": self.describe(registry), "plugins": made_with}
         save_tensors(Path(path), tensors, facts)
 
@@ -317,6 +333,7 @@ class Model:
         return {
             "layers": plain(self.layers, registry),
             "transforms": plain(self.transforms, registry),
+            "average": plain(self.average, registry),
             "input": list(self.input_shape),
             "classes": list(self.classes),
             "trained_on": list(self.trained_on) if self.trained_on else None,
@@ -366,4 +383,5 @@ class Model:
         ordered = unflatten({path: weights[path] for path in expected})
         low_high = (model.trained_on[0], model.trained_on[1]) if model.trained_on else None
         return cls(tuple(model.layers), network, tuple(model.input), ordered,
-                   tuple(model.transforms), tuple(model.classes), low_high)  # fmt: skip
+                   tuple(model.transforms), tuple(model.classes), low_high,
+                   average=tuple(model.average))  # fmt: skip

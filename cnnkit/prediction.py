@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from cnnkit.arrays import Arena, Array, Scratch, Shape, Weights
+from cnnkit.arrays import FRESH, Arena, Array, Scratch, Shape, Weights
 from cnnkit.base import Context, Layer, Transform, chain_shapes, forward_chain
 from cnnkit.base.backend import Fusing
-from cnnkit.base.contract import checked_images
+from cnnkit.base.contract import checked_fit, checked_images
 from cnnkit.memory import needs
 from cnnkit.workers import Threads
 
 _LARGEST, _SMALLEST = 64, 16
 _BYTES = 2**26
+_FITTED = 256
+"""Images that a transform is shown at a time."""
 
 
 def predict_shard(images: int, each: int) -> int:
@@ -46,6 +48,7 @@ class Predictor:
         transforms: applied before them.
         dtype: of weights and activations.
         fuse: turns the layers into a backend's steps.
+        average: transforms over whose views what comes out is averaged.
     """
 
     def __init__(
@@ -56,10 +59,11 @@ class Predictor:
         transforms: Sequence[Transform],
         dtype: np.dtype[Any],
         fuse: Fusing | None = None,
+        average: Sequence[Transform] = (),
     ) -> None:
         self._steps, self._shape, self._weights = steps, shape, weights
         self._transforms, self._dtype, self._fuse = transforms, dtype, fuse
-        self._layers = [layer for _, layer in steps]
+        self._layers, self._average = [layer for _, layer in steps], average
 
     @cached_property
     def _bytes(self) -> int:
@@ -84,8 +88,26 @@ class Predictor:
     def _one(self, images: Array, arena: Arena) -> Array:
         arena.reset()
         x = prepare(images, self._transforms, self._dtype, None, arena)
+        if not self._average:
+            return self._run(x, arena).copy()
+        x, views = x.copy(), 0  # as the arena is used anew for each view
+        total = np.zeros(())
+        for view in _views(x, self._average):
+            arena.reset()
+            total, views = total + self._run(np.ascontiguousarray(view), arena), views + 1
+        return total / total.dtype.type(views)
+
+    def _run(self, x: Array, arena: Arena) -> Array:
         ctx = Context(scratch=arena, wants_dx=False, fuse=self._fuse)
-        return forward_chain(self._steps, x, self._weights, ctx)[0].copy()
+        return forward_chain(self._steps, x, self._weights, ctx)[0]
+
+
+def _views(x: Array, transforms: Sequence[Transform]) -> list[Array]:
+    """Return the forms of x that come of each choice among the transforms' views."""
+    views = [x]
+    for transform in transforms:
+        views = [one for view in views for one in transform.views(view)]
+    return views
 
 
 def prepare(
@@ -99,7 +121,23 @@ def prepare(
     if dtype == np.float64:
         x = x.astype(np.float64)
     for transform in transforms:
-        if not (transform.random and rng is None):
+        if rng is not None or transform.always or not transform.random:
             shape = transform.output_shape(x.shape[1:])
             x = checked_images(transform, x, transform.apply(x, rng, arena), shape)
     return x if x.dtype == dtype else x.astype(dtype)
+
+
+def fit_transforms(
+    transforms: Sequence[Transform], images: Array, dtype: np.dtype[Any]
+) -> tuple[Transform, ...]:
+    """Return the transforms, each with what it takes from the training images filled in."""
+    fitted: list[Transform] = []
+    for transform in transforms:
+        fitted.append(checked_fit(transform, transform.fit(_shards(images, fitted[:], dtype))))
+    return tuple(fitted)
+
+
+def _shards(images: Array, transforms: list[Transform], dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Yield the images as the next transform meets them in prediction."""
+    for start in range(0, len(images), _FITTED):
+        yield prepare(images[start : start + _FITTED], transforms, dtype, None, FRESH)

@@ -34,7 +34,20 @@ from cnnkit.testing import (
     parametrize_layer_checks,
 )
 from cnnkit.testing.tools import built_ins
-from cnnkit.transforms import Scale
+from cnnkit.transforms import (
+    Affine,
+    Crop,
+    Cutmix,
+    Flip,
+    Invert,
+    Jitter,
+    Mixup,
+    Normalize,
+    RandomErasing,
+    Resize,
+    Scale,
+    Shift,
+)
 
 SAME = {"kernel": 3, "padding": "same"}
 LAYERS = [
@@ -67,6 +80,8 @@ LAYERS = [
 LOSSES = [
     (losses.CrossEntropy(), 3),
     (losses.CrossEntropy(label_smoothing=0.1), 2),
+    (losses.CrossEntropy(label_smoothing=0.1, weights=[1.0, 2.0, 0.5]), 3),
+    (losses.CrossEntropy(weights="balanced"), 4),
     (losses.BinaryCrossEntropy(), 1),
     (losses.BinaryCrossEntropy(), 3),
     (losses.MeanSquaredError(), 1),
@@ -96,7 +111,32 @@ METRICS = [(metric, n) for n in (1, 2, 5) for metric in (metrics.Accuracy(), met
 METRICS += [(metrics.Confusion(), 3)]
 OBSERVERS = [observers.Csv()]
 BACKENDS = [backends.Numpy()]
-TRANSFORMS = [(Scale(), (1, 6, 5)), (Scale(low=0.0, high=1.0), (3, 4, 4))]
+TRANSFORMS = [
+    (Scale(), (1, 6, 5)),
+    (Scale(low=0.0, high=1.0), (3, 4, 4)),
+    (Normalize(), (3, 4, 4)),
+    (Normalize(mean=[127.0], std=[64.0]), (1, 6, 5)),
+    (Invert(), (1, 6, 5)),
+    (Invert(range=(-1.0, 255.0)), (3, 4, 4)),
+    (Resize(size=[3, 9]), (2, 5, 6)),
+    (Resize(size=5), (1, 5, 5)),
+    (Flip(), (3, 4, 5)),
+    (Flip(rate=0.9, axis="vertical"), (1, 4, 5)),
+    (Shift(), (2, 6, 5)),
+    (Shift(pixels=[0, 3], fill=-0.5), (1, 6, 5)),
+    (Crop(padding=2, fill=0), (1, 6, 5)),
+    (Crop(size=[4, 3]), (3, 6, 5)),
+    (Affine(), (2, 6, 5)),
+    (Affine(rotation=180, scale=(0.5, 2), shear=20, fill=0), (1, 8, 8)),
+    (RandomErasing(), (3, 6, 5)),
+    (RandomErasing(rate=1, area=(0.5, 1), fill=0.5), (1, 6, 5)),
+    (Jitter(), (3, 6, 5)),
+    (Jitter(brightness=0, contrast=1), (1, 6, 5)),
+    (Mixup(), (1, 6, 5)),
+    (Mixup(alpha=1), (3, 4, 4)),
+    (Cutmix(), (2, 6, 5)),
+    (Cutmix(alpha=0.3), (1, 8, 8)),
+]
 
 CASES = {
     "layers": LAYERS,

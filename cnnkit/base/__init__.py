@@ -21,12 +21,13 @@ from cnnkit.base.metric import Metric, predicted_classes
 from cnnkit.base.observer import Epoch, Observer, RunInfo
 from cnnkit.base.optimizer import Optimizer
 from cnnkit.base.schedule import Schedule
-from cnnkit.base.transform import Transform
+from cnnkit.base.transform import BatchTransform, Transform
 from cnnkit.base.weight import Weight, WeightTree
 
 __all__ = [
     "Backend",
     "Backward",
+    "BatchTransform",
     "Component",
     "Context",
     "Data",

@@ -117,6 +117,21 @@ def checked_images(transform: Component, x: Array, got: Any, shape: Shape) -> Ar
     return _array(transform, "apply", "images", got, (len(x), *shape), got.dtype)
 
 
+def checked_mix(transform: Component, x: Array, targets: Array, got: Any) -> Any:
+    """Hold `apply_batch` to images and targets like those that it was given."""
+    _pair(transform, "apply_batch", got, "(images, targets)")
+    _array(transform, "apply_batch", "images", got[0], x.shape, x.dtype)
+    _array(transform, "apply_batch", "targets", got[1], targets.shape, targets.dtype)
+    return got
+
+
+def checked_fit(component: Component, got: Any) -> Any:
+    """Hold `fit` to a component of the same type."""
+    if type(got) is not type(component):
+        _refuse(component, "fit", _what(got), "the component itself, or one of its type")
+    return got
+
+
 def checked_draw(initializer: Component, got: Any, shape: Shape) -> Array:
     """Hold an initializer to finite floats of the shape."""
     array: Array = _array(initializer, "draw", "", got, shape, None)

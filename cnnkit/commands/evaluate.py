@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from cnnkit.base import Data, DataPaths, Epoch, Metric, show
+from cnnkit.base.transform import transformed_shape
 from cnnkit.commands._console import News, emit, emit_json, facts, table
 from cnnkit.commands._plugins import begin, with_backend
 from cnnkit.engine.plan import make_plan
@@ -122,9 +123,7 @@ def _data(spec: RunSpec, stored: StoredRun, paths: DataPaths, model: Model, othe
             dataset = dataset.fallback
         dataset = dataset.model_copy(update={"fallback": None})
     data, _ = load_data(dataset, paths, allow_fallback=True)
-    shape = data.test.images.shape[1:]
-    for transform in model.transforms:
-        shape = transform.output_shape(shape)
+    shape = transformed_shape(model.transforms, data.test.images.shape[1:])
     if (shape, data.classes) != (model.input_shape, model.classes):
         raise RunError(
             f"{data.name} is not the data that the run was trained on: expected images of "

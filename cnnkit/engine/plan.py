@@ -32,12 +32,14 @@ class Plan:
         segments: the network, less a head that the loss has taken over.
         head: that head, or None; it turns the segments' output into predictions.
         loss: judges the segments' output.
+        whole: judges the whole network's, the head's included.
         fuse: turns the steps into a backend's as they are run; None where they run as they are.
     """
 
     segments: tuple[Segment, ...]
     head: Layer | None
     loss: Loss
+    whole: Loss
     fuse: Fusing | None = None
 
     def on(self, backend: Backend, dtype: np.dtype[Any]) -> Plan:
@@ -51,8 +53,8 @@ def make_plan(network: Sequential, loss: Loss) -> Plan:
     head = tail(network)
     fused = loss.fuse(head)
     if fused is None:
-        return Plan(_segments(tuple(network.steps)), None, loss)
-    return Plan(_segments(_without_tail(network)), head, fused)
+        return Plan(_segments(tuple(network.steps)), None, loss, loss)
+    return Plan(_segments(_without_tail(network)), head, fused, loss)
 
 
 def tail(network: Sequential) -> Layer:

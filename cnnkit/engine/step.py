@@ -11,9 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnkit.arrays import Arena, Array, FlatLayout, Scratch, Weights, flatten
-from cnnkit.base import Backward, Context, Loss, Split, Transform, forward_chain
+from cnnkit.base import (
+    Backward,
+    BatchTransform,
+    Context,
+    Loss,
+    Split,
+    Transform,
+    forward_chain,
+)
 from cnnkit.base.backend import Fusing
-from cnnkit.base.contract import checked_dy, checked_losses
+from cnnkit.base.contract import checked_dy, checked_losses, checked_mix
 from cnnkit.base.layer import Tap, generator
 from cnnkit.engine.plan import Plan, Segment
 from cnnkit.prediction import prepare
@@ -32,6 +40,7 @@ class Batch:
         transforms: applied to every shard of images.
         dtype: of the network.
         tap: looks at the layers at work; mostly None.
+        classes: how many there are, for transforms that mix targets.
     """
 
     split: Split
@@ -41,9 +50,11 @@ class Batch:
     transforms: Sequence[Transform]
     dtype: npt.DTypeLike
     tap: Tap | None = None
+    classes: int = 0
     losses: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._targets: dict[int, Array] = {}  # of shards whose images were mixed
         shards = -(-len(self.rows) // self.shard)
         self.losses = [0.0] * shards
 
@@ -61,7 +72,16 @@ class Batch:
         if any(transform.random for transform in self.transforms):
             rng = generator((*self.key, shard), "transforms")
         images = self.split.images[self.rows_of(shard)]
-        return prepare(images, self.transforms, np.dtype(self.dtype), rng, scratch)
+        x = prepare(images, self.transforms, np.dtype(self.dtype), rng, scratch)
+        mixing = [one for one in self.transforms if isinstance(one, BatchTransform)]
+        if rng is not None and mixing:
+            labels = self.split.labels[self.rows_of(shard)]
+            targets = (labels[:, None] == np.arange(self.classes)).astype(x.dtype)
+            for one in mixing:
+                given = one.apply_batch(x, targets, rng, scratch)
+                x, targets = checked_mix(one, x, targets, given)
+            self._targets[shard] = targets
+        return x
 
     def context(
         self,
@@ -76,7 +96,9 @@ class Batch:
 
     def loss_gradient(self, shard: int, y: Array, loss: Loss) -> Array:
         """Record the shard's loss; return the gradient of the whole batch's mean loss at y."""
-        given = loss.forward(y, self.split.labels[self.rows_of(shard)])
+        targets = self._targets.get(shard)
+        labels = self.split.labels[self.rows_of(shard)] if targets is None else targets
+        given = loss.forward(y, labels)
         each, gradient = checked_losses(loss, y, given)
         self.losses[shard] = float(each.sum())
         dy = checked_dy(loss, y, gradient())
@@ -94,7 +116,7 @@ class Gradients:
     """
 
     def __init__(self, plan: Plan, weights: Weights, layout: FlatLayout) -> None:
-        self._plan, self._weights, self._layout = plan, weights, layout
+        self.plan, self._weights, self._layout = plan, weights, layout
         self.notes: list[str] = []
         """What went wrong and changed no result: processes that died."""
         self._vectors: list[Array] = []
@@ -118,7 +140,7 @@ class Gradients:
             threads.run(len(batch), lambda s, arena: self._whole(batch, s, arena, shard_grads))
         else:
             self._arenas += [Arena() for _ in range(len(batch) + 1 - len(self._arenas))]
-            trees = by_segment(self._plan, self._weights, batch, threads, self._arenas)
+            trees = by_segment(self.plan, self._weights, batch, threads, self._arenas)
             for shard, grads in enumerate(trees):
                 self._keep(shard, grads, shard_grads)
         return shard_grads
@@ -126,7 +148,7 @@ class Gradients:
     @property
     def _at_once(self) -> bool:
         """Whether a shard can pass the whole network without waiting for others."""
-        return len(self._plan.segments) == 1 and not self._plan.segments[0].couples_batch
+        return len(self.plan.segments) == 1 and not self.plan.segments[0].couples_batch
 
     def vectors(self, shards: int) -> list[Array]:
         """Return the first `shards` (at least two) gradients as vectors in the layout's order."""
@@ -144,9 +166,9 @@ class Gradients:
         """Take a shard through the whole network at once, while its activations are hot."""
         arena.reset()
         x = batch.input(shard, arena)
-        ctx = batch.context(shard, arena, fuse=self._plan.fuse)
-        y, back = forward_chain(self._plan.segments[0].steps, x, self._weights, ctx)
-        _, grads = back(batch.loss_gradient(shard, y, self._plan.loss))
+        ctx = batch.context(shard, arena, fuse=self.plan.fuse)
+        y, back = forward_chain(self.plan.segments[0].steps, x, self._weights, ctx)
+        _, grads = back(batch.loss_gradient(shard, y, self.plan.loss))
         self._keep(shard, grads, shard_grads)
 
     def _keep(self, shard: int, grads: Weights, shard_grads: list[dict[str, Array]]) -> None:

@@ -15,9 +15,10 @@ import numpy.typing as npt
 from cnnkit.arrays import Array, FlatLayout, Shape, default_shard, flatten, replace_leaves
 from cnnkit.base import Backend, Context, Epoch, Loss, Metric, Optimizer, Schedule, Split
 from cnnkit.base.component import Table
-from cnnkit.base.contract import checked_factor, checked_figure
+from cnnkit.base.contract import checked_factor, checked_figure, checked_fit
 from cnnkit.base.layer import generator
 from cnnkit.base.optimizer import State
+from cnnkit.base.transform import hard_to_mix
 from cnnkit.engine.guard import (
     ADVICE,
     diverged,
@@ -37,18 +38,30 @@ from cnnkit.workers import Threads, one_blas_thread, shared_threads
 
 
 def evaluate(
-    model: Model, plan: Plan, metrics: Sequence[Metric], split: Split, threads: Threads
+    model: Model,
+    plan: Plan,
+    metrics: Sequence[Metric],
+    split: Split,
+    threads: Threads,
+    average: bool = True,
 ) -> dict[str, Any]:
     """Return `{"loss": mean loss, type of each metric: its figure}` on `split`.
 
     Evaluation mode: dropout stands still, and nothing is learned.
+
+    Args:
+        average: over the views that the model averages over in prediction; else images as they are.
     """
     check_images(model, split.images)
-    steps = [step for segment in plan.segments for step in segment.steps]
-    y = model.predictor(steps)(split.images, threads)
-    losses, _ = plan.loss.forward(y, split.labels)
-    if plan.head is not None:
-        y, _ = plan.head.forward(y, {}, Context())
+    if average and model.average:
+        y = model.predictor(model.network.steps, model.average)(split.images, threads)
+        losses, _ = plan.whole.forward(y, split.labels)
+    else:
+        steps = [step for segment in plan.segments for step in segment.steps]
+        y = model.predictor(steps)(split.images, threads)
+        losses, _ = plan.loss.forward(y, split.labels)
+        if plan.head is not None:
+            y, _ = plan.head.forward(y, {}, Context())
     classes = len(model.classes)
     figures = {m.type: checked_figure(m, m.evaluate(y, split.labels, classes)) for m in metrics}
     return {"loss": float(losses.mean()), **figures}
@@ -134,15 +147,28 @@ class Trainer:
         watch: Watcher | None = None,
     ) -> None:
         loss.check(tail(model.network), model.output_shape, len(model.classes))
-        self.model, self.position, self.judging = model, Position(), False
+        if refusal := hard_to_mix(loss, model.transforms):
+            raise TrainingError(refusal)
+        self.model, self._loss, self.position, self.judging = model, loss, Position(), False
         self._optimizer, self._schedule = optimizer, schedule or optimizer.schedule
         self._metrics, self._epochs, self._batch_size = metrics, epochs, batch
         self._shuffle, self._shard, self._seed = shuffle, shard or default_shard(batch), seed
         self._threads, self._registry, self._watch = threads, registry or Registry(), watch
         model.use(backend or model.backend)
-        self.plan = make_plan(model.network, loss).on(model.backend, model.dtype)
+        self.plan = self._planned()
         self._tap = watch_foreign(model.network, self._registry)
         self._lay_out(model, trial_step(self.plan, model, self._registry))
+
+    def _planned(self) -> Plan:
+        return make_plan(self.model.network, self._loss).on(self.model.backend, self.model.dtype)
+
+    def _fit(self, train: Split) -> None:
+        """Let transforms and loss take what they need from the training split."""
+        self.model.fit_transforms(train.images)
+        fitted = self._loss.fit(train.labels, len(self.model.classes))
+        if checked_fit(self._loss, fitted) != self._loss:
+            self._loss = fitted
+            self.plan = self._gradients.plan = self._planned()
 
     def _lay_out(self, model: Model, learning: frozenset[str]) -> None:
         """Put the weights that learn into one vector, beside the optimizer's state."""
@@ -222,6 +248,8 @@ class Trainer:
             TrainingError: where the loss stops being finite, with layer and step; or where a
                 plugin fails, with its distribution and version.
         """
+        with attribute(self._registry, self._now):
+            self._fit(train)
         size, forks = min(self._batch_size, len(train)), self.model.backend.processes
         with (
             shared_threads(self._threads) as threads,
@@ -234,7 +262,7 @@ class Trainer:
                     self._epoch(epoch, train, threads)
                     self._check_weights(epoch)
                     self.judging = True
-                    figures = self._judge(validation, threads) if validation else None
+                    figures = self._judge(validation, threads, False) if validation else None
                     self.judging = False
                 done = self.position
                 self.position = Position(epoch + 1, step=done.step)
@@ -242,7 +270,7 @@ class Trainer:
                 yield Epoch(epoch + 1, loss, figures, done.seconds, speed, self._lr(epoch + 1))
 
     def evaluate(self, split: Split) -> dict[str, Any]:
-        """Return loss and metrics on `split`.
+        """Return loss and metrics on `split`, averaged over views where the model says so.
 
         Raises:
             TrainingError: where the loss is not finite.
@@ -250,8 +278,8 @@ class Trainer:
         with shared_threads(self._threads) as threads, one_blas_thread():
             return self._judge(split, threads)
 
-    def _judge(self, split: Split, threads: Threads) -> dict[str, Any]:
-        figures = evaluate(self.model, self.plan, self._metrics, split, threads)
+    def _judge(self, split: Split, threads: Threads, average: bool = True) -> dict[str, Any]:
+        figures = evaluate(self.model, self.plan, self._metrics, split, threads, average)
         if not math.isfinite(figures["loss"]):
             raise TrainingError(
                 f"the loss of {len(split):,} images outside the training split is not finite, "
@@ -260,9 +288,9 @@ class Trainer:
         return figures
 
     def _batch(self, train: Split, rows: Array, epoch: int, step: int) -> Batch:
-        key = (self._seed, epoch, step)
-        model = self.model
-        return Batch(train, rows, key, self._shard, model.transforms, model.dtype, self._tap)
+        key, model = (self._seed, epoch, step), self.model
+        common = self._shard, model.transforms, model.dtype, self._tap, len(model.classes)
+        return Batch(train, rows, key, *common)
 
     def _now(self) -> str:
         return f"at step {self.step + 1}"

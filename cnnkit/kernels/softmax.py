@@ -40,3 +40,22 @@ def softmax_cross_entropy(logits: Array, labels: Array, scratch: Scratch) -> tup
     dlogits /= total[:, None]
     dlogits[rows, labels] -= 1
     return losses, dlogits
+
+
+def soft_cross_entropy(logits: Array, targets: Array, scratch: Scratch) -> tuple[Array, Array]:
+    """Compare logits (N, K) with targets (N, K) >= 0 -> losses (N,), dlogits (N, K).
+
+    loss = -sum over k of t_k * log(softmax(z)_k), dlogits = sum(t) * softmax(z) - t; targets need
+    not add up to 1, so that weights of classes may be in them.
+    """
+    dlogits = scratch.empty(logits.shape, logits.dtype)
+    np.subtract(logits, np.maximum.reduce(logits, axis=1, keepdims=True), out=dlogits)
+    chosen = np.add.reduce(targets * dlogits, axis=1)
+    np.exp(dlogits, out=dlogits)
+    total, sums = np.add.reduce(dlogits, axis=1), np.add.reduce(targets, axis=1)
+    losses = np.log(total, out=scratch.empty((len(logits),), logits.dtype))
+    losses *= sums
+    losses -= chosen
+    dlogits *= (sums / total)[:, None]
+    dlogits -= targets
+    return losses, dlogits

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from cnnkit.arrays import Array
 from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo, Epoch, Observer, RunInfo
 from cnnkit.base.component import SPEC_PATH
+from cnnkit.base.contract import checked_fit
 from cnnkit.engine.trainer import Progress, Trainer, Watcher
 from cnnkit.errors import CnnkitError, PluginError
 from cnnkit.model import Model
@@ -116,6 +118,12 @@ def in_spec(spec: RunSpec) -> Iterator[None]:
         raise
 
 
+def fitted(spec: RunSpec, labels: Array, classes: int) -> RunSpec:
+    """Return the spec with what its loss takes from the training labels filled in."""
+    loss = checked_fit(spec.loss, spec.loss.fit(labels, classes))
+    return spec.model_copy(update={"loss": loss}) if loss != spec.loss else spec
+
+
 def trainer_of(
     spec: RunSpec, model: Model, threads: Threads, watch: Watcher | None = None
 ) -> Trainer:
@@ -161,6 +169,7 @@ class Session:
             self.data, self.dataset = load_data(spec.data, paths, allow_fallback)
             parts = _parts(self.data, self.dataset, spec, paths)
             self.train, self.validation = parts.train, parts.validation
+            self.spec = spec = fitted(spec, self.train.labels, len(self.data.classes))
             self.model = _build(spec, self.dataset, self.data, paths)
         # what was opened is closed again where the rest fails
         with ExitStack() as stack, in_spec(spec):
@@ -324,5 +333,6 @@ def _build(spec: RunSpec, dataset: Dataset, data: Data, paths: DataPaths) -> Mod
         transforms=dataset.transforms,
         classes=data.classes,
         trained_on=trained_on,
+        average=spec.predict.average,
         backend=spec.train.backend,
     )

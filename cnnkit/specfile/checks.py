@@ -12,6 +12,7 @@ from cnnkit.arrays import Shape, size
 from cnnkit.base import DataPaths, Dataset, DatasetInfo, Fans, Initializer, Layer, chain_shapes
 from cnnkit.base.component import walk
 from cnnkit.base.place import KeyPath
+from cnnkit.base.transform import hard_to_mix, transformed_shape
 from cnnkit.errors import PluginError, ShapeError
 from cnnkit.memory import GIB, memory_limit, needs, training_bytes
 from cnnkit.registry import Plugin, Registry
@@ -251,7 +252,10 @@ def check_network(
         trusted: of a mended spec, how many layers are as they were meant; None means all.
         judge_loss: False where a mended spec has a loss that was not meant.
     """
-    shape = network_input(dataset, info) if info else spec.input_shape
+    try:
+        shape = network_input(dataset, info) if info else spec.input_shape
+    except ShapeError as error:
+        return [shape_finding(error, (*_path_of(spec, dataset), "transforms"))]
     if shape is None:
         return []
     if spec.input_shape not in (None, shape):
@@ -267,6 +271,9 @@ def check_network(
     findings = check_memory(spec, shape)
     if judge_loss and info is not None:
         findings += _judge_loss(spec, layers[-1], shapes[-1], info.classes)
+    if judge_loss and (refusal := hard_to_mix(spec.loss, dataset.transforms)):
+        help_ = 'use loss type "cross_entropy"'
+        findings.append(Finding((*_path_of(spec, dataset), "transforms"), refusal, help=help_))
     return findings
 
 
@@ -342,15 +349,21 @@ def input_info(spec: RunSpec) -> tuple[Shape | None, DatasetInfo | None]:
 
 def network_input(dataset: Dataset, info: DatasetInfo) -> Shape:
     """Return the shape of one image as the first layer sees it, transforms applied."""
-    shape = info.shape
-    for transform in dataset.transforms:
-        shape = transform.output_shape(shape)
-    return shape
+    return transformed_shape(dataset.transforms, info.shape)
 
 
-def shape_finding(error: ShapeError) -> Finding:
-    """Turn a located ShapeError into a finding at its option, or at its layer."""
-    path: KeyPath = ("model", *error.path)
+def _path_of(spec: RunSpec, dataset: Dataset) -> KeyPath:
+    """Return where the spec has its dataset, or the fallback that stands in for it."""
+    path: KeyPath = ("data",)
+    one: Dataset | None = spec.data
+    while one is not None and one is not dataset:
+        one, path = one.fallback, (*path, "fallback")
+    return path if one else ("data",)
+
+
+def shape_finding(error: ShapeError, base: KeyPath = ("model",)) -> Finding:
+    """Turn a located ShapeError into a finding at its option, or at its layer or transform."""
+    path: KeyPath = (*base, *error.path)
     note = f"expected {error.expected}" if error.expected else ""
     if error.option:
         path = (*path, error.option)

@@ -5,7 +5,18 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PrivateAttr, SerializeAsAny
 
 from cnnkit.arrays import Shape
-from cnnkit.base import Backend, Dataset, Layers, Loss, Metric, Observer, Optimizer, child, default
+from cnnkit.base import (
+    Backend,
+    Dataset,
+    Layers,
+    Loss,
+    Metric,
+    Observer,
+    Optimizer,
+    Transform,
+    child,
+    default,
+)
 from cnnkit.base.component import Positive, Section, nothing
 from cnnkit.registry import Registry
 from cnnkit.source import Problem, Source
@@ -53,6 +64,23 @@ class TrainSpec(Section):
     """GiB that weights, optimizer and activations may take; without it, 80 % of the machine's."""
 
 
+def _with_views(transforms: list[Transform]) -> list[Transform]:
+    for one in transforms:
+        if type(one).views is Transform.views:
+            raise ValueError(f"{one.type} has no views to average over, as flip has")
+    return transforms
+
+
+class PredictSpec(Section):
+    """`[predict]`: how the trained network is asked."""
+
+    average: Annotated[
+        list[Annotated[SerializeAsAny[Transform], child("transforms")]], AfterValidator(_with_views)
+    ] = Field(default_factory=nothing)
+    """Predictions are averaged over the views of these, such as `["flip"]`: the image and its
+    mirror image. For the test split, `evaluate` and `predict`; the model keeps it."""
+
+
 class PluginsSpec(Section):
     """`[plugins]`: what must be installed for the spec to mean what it says."""
 
@@ -96,6 +124,8 @@ class RunSpec(Section):
         list[Annotated[SerializeAsAny[Observer], child("observers")]], AfterValidator(_distinct)
     ] = Field(default_factory=nothing)
     """Who is told what happens, such as `["csv"]`; what they do cannot change the run."""
+    predict: PredictSpec = Field(default_factory=lambda: PredictSpec())
+    """How the trained network is asked."""
     plugins: PluginsSpec = Field(default_factory=lambda: PluginsSpec())
     """What must be installed for the spec to mean what it says, such as
     `require = ["cnnkit-prelu>=0.1"]`."""

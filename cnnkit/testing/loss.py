@@ -168,6 +168,10 @@ def _forms(loss: Loss) -> Iterator[tuple[str, Loss]]:
 def loss_gradient(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     """The returned function gives d(sum of losses)/dy, measured along a random direction."""
     y, labels = case(outputs, seed)
+    _require_slope(loss, y, labels, seed)
+
+
+def _require_slope(loss: Loss, y: Array, labels: Array, seed: int, when: str = "") -> None:
     direction = 0.01 * np.random.default_rng([seed, 9]).standard_normal(y.shape)
 
     def along(t: float) -> float:
@@ -178,7 +182,7 @@ def loss_gradient(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     measured = numeric_derivative(along, size)
     require(
         measured is not None and abs(claimed - measured) <= 10 * TOLERANCE * size,
-        "dy is not the derivative of the sum of losses",
+        f"dy is not the derivative of the sum of losses{when}",
         expected=f"slope {measured} along a random direction",
         got=f"{claimed:.8g}",
     )
@@ -220,6 +224,28 @@ def fused_stays_finite(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
     for head, fused in fusions(loss):
         arrays = judge(fused, logits, case(outputs, seed)[1])
         require_finite(arrays, f"fused with {head.type}, logits around 1000 give NaN or infinity")
+
+
+@kit.check("treat targets (N, classes) as shares of the classes, or leave out `soft`")
+def loss_takes_soft_targets(loss: Loss, outputs: int = 3, seed: int = 0) -> None:
+    """A loss that declares `soft` takes targets: one-hot ones mean labels, and others count by
+    their shares."""
+    y, labels = case(outputs, seed)
+    classes = max(2, outputs)
+    hard = np.eye(classes)[labels]
+    soft = 0.7 * hard + 0.3 * np.roll(hard, 1, axis=1)
+    for name, one in _forms(loss) if loss.soft else ():
+        wanted = judge(one, y, labels)
+        what = f"{{name}} of {name} are others for one-hot targets than for labels"
+        require_close(wanted, judge(one, y, hard), what, expected="those of the labels")
+        mixed = judge(one, y, soft)
+        require(
+            not np.allclose(mixed["losses"], wanted["losses"]),
+            f"{name} takes targets of 0.7 and 0.3 for labels",
+            expected="losses by the share of each class",
+            got="those of the labels",
+        )
+        _require_slope(one, y, soft, seed, " with soft targets")
 
 
 def _logits(outputs: int, seed: int, draw: int) -> Array:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from copy import copy
+from itertools import product
+
 import numpy as np
 import numpy.typing as npt
 
 from cnnkit.arrays import Arena, Array, Scratch, Shape
-from cnnkit.base import Transform
+from cnnkit.base import BatchTransform, Transform
+from cnnkit.base.contract import checked_mix
 from cnnkit.testing import options
 from cnnkit.testing.check import Kit, require, require_equal
 from cnnkit.testing.manners import manners
@@ -22,9 +26,10 @@ class Images:
     """A transform, with images to apply it to."""
 
     def __init__(self, transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
-        self.transform = transform
         self.shape = shape
         self.seed = seed
+        self.unfitted = transform
+        self.transform = transform.fit(iter([self.draw()]))
 
     def draw(self, dtype: npt.DTypeLike = np.float32) -> Array:
         """Draw a shard of images with values 0..255."""
@@ -32,9 +37,37 @@ class Images:
         return rng.integers(0, 256, (BATCH, *self.shape)).astype(dtype)
 
     def apply(self, x: Array, scratch: Scratch = CLEAN, draw: int = 0) -> Array:
-        """Apply the transform, with generator number `draw` where it is random."""
-        rng = np.random.default_rng([self.seed + draw, 2]) if self.transform.random else None
-        return self.transform.apply(x, rng, scratch)
+        """Apply the transform, with generator number `draw` where it is random; one that mixes
+        images meets them as floats."""
+        if isinstance(self.transform, BatchTransform):
+            floats = x if x.dtype.kind == "f" else x.astype(np.float32)
+            return self.mix(floats, self.targets(floats), scratch, draw)[0]
+        return self.transform.apply(x, self.rng(draw), scratch)
+
+    def of(self, transform: Transform) -> Images:
+        """Return the same images for another transform, as it is."""
+        other = copy(self)
+        other.transform = transform
+        return other
+
+    def mix(
+        self, x: Array, targets: Array, scratch: Scratch = CLEAN, draw: int = 0
+    ) -> tuple[Array, Array]:
+        """Apply a transform that mixes images and targets."""
+        if not isinstance(self.transform, BatchTransform):
+            return x, targets
+        rng = np.random.default_rng([self.seed + draw, 2])
+        given = self.transform.apply_batch(x, targets, rng, scratch)
+        mixed: tuple[Array, Array] = checked_mix(self.transform, x, targets, given)
+        return mixed
+
+    def targets(self, x: Array) -> Array:
+        """Return one-hot targets for a shard, each image of a class of its own."""
+        return np.eye(BATCH + 1, dtype=x.dtype)[: len(x)]
+
+    def rng(self, draw: int = 0) -> np.random.Generator | None:
+        """Return generator number `draw`, or None where the transform is not random."""
+        return np.random.default_rng([self.seed + draw, 2]) if self.transform.random else None
 
 
 def _use(transform: Transform, shape: Shape = (1, 8, 8), seed: int = 0) -> None:
@@ -56,6 +89,23 @@ def transform_shape_is_real(images: Images) -> None:
             wanted = (N, *images.transform.output_shape(images.shape))
             kind = f"{N} {np.dtype(dtype).name} images of {images.shape}"
             require_equal(wanted, got, f"output_shape is wrong for {kind}")
+
+
+@kit.check("leave the shape as it is, or declare `always` and take rng None for prediction")
+def transform_shape_in_prediction(images: Images) -> None:
+    """An augmentation that runs in training only keeps the shape; one that declares `always` runs
+    without a generator, too, and gives what output_shape says."""
+    transform = images.transform
+    if not transform.random:
+        return
+    wanted = images.shape
+    if transform.always:
+        y = transform.apply(images.draw(), None, CLEAN)
+        wanted = y.shape[1:]
+        again = transform.apply(images.draw(), None, CLEAN)
+        _require_same_y(y, again, "without a generator two calls give different images")
+    what = "images of another shape come out in training than in prediction"
+    require_equal(wanted, transform.output_shape(images.shape), what)
 
 
 @kit.check("write into scratch.empty(...) or a new array, never into x")
@@ -140,6 +190,81 @@ def transform_of_singles(images: Images) -> None:
     x = images.draw()
     singles = np.concatenate([images.apply(x[i : i + 1]) for i in range(BATCH)])
     _require_same_y(singles, images.apply(x), "y of a batch is not that of its images")
+
+
+@kit.check("read every shard; return a copy with new options: type(self)(mean=..., ...)")
+def transform_fit(images: Images) -> None:
+    """fit gives a transform of the same type, which its options alone make again, whatever the
+    shards; fitted once, it stays."""
+    fitted, x = images.transform, images.draw(np.float64)
+    require_equal(type(images.unfitted), type(fitted), "fit gives another type")
+    wanted = images.apply(x)
+    halves = images.unfitted.fit(iter([x[:2], x[2:]]))
+    others = {
+        "in other shards": halves,
+        "once more": fitted.fit(iter([x[:2] + 1])),
+        "and made again from its options": options.remade(fitted, fitted.model_dump()),
+    }
+    for how, other in others.items():
+        got = images.of(other).apply(x)
+        _require_same_y(wanted, got, f"y changes where the transform is fitted {how}")
+
+
+@kit.check("say in range_to what the smallest and the largest value can become; None if unknown")
+def transform_range_is_real(images: Images) -> None:
+    """What comes out lies within `range_to`, for images that fill `range_from`."""
+    transform = images.transform
+    given = transform.range_from() or (0.0, 255.0)
+    promised = transform.range_to(given)
+    if promised is None:
+        return
+    share = images.draw(np.float64) / 255
+    x = (given[0] + (given[1] - given[0]) * share).astype(np.float32)
+    x.flat[:2] = given
+    for draw in range(9):
+        y = images.apply(x, draw=draw)
+        slack = 1e-5 * (1 + promised[1] - promised[0])
+        require(
+            promised[0] - slack <= y.min() and y.max() <= promised[1] + slack,
+            "values leave the range that range_to gives",
+            expected=f"within {promised[0]:g}..{promised[1]:g}",
+            got=f"{y.min():g}..{y.max():g}",
+        )
+
+
+@kit.check("give back shares: own * targets + (1 - own) * targets[partners], in a new array")
+def batch_targets(images: Images) -> None:
+    """Targets stay shares of the classes: none below 0, each row adding up to 1; they come from the
+    rng alone, for one image too, and images without targets stay as they are."""
+    if not isinstance(images.transform, BatchTransform):
+        return
+    for dtype, N in product((np.float32, np.float64), (1, BATCH)):
+        x = images.draw(dtype)[:N]
+        given, hostile = images.targets(x), HostileScratch()
+        _, targets = images.mix(x, given, hostile)
+        hostile.spoil()
+        require_same(images.targets(x), given, "apply_batch changes the targets it is given")
+        off = max(float(np.abs(targets.sum(axis=1) - 1).max()), -float(targets.min()))
+        expected = "shares >= 0 that add up to 1"
+        require(off < 1e-5, "targets are no shares of the classes", expected=expected,
+                got=f"{targets[0].round(4).tolist()} for the first image")  # fmt: skip
+        again = images.mix(x, given)[1]
+        require_close({"targets": targets}, {"targets": again}, "equal generators give two {name}")
+        alone = images.transform.apply(x, images.rng(), CLEAN)
+        require_same(x, alone, "apply changes images that come without targets")
+
+
+@kit.check("give x itself first, and views or copies of it of the same shape; draw nothing")
+def transform_views(images: Images) -> None:
+    """views gives x itself and other forms of the same shape, the same ones every time."""
+    x = images.draw()
+    first, *others = images.transform.views(x)
+    require_same(x, first, "the first view is not x itself")
+    require_same(images.draw(), x, "views changes x")
+    for number, view in enumerate(others, start=1):
+        require_equal(x.shape, view.shape, f"view {number} has another shape")
+        again = images.transform.views(x)[number]
+        require_same(view, again, f"view {number} is another one when asked again")
 
 
 def _require_same_y(wanted: Array, got: Array, what: str) -> None:

@@ -139,6 +139,7 @@ KINDS: dict[str, tuple[str, str]] = {
         "shape-kernel-too-large shape-kernel-too-tall shape-dilation shape-pool-too-large "
         "shape-two-containers-deep",
     ),
+    "a transform that cannot take its images": ("transform 2", "shape-transform"),
     "groups that do not divide": ("groups", "shape-groups-channels shape-groups-filters"),
     "residual bodies that change shape": (
         "cannot add its body's output",

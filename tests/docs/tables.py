@@ -26,7 +26,7 @@ from cnnkit.cli import SUBVERBS, VERBS, main
 from cnnkit.commands.layers import option_rows
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.plugins import load_plugins
-from cnnkit.specfile.runspec import ModelSpec, RunSpec, TrainSpec
+from cnnkit.specfile.runspec import ModelSpec, PredictSpec, RunSpec, TrainSpec
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / ".github" / "docs").glob("*.md"))]
@@ -123,7 +123,8 @@ _INHERITED = {"datasets": ("validation", "transforms", "fallback", "only")}
 
 def sections() -> str:
     text = _head("section", "key", "meaning")
-    for name, cls in (("", RunSpec), ("[model]", ModelSpec), ("[train]", TrainSpec)):
+    sections = {"": RunSpec, "[model]": ModelSpec, "[train]": TrainSpec, "[predict]": PredictSpec}
+    for name, cls in sections.items():
         for key, doc in option_docs(cls).items():
             text += _row(f"`{name}`" if name else "", f"`{key}`", doc)
     dataset = option_docs(FAMILIES["datasets"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -187,3 +187,14 @@ class ForgotTwo(Brier):
     def forward(self, y, labels):
         losses, gradient = super().forward(y, labels)
         return losses, lambda: gradient() / 2
+
+
+@planted("loss_takes_soft_targets")
+class Hardens(Brier):
+    """Says that it takes targets, and takes the largest for the label."""
+
+    type: Literal["hardens"] = "hardens"
+    soft: ClassVar[bool] = True
+
+    def forward(self, y, labels):
+        return super().forward(y, labels.argmax(axis=1) if labels.ndim == 2 else labels)

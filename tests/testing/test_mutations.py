@@ -22,7 +22,7 @@ from planted_losses import Brier
 from planted_metrics import Hits
 from planted_observers import Tally
 from planted_shapes import Thin
-from planted_transforms import Flip
+from planted_transforms import Flip, Pairs
 
 from cnnkit.arrays import Scratch
 from cnnkit.testing import (
@@ -100,6 +100,7 @@ def test_healthy_components_pass():
     check_initializer(Cube())
     check_transform(Flip(), (2, 3, 4))
     check_transform(Contrast())
+    check_transform(Pairs(), (2, 3, 4))
     check_metric(Hits())
     check_dataset(Planted())
     check_observer(Tally())
