@@ -6,6 +6,8 @@ from cnnkit.base.dataset import Data, DataPaths, Dataset, DatasetInfo, Split
 from cnnkit.base.initializer import Fans, Init, Initializer
 from cnnkit.base.layer import (
     Backward,
+    Block,
+    Branches,
     Context,
     Layer,
     LayerFault,
@@ -27,6 +29,8 @@ from cnnkit.base.weight import Weight, WeightTree
 __all__ = [
     "Backend",
     "Backward",
+    "Block",
+    "Branches",
     "Component",
     "Context",
     "Data",
