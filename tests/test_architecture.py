@@ -252,7 +252,7 @@ READING = {
     "prediction", "model", "workers", "engine",
 }  # fmt: skip
 """What somebody must read to understand training."""
-BUDGETS = {"package": 17_200, "reading list": 6_330, "testing": 3_400}
+BUDGETS = {"package": 18_200, "reading list": 7_300, "testing": 3_420}
 """Most lines: raising one is a commit of its own that says what the lines bought."""
 
 
