@@ -13,7 +13,8 @@ import numpy as np
 
 from cnnkit.arrays import Shape, default_shard, size
 from cnnkit.base import Layer, Optimizer
-from cnnkit.base.component import chain_name, slots, walk
+from cnnkit.base.component import chains, walk
+from cnnkit.base.layer import Block
 from cnnkit.base.place import KeyPath
 from cnnkit.base.weight import count
 from cnnkit.errors import PluginError, RunError, ShapeError
@@ -87,39 +88,37 @@ def needs(
 
 
 def _needs(layer: Layer, shape: Shape, after: Shape, path: KeyPath, place: str) -> Iterator[Need]:
-    dx = prod(shape)
-    need = Need(path, place, count(layer.weights(shape)), prod(after), dx)
-    inside = list(_inside(layer, shape, path, place))  # a container names what is wrong in it
-    if isinstance(layer, Conv):
-        need = _with_columns(need, layer, shape, after)
-    if inside:
-        yield replace(need, weights=max(0, need.weights - sum(n.weights for n in inside)))
-        yield from inside
-    elif type(lowered := layer.lower()) is not type(layer):
+    if (lowered := _stands_for(layer, shape)) is not layer:
         parts = list(needs([lowered], shape))
         total = {
             name: sum(getattr(part, name) for part in parts)
             for name in ("weights", "kept", "passing", "worker")
         }
         yield Need(path, place, **total)
-    else:
-        yield need
+        return
+    dx = prod(shape)
+    need = Need(path, place, count(layer.weights(shape)), layer.kept(shape), dx)
+    inside = list(_inside(layer, shape, path, place))  # a container names what is wrong in it
+    if isinstance(layer, Conv):
+        need = _with_columns(need, layer, shape, after)
+    yield replace(need, weights=max(0, need.weights - sum(n.weights for n in inside)))
+    yield from inside
+
+
+def _stands_for(layer: Layer, shape: Shape) -> Layer:
+    """Return what a macro or a block comes to; other layers are what they are."""
+    if isinstance(layer, Block):
+        return layer.built(shape)
+    lowered = layer.lower()
+    return layer if type(lowered) is type(layer) else lowered
 
 
 def _inside(layer: Layer, shape: Shape, path: KeyPath, place: str) -> Iterator[Need]:
     """Yield the needs of the layers in a container's options, each chain from its input on."""
-    for name, slot in slots(type(layer)).items():
-        value = getattr(layer, name)
-        if slot.family != "layers" or not value:
-            continue
-        called = chain_name(type(layer), name)
-        before = f"{place} > {f'{called} ' * bool(called)}"
+    for chain in chains(layer):
+        before = f"{place} > {f'{chain.called} ' * bool(chain.called)}"
         with suppress(ShapeError):  # a container that changes its input first: nobody can know
-            if slot.many:
-                yield from needs(value, shape, (*path, name), before)
-            else:
-                for need in needs([value], shape, (), before):
-                    yield replace(need, path=(*path, name, *need.path[1:]))
+            yield from needs(chain.layers, shape, (*path, *chain.path), before)
 
 
 def _with_columns(need: Need, layer: Conv, shape: Shape, after: Shape) -> Need:

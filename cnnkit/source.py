@@ -129,7 +129,7 @@ def slot_at(root: type[BaseModel], tree: Any, path: KeyPath, lookup: Lookup) -> 
         return Slot("", root)
     if isinstance(path[-1], int):
         held = slot_at(root, tree, path[:-1], lookup)
-        return held._replace(many=False) if held and held.many else None
+        return held._replace(many=held.many - 1) if held and held.many else None
     cls = class_at(root, tree, path[:-1], lookup)
     return slots(cls).get(path[-1]) if cls else None
 

@@ -8,7 +8,7 @@ from math import prod
 
 from cnnkit.arrays import Shape
 from cnnkit.base import Layer, chain_shapes
-from cnnkit.base.component import chain_name, slots
+from cnnkit.base.component import chains
 from cnnkit.base.place import place_of
 from cnnkit.base.weight import count
 from cnnkit.layers.sequential import Sequential, name_of
@@ -57,8 +57,14 @@ def layer_rows(
         here = f"{path}{index}_{name_of(layer)}"
         inside = [
             row
-            for name, chain in _chains(layer)
-            for row in layer_rows(chain, before, itemsize, f"{here}/{name}", depth + 1)
+            for chain in chains(layer)
+            for row in layer_rows(
+                chain.layers,
+                before,
+                itemsize,
+                f"{here}/{chain.name}/" if chain.name else f"{here}/",
+                depth + 1,
+            )
         ]
         weights, macs, own = (
             count(layer.weights(before)),
@@ -69,13 +75,3 @@ def layer_rows(
         memory += own * (not isinstance(layer, Sequential))  # whose output is its last layer's
         yield Row(here, depth, layer, after, weights, macs, own, memory)
         yield from inside
-
-
-def _chains(layer: Layer) -> Iterator[tuple[str, list[Layer]]]:
-    """Yield the chains, and the single layers, among a container's options, and their names."""
-    for name, slot in slots(type(layer)).items():
-        value = getattr(layer, name)
-        if slot.family == "layers" and value:
-            called = chain_name(type(layer), name)
-            said = f"{called}/" if called else ""
-            yield said, value if slot.many else [value]

@@ -252,7 +252,7 @@ READING = {
     "prediction", "model", "workers", "engine",
 }  # fmt: skip
 """What somebody must read to understand training."""
-BUDGETS = {"package": 18_800, "reading list": 7_500, "testing": 3_600}
+BUDGETS = {"package": 19_700, "reading list": 8_450, "testing": 3_600}
 """Most lines: raising one is a commit of its own that says what the lines bought."""
 
 

@@ -153,6 +153,13 @@ MEASURED = {
     "maps": ([_CONV, "relu", {**_CONV, "filters": 64}, "relu", "pool", _HEAD], (3, 64, 64), 64),
     "kernel": ([{**_CONV, "filters": 4, "kernel": 21}, "relu", _HEAD], (1, 64, 64), 32),
     "padding": ([{**_CONV, "padding": 60, "stride": 2}, "relu", _HEAD], (3, 48, 48), 32),
+    "activations": ([{**_CONV, "filters": 32}, "gelu", "silu", "layer_norm",
+                     {"type": "pool", "size": 3, "stride": 1, "padding": 1}, "tanh", _HEAD],
+                    (3, 40, 40), 32),
+    "branches": ([{"type": "parallel", "branches": [[_CONV, "relu"], [], ["tanh"]]},
+                  {"type": "depthwise_separable", "filters": 48}, "squeeze_excite",
+                  {"type": "residual", "body": [_CONV, "relu"], "project": True}, "global_pool",
+                  _HEAD], (16, 40, 40), 32),
     "inside": ([{"type": "residual", "body": [{**_CONV, "filters": 4000, "kernel": 1}, "relu",
                 {**_CONV, "filters": 1, "kernel": 1}]}, _HEAD], (1, 28, 28), 16),
 }  # fmt: skip

@@ -142,7 +142,8 @@ def test_signatures_say_what_may_be_given() -> None:
     )
     assert str(inspect.signature(Residual)) == (
         "(*, body: Sequence[Layer | str | dict[str, Any]], "
-        "shortcut: Sequence[Layer | str | dict[str, Any]] = [])"
+        "shortcut: Sequence[Layer | str | dict[str, Any]] = [], "
+        "project: bool = False, drop: float = 0.0)"
     )
     side = "side: int | list[int] | tuple[int, int] | None = None"
     assert str(inspect.signature(Mine)) == f"(*, {side}, weights_of: dict[str, int] | None = None)"

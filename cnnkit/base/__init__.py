@@ -6,6 +6,8 @@ from cnnkit.base.dataset import Data, DataPaths, Dataset, DatasetInfo, Split
 from cnnkit.base.initializer import Fans, Init, Initializer
 from cnnkit.base.layer import (
     Backward,
+    Block,
+    Branches,
     Context,
     Layer,
     LayerFault,
@@ -28,6 +30,8 @@ __all__ = [
     "Backend",
     "Backward",
     "BatchTransform",
+    "Block",
+    "Branches",
     "Component",
     "Context",
     "Data",

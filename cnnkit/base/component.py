@@ -258,11 +258,12 @@ class Section(BaseModel, metaclass=Described):
 
 
 class Slot(NamedTuple):
-    """What an option holds: a component of a family, or a section; or a list of them."""
+    """What an option holds: a component of a family, or a section; or a list of them (`many` is 1),
+    or a list of such lists (2)."""
 
     family: str
     section: type[BaseModel] | None = None
-    many: bool = False
+    many: int = 0
     required: bool = False
 
 
@@ -290,7 +291,7 @@ def _slot(annotation: Any, marks: Iterable[Any] = ()) -> Slot | None:
             return Slot(annotation.family)
         return Slot("", annotation)
     found = next(filter(None, map(_slot, inner)), None)
-    return found._replace(many=True) if found and origin in (list, tuple) else found
+    return found._replace(many=found.many + 1) if found and origin in (list, tuple) else found
 
 
 def chain_name(cls: type[BaseModel], option: str) -> str:
@@ -303,6 +304,45 @@ def chain_name(cls: type[BaseModel], option: str) -> str:
     needed = [name for name, slot in chains.items() if slot.required]
     alone = [option] in (list(chains), needed)
     return "" if alone or option not in chains else option
+
+
+class Chain(NamedTuple):
+    """Layers one after the other inside a container.
+
+    Args:
+        path: the way to them from the container, `("body",)` or `("branches", 0)`.
+        name: what the names of their weights begin with, "shortcut" or "0_branch"; mostly "".
+        called: what messages call them, "shortcut" or "branch 1".
+    """
+
+    path: KeyPath
+    name: str
+    called: str
+    layers: list[Any]
+
+
+def chains(component: Component) -> Iterator[Chain]:
+    """Yield the chains among a component's options; an option that holds one layer is one, too."""
+    for option, slot in slots(type(component)).items():
+        value, called = getattr(component, option), chain_name(type(component), option)
+        if slot.family != "layers" or not value:
+            continue
+        if slot.many < 2:
+            yield Chain((option,), called, called, value if slot.many else [value])
+            continue
+        for index, layers in enumerate(value):
+            one = singular(option)
+            name = "/".join(filter(None, [called, f"{index}_{one}"]))
+            yield Chain((option, index), name, f"{called} {one} {index + 1}".strip(), layers)
+
+
+def singular(option: str) -> str:
+    """Return what one element of an option is called.
+
+    >>> singular("branches"), singular("observers")
+    ('branch', 'observer')
+    """
+    return re.sub("(?<=ch)es$|s$", "", option)
 
 
 def walk(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Component]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
+from math import prod
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from pydantic import SerializeAsAny
@@ -130,6 +132,15 @@ class Layer(Component, ABC):
         """Return multiply-accumulates per sample for inputs of `shape` (0: negligible)."""
         return 0
 
+    def kept(self, shape: Shape) -> int:
+        """Return how many numbers per sample stay until backward has run, y among them."""
+        return prod(self.output_shape(shape))
+
+    def changed(self, **options: Any) -> Self:
+        """Return the layer with other options in the place of some of its own."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self)(**given | options)
+
     @abstractmethod
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         """Return `(y, backward)` for `x` of shape (N, *shape); modify neither x nor w."""
@@ -179,9 +190,47 @@ class Macro(Layer, ABC):
         return self.lower().forward(x, w, ctx)
 
 
+class Block(Layer, ABC):
+    """A layer that stands for others, as a macro does, which depend on the shape of its input."""
+
+    @abstractmethod
+    def build(self, shape: Shape) -> Layer:
+        """Return the layers it stands for, lowered, where `shape` goes in.
+
+        Raises:
+            ShapeError: where it cannot take `shape`.
+        """
+
+    @cached_property
+    def _built(self) -> dict[Shape, Layer]:
+        return {}
+
+    def built(self, shape: Shape) -> Layer:
+        """Return what `build` returns, made once for each shape."""
+        if shape not in self._built:
+            self._built[shape] = self.build(shape)
+        return self._built[shape]
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return self.built(shape).output_shape(shape)
+
+    def weights(self, shape: Shape) -> WeightTree:
+        return self.built(shape).weights(shape)
+
+    def macs(self, shape: Shape) -> int:
+        return self.built(shape).macs(shape)
+
+    def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
+        return self.built(x.shape[1:]).forward(x, w, ctx)
+
+
 _Layers = list[Annotated[SerializeAsAny[Layer], child("layers")]]
 Layers = Option[Sequence[Layer | Table], Annotated[_Layers, listed]]
 """The option type of a container's children: tables or bare type names."""
+Branches = Option[
+    Sequence[Sequence[Layer | Table]], Annotated[list[Annotated[_Layers, listed]], listed]
+]
+"""The option type of chains side by side."""
 
 
 def chain_shapes(layers: Sequence[Layer], shape: Shape, option: str) -> list[Shape]:

@@ -206,7 +206,7 @@ def _shown(value: Any) -> Any:
 
 def _subject(draft: Draft, path: KeyPath) -> str:
     """Return "layer 1 (conv): kernel", or "layer 2" where the layer itself is wrong."""
-    if draft.is_layer(path):
+    if draft.is_layer(path) or (path and draft.is_branch(path)):
         return draft.place(path).removesuffix(": ")
     table = draft.table_of(path)
     names = [str(step) for step in path[len(table) :] if isinstance(step, str)]

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cnnkit.base.component import Component, chain_name
+from cnnkit.base.component import Component, chain_name, singular
 from cnnkit.base.place import KeyPath
 from cnnkit.diagnosis.toml import Node, Scanner
 from cnnkit.registry import Registry
@@ -66,6 +66,10 @@ class Draft:
         """Tell if a layer is expected at `path`."""
         return self.family_at(path) == "layers"
 
+    def is_branch(self, path: KeyPath) -> bool:
+        """Tell if one of several chains is expected at `path`."""
+        return isinstance(path[-1], int) and self.is_layer((*path, 0))
+
     def options_at(self, path: KeyPath) -> list[str]:
         """Return the option names of the component or section whose table is at `path`."""
         cls = self.class_at(path)
@@ -106,8 +110,12 @@ class Draft:
         *_, option, index = path
         kind, holder = self.type_at(path), self.class_at(path[:-2])
         number = f"{int(index) + 1} ({shortened(kind)})" if kind else f"{int(index) + 1}"
+        if isinstance(option, int):  # in a chain among several
+            return f"{words} layer {number}"
+        if self.is_branch(path):
+            return f"{words} > {singular(str(option))} {int(index) + 1}"
         if not self.is_layer(path):
-            return f"{words} {str(option).rstrip('s')} {number}"
+            return f"{words} {singular(str(option))} {number}"
         if not (holder and issubclass(holder, Component)):
             return f"layer {number}"  # of the whole network
         return f"{words} > {f'{chain_name(holder, str(option))} layer {number}'.strip()}"

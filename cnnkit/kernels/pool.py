@@ -1,4 +1,4 @@
-"""Pooling over (h, w) windows: floor rule, no padding; windows may overlap or leave gaps."""
+"""Pooling over (h, w) windows by the floor rule; windows may overlap or leave gaps."""
 
 from __future__ import annotations
 
@@ -133,6 +133,47 @@ def mean_pool(
         return dx
 
     return y, backward
+
+
+Sides = tuple[Pair, Pair]
+"""((top, bottom), (left, right))."""
+_FILLS = {"max": -np.inf, "min": np.inf, "mean": 0.0}
+
+
+def padded_pool(
+    kind: str, x: Array, size: Pair, stride: Pair, sides: Sides, counted: Sides, scratch: Scratch
+) -> tuple[Array, Backward]:
+    """Pool x (N, C, H, W) with `sides` of room around it, which no extreme is taken from.
+
+    A mean is that of the values in its window that lie on the map or `counted` cells around it.
+    """
+    (N, C, H, W), ((top, bottom), (left, right)) = x.shape, sides
+    wide = scratch.empty((N, C, H + top + bottom, W + left + right), x.dtype)
+    wide.fill(_FILLS[kind])
+    inner = np.s_[:, :, top : top + H, left : left + W]
+    wide[inner] = x
+    kernel = {"max": max_pool, "min": min_pool, "mean": mean_pool}[kind]
+    y, back = kernel(wide, size, stride, scratch)
+    weigh = kind == "mean"
+    if weigh:
+        along = zip((H, W), size, stride, sides, counted, y.shape[2:], strict=True)
+        rows, columns = (_shares(*axis) for axis in along)
+        shares = np.outer(rows, columns).astype(x.dtype)
+        y *= shares
+
+    def backward(dy: Array) -> Array:
+        dwide = back(dy * shares if weigh else dy)
+        return np.ascontiguousarray(dwide[inner])
+
+    return y, backward
+
+
+def _shares(length: int, size: int, step: int, sides: Pair, counted: Pair, windows: int) -> Array:
+    """Return the size of each window along an axis over the cells of it that count."""
+    starts = np.arange(windows) * step - sides[0]
+    ends = np.minimum(starts + size, length + counted[1])
+    shares: Array = size / (ends - np.maximum(starts, -counted[0]))
+    return shares
 
 
 def _output_shape(x: Array, size: Pair, stride: Pair) -> tuple[int, int, int, int]:

@@ -1,6 +1,6 @@
 """Sequential: layers one after the other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Literal, Self
@@ -64,7 +64,7 @@ class Sequential(Layer):
         return {name: layer.weights(before) for name, layer, before in self._each(shape)}
 
     def lower(self) -> Self:
-        return type(self)(layers=[layer.lower() for layer in self.layers], label=self.label)
+        return self.changed(layers=[layer.lower() for layer in self.layers])
 
     def macs(self, shape: Shape) -> int:
         return sum(layer.macs(before) for _, layer, before in self._each(shape))
@@ -73,6 +73,11 @@ class Sequential(Layer):
         looked_at = ctx.tap is not None and ctx.fuse is None
         steps = zip(self.names, self.layers, strict=True) if looked_at else self.steps
         return forward_chain(steps, x, w, ctx)
+
+
+def chain(layers: Sequence[Layer]) -> Sequential:
+    """Return layers of a container as a chain; there may be none, which is the input itself."""
+    return Sequential.model_construct(layers=list(layers), label="sequential")  # not validated
 
 
 def name_of(layer: Layer) -> str:

@@ -104,6 +104,25 @@ CHAINS: dict[str, tuple[list[Any], Shape]] = {
     "residual": ([{"type": "residual", "body": [_conv(3), "relu"]}, "relu"], (3, 5, 4)),
     "sequential": ([{"type": "sequential", "layers": [_conv(2), "relu", _pool()]}, "flatten",
                     _of("dense", 2)], (1, 6, 6)),
+    "conv, padded pools": ([
+        _conv(3), "relu", _pool(size=3, stride=2, padding="same"),
+        _pool(kind="mean", size=2, padding=1, ceil=True),
+        _pool(kind="mean", size=[1, 2], padding=[0, 1], count_padding=True)], (2, 9, 8)),
+    "activations": ([
+        _conv(4), "leaky_relu", _conv(4), "silu", "tanh", _conv(4), "gelu", "hard_swish"],
+        (3, 5, 4)),
+    "norms and gates": ([
+        _conv(6), "layer_norm", "relu", {"type": "squeeze_excite", "ratio": 2},
+        {"type": "layer_norm", "over": "sample"}, {"type": "dropout", "of": "channels"},
+        "global_pool", _of("dense", 3)], (2, 6, 5)),
+    "branches": ([
+        {"type": "parallel", "branches": [[_conv(3), "relu"], [], [_conv(2, 1)]]},
+        {"type": "parallel", "join": "mean", "branches": [[_conv(4)], ["relu", _conv(4)]]},
+        {"type": "global_pool", "kind": "max"}], (2, 5, 6)),
+    "separable convs and projections": ([
+        {"type": "depthwise_separable", "filters": 6, "stride": 2, "between": ["relu"]},
+        {"type": "residual", "body": [_conv(4, stride=2), "relu"], "project": True, "drop": 0.3},
+        "relu"], (3, 9, 8)),
     "a layer that nobody knows": (
         [_conv(3), "relu", Stranger(layers=[_conv(3), "relu", _pool()]), "relu", _of("dense", 4)],
         (2, 5, 6)),

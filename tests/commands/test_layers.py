@@ -54,7 +54,9 @@ def test_one_type_as_json(call):
     assert document["doc"].startswith("Inverted dropout")
     assert document["options"] == [
         {"name": "rate", "type": "0 <= float < 1", "default": "0.5",
-         "description": document["options"][0]["description"]}
+         "description": document["options"][0]["description"]},
+        {"name": "of", "type": '"values" | "channels"', "default": '"values"',
+         "description": document["options"][1]["description"]},
     ]  # fmt: skip
 
 

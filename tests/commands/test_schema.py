@@ -63,7 +63,9 @@ def test_a_layer_in_the_schema(schema):
             "type": {"type": "string", "const": "dropout",
                      "description": dropout["properties"]["type"]["description"]},
             "rate": {"type": "number", "default": 0.5, "minimum": 0, "exclusiveMaximum": 1,
-                     "description": "Fraction of the values that is dropped."},
+                     "description": "Fraction of the values, or of the channels, that is dropped."},
+            "of": {"type": "string", "default": "values", "enum": ["values", "channels"],
+                   "description": "What is dropped: single values, or whole channels of a map."},
         },
     }  # fmt: skip
     assert dropout["description"].startswith("Inverted dropout: shape -> shape;")

@@ -101,13 +101,14 @@ KINDS: dict[str, tuple[str, str]] = {
     ),
     "unknown option: of a part of a layer": ("init: unknown option", "option-initializer"),
     "unknown option: one container deep": (
-        "residual.* > .*unknown option",
-        "option-in-shortcut layer-tables-in-tables",
+        "(residual|parallel).* > .*unknown option",
+        "option-in-shortcut layer-tables-in-tables option-in-branch",
     ),
     "unknown option: two containers deep": (
         "> .* > .*unknown option",
         "option-two-containers-deep",
     ),
+    "a branch that is no array": ("branch 1 must be an array", "layer-branch-a-table"),
     "options left out": (
         "(is|are) missing",
         "option-missing option-missing-dataset option-missing-optimizer option-missing-shorthand "
@@ -118,7 +119,7 @@ KINDS: dict[str, tuple[str, str]] = {
         "type-backend type-dataset type-fallback type-initializer type-layer type-loss type-metric "
         "type-optimizer type-schedule type-shorthand type-transform type-two-containers-deep",
     ),
-    "types of other libraries": ("did you mean", "type-keras type-torch"),
+    "types of other libraries": ("did you mean", "type-keras type-keras-more type-torch"),
     "habits from elsewhere": (
         r'write "(none|tied|relu)"|kind = "mean"|mean "(pool|cosine)"|type "binary_cross_entropy"',
         "option-activation word-bias-false word-bias-true type-avgpool type-avg-pool "
@@ -137,9 +138,11 @@ KINDS: dict[str, tuple[str, str]] = {
     "kernel larger than the map": (
         "does not fit",
         "shape-kernel-too-large shape-kernel-too-tall shape-dilation shape-pool-too-large "
-        "shape-two-containers-deep",
+        "shape-two-containers-deep shape-in-branch",
     ),
     "a transform that cannot take its images": ("transform 2", "shape-transform"),
+    "branches that cannot be joined": ("cannot join its branches", "shape-branches-differ"),
+    "windows of padding": ("nothing but padding", "shape-pool-padding"),
     "groups that do not divide": ("groups", "shape-groups-channels shape-groups-filters"),
     "residual bodies that change shape": (
         "cannot add its body's output",

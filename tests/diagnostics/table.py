@@ -38,14 +38,19 @@ def layer(problem: dict[str, Any]) -> str | None:
     """Return the layer that a message names, as it must where the path leads through one."""
     if problem["message"].startswith("cannot set "):  # there is no such layer to name
         return ""
-    path = problem["path"]
-    steps = [
-        step + 1 for before, step in pairwise(path)
-        if before in CHAINS and isinstance(step, int)
-    ]  # fmt: skip
-    named = r" > (?:\w+ )?".join(rf"layer {step}(?: \([^()]+\))?" for step in steps)
+    named = ""
+    for before, step in pairwise(problem["path"]):
+        if not isinstance(step, int):
+            continue
+        number = rf"{step + 1}(?: \([^()]+\))?"
+        if before == "branches":
+            named += f" > branch {step + 1}"
+        elif isinstance(before, int):  # in a branch
+            named += f" layer {number}"
+        elif before in CHAINS:
+            named += rf" > (?:\w+ )?layer {number}" if named else f"layer {number}"
     match = re.match(rf"{named}(?=:? )", problem["message"])
-    return match.group() if steps and match else None if steps else ""
+    return match.group() if named and match else None if named else ""
 
 
 def rows(name: str, verdict: Verdict) -> Iterator[Row]:

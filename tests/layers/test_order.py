@@ -9,7 +9,10 @@ from cnnkit.base import Context
 from cnnkit.layers import Pool, Relu, Sequential
 
 
-@pytest.mark.parametrize("pool", [Pool(), Pool(size=3, stride=1), Pool(size=2, stride=3)])
+@pytest.mark.parametrize("pool", [
+    Pool(), Pool(size=3, stride=1), Pool(size=2, stride=3), Pool(size=3, stride=2, padding=1),
+    Pool(size=2, padding="same", ceil=True),
+])  # fmt: skip
 def test_values_and_gradients_are_those_of_the_written_order(pool):
     rng = np.random.default_rng(0)
     x = rng.integers(-3, 3, (4, 2, 7, 8)).astype(np.float32)  # ties, zeros, all-negative windows

@@ -13,10 +13,29 @@ from typing import Any
 import numpy as np
 import tomli
 
-from cnnkit.arrays import flatten
+from cnnkit.arrays import flatten, unflatten
 from cnnkit.base import Context, Layer, Split
 from cnnkit.base.weight import draw as draw_weights
-from cnnkit.layers import Conv, Dense, Pool, Relu, Residual, Sequential, Sigmoid, Softmax
+from cnnkit.layers import (
+    Conv,
+    Dense,
+    DepthwiseSeparable,
+    Gelu,
+    GlobalPool,
+    HardSwish,
+    LayerNorm,
+    LeakyRelu,
+    Parallel,
+    Pool,
+    Relu,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Silu,
+    Softmax,
+    SqueezeExcite,
+    Tanh,
+)
 from cnnkit.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
 from cnnkit.model import Model
 from cnnkit.runs.session import trainer_of
@@ -64,8 +83,50 @@ def _convs() -> dict[str, tuple[Layer, tuple[int, ...]]]:
     return cases
 
 
+def _pools() -> dict[str, tuple[Layer, tuple[int, ...]]]:
+    """Return the product of options that padding is about; PyTorch pads half a window at most."""
+    axes = itertools.product(
+        ["max", "mean"],
+        [((3, 3), (2, 2), 1), ((2, 3), (3, 2), (1, 0)), ((4, 4), (3, 3), 2), ((2, 2), (3, 3), 0)],
+        [False, True],  # ceil
+        [False, True],  # count_padding
+    )
+    cases: dict[str, tuple[Layer, tuple[int, ...]]] = {}
+    for kind, (size, stride, padding), ceil, counted in axes:
+        if kind == "mean" or not counted:
+            name = f"pool {kind} {size} {stride} p{padding} ceil {ceil} counted {counted}"
+            options = {"kind": kind, "size": size, "stride": stride, "padding": padding}
+            cases[name] = (Pool(**options, ceil=ceil, count_padding=counted), (3, 7, 8))
+    return cases
+
+
+ACTIVATIONS = [Tanh(), Silu(), Gelu(), Gelu(form="tanh"), HardSwish(), LeakyRelu(),
+               LeakyRelu(slope=0.3)]  # fmt: skip
 LAYERS: dict[str, tuple[Layer, tuple[int, ...]]] = {
     **_convs(),
+    **_pools(),
+    **{f"activation {i} {layer.type}": (layer, (3, 4, 5)) for i, layer in enumerate(ACTIVATIONS)},
+    "global_pool mean": (GlobalPool(), (3, 4, 5)),
+    "global_pool max": (GlobalPool(kind="max"), (3, 4, 5)),
+    "layer_norm of a vector": (LayerNorm(), (7,)),
+    "layer_norm over channels": (LayerNorm(eps=0.001), (5, 3, 4)),
+    "layer_norm over samples": (LayerNorm(over="sample"), (5, 3, 4)),
+    "squeeze_excite": (SqueezeExcite(ratio=2), (5, 3, 4)),
+    "depthwise_separable": (DepthwiseSeparable(filters=5, padding=1), (3, 6, 5)),
+    "depthwise_separable between": (
+        DepthwiseSeparable(filters=5, stride=2, padding=1, between=["silu"], bias="none"),
+        (3, 6, 5),
+    ),
+    "parallel concat": (Parallel(branches=[["relu"], [], ["tanh", "silu"]]), (3, 4, 5)),
+    "parallel add": (
+        Parallel(branches=[[Conv(filters=2, kernel=1)], [Conv(filters=2, kernel=1)]], join="add"),
+        (3, 4, 5),
+    ),
+    "parallel mean": (Parallel(branches=[["relu"], [], ["tanh"]], join="mean"), (3, 4, 5)),
+    "residual projected": (
+        Residual(body=[Conv(filters=4, kernel=3, padding=1, stride=2)], project=True),
+        (3, 7, 6),
+    ),
     "conv, one channel, batch-sized maps": (Conv(filters=6, kernel=5, padding=2), (1, 28, 28)),
     "conv, many channels": (Conv(filters=24, kernel=3, padding=1), (32, 6, 6)),
     **{
@@ -114,10 +175,10 @@ NAMES = [
 
 
 def layer_problem(name: str) -> tuple[Layer, np.ndarray, Arrays, np.ndarray]:
-    """Return the layer, x (3, *shape), its weights and a dy."""
+    """Return the layer, x (3, *shape), its weights by path and a dy."""
     layer, shape = LAYERS[name]
     x = draw((3, *shape), 1)
-    weights = draw_weights(layer.weights(shape), np.random.default_rng(0), np.float64)
+    weights = flatten(draw_weights(layer.weights(shape), np.random.default_rng(0), np.float64))
     weights = {path: draw(w.shape, 2 + i) for i, (path, w) in enumerate(weights.items())}
     return layer, x, weights, draw((3, *layer.output_shape(shape)), 9)
 
@@ -156,9 +217,9 @@ def by_cnnkit(name: str) -> Arrays:
 
 def _layer(name: str) -> Arrays:
     layer, x, weights, dy = layer_problem(name)
-    y, back = layer.forward(x, weights, Context(training=True))
+    y, back = layer.lower().forward(x, unflatten(weights), Context(training=True))
     dx, grads = back(dy)
-    return {"y": y, "dx": dx, **{f"d{path}": grad for path, grad in grads.items()}}
+    return {"y": y, "dx": dx, **{f"d{path}": grad for path, grad in flatten(grads).items()}}
 
 
 def _loss(name: str) -> Arrays:

@@ -70,22 +70,108 @@ def run(layer: Layer, x: Any, w: dict[str, Any]) -> Any:
         options = {"stride": lowered.stride, "dilation": lowered.dilation, "padding": pads}
         return F.conv2d(x, w["W"], w.get("b"), groups=lowered.groups, **options)
     if lowered.type == "pool":
-        pool = {"max": F.max_pool2d, "mean": F.avg_pool2d}[lowered.kind]
-        return pool(x, lowered.size, lowered.stride or lowered.size)
+        options = {"stride": lowered.stride or lowered.size, "ceil_mode": lowered.ceil}
+        options["padding"] = _amounts(lowered.padding)
+        if lowered.kind == "max":
+            return F.max_pool2d(x, lowered.size, **options)
+        return F.avg_pool2d(x, lowered.size, **options, count_include_pad=lowered.count_padding)
     if lowered.type == "dense":
         return F.linear(x.flatten(1), w["W"].T, w.get("b"))
-    if lowered.type == "sequential":
-        for name, child in lowered.steps:
-            x = run(child, x, below(w, name))
-        return x
-    if lowered.type == "residual":
-        body, shortcut = Sequential(layers=lowered.body), Sequential(layers=lowered.shortcut)
-        return run(body, x, w) + run(shortcut, x, below(w, "shortcut"))
-    return {"relu": F.relu, "sigmoid": F.sigmoid, "softmax": _softmax}[lowered.type](x)
+    if lowered.type == "layer_norm":
+        return _layer_norm(lowered, x, w)
+    if lowered.type in CONTAINERS:
+        return CONTAINERS[lowered.type](lowered, x, w)
+    return _activation(lowered, x)
 
 
-def _softmax(x: Any) -> Any:
-    return x.softmax(-1)
+def _amounts(padding: Any) -> list[int]:
+    """Return the padding before each axis; the cases pad alike on both sides."""
+    return [0, 0] if padding == "valid" else [before for before, _ in padding]
+
+
+def _activation(layer: Any, x: Any) -> Any:
+    import torch.nn.functional as F  # noqa: N812  # its usual name
+
+    match layer.type:
+        case "gelu":
+            return F.gelu(x, approximate="none" if layer.form == "erf" else "tanh")
+        case "leaky_relu":
+            return F.leaky_relu(x, layer.slope)
+        case "global_pool":
+            pool = {"mean": F.adaptive_avg_pool2d, "max": F.adaptive_max_pool2d}[layer.kind]
+            return pool(x, 1).flatten(1)
+        case "softmax":
+            return x.softmax(-1)
+        case "hard_swish":
+            return F.hardswish(x)
+        case "tanh":
+            return x.tanh()
+    return {"relu": F.relu, "sigmoid": F.sigmoid, "silu": F.silu}[layer.type](x)
+
+
+def _layer_norm(layer: Any, x: Any, w: dict[str, Any]) -> Any:
+    import torch.nn.functional as F  # noqa: N812  # its usual name
+
+    if layer.over == "sample":
+        return F.group_norm(x, 1, w["gamma"], w["beta"], layer.eps)
+    last = x.movedim(1, -1)
+    return F.layer_norm(last, last.shape[-1:], w["gamma"], w["beta"], layer.eps).movedim(-1, 1)
+
+
+def _sequential(layer: Any, x: Any, w: dict[str, Any]) -> Any:
+    for name, child in layer.steps:
+        x = run(child, x, below(w, name))
+    return x
+
+
+def _residual(layer: Any, x: Any, w: dict[str, Any]) -> Any:
+    import torch.nn.functional as F  # noqa: N812  # its usual name
+
+    body = _sequential(Sequential(layers=layer.body), x, w)
+    if layer.shortcut:
+        return body + _sequential(Sequential(layers=layer.shortcut), x, below(w, "shortcut"))
+    if layer.project:
+        return body + F.conv2d(x, w["shortcut/0_conv/W"], stride=2)
+    return body + x
+
+
+def _parallel(layer: Any, x: Any, w: dict[str, Any]) -> Any:
+    import torch
+
+    ys = []
+    for index, branch in enumerate(layer.branches):
+        ys.append(_sequential(Sequential(layers=branch), x, below(w, f"{index}_branch")) if branch
+                  else x)  # fmt: skip
+    if layer.join == "concat":
+        return torch.cat(ys, 1)
+    return sum(ys) / (len(ys) if layer.join == "mean" else 1)
+
+
+def _squeeze_excite(layer: Any, x: Any, w: dict[str, Any]) -> Any:
+    import torch.nn.functional as F  # noqa: N812  # its usual name
+
+    squeezed = F.linear(x.mean((2, 3)), w["1_dense/W"].T, w["1_dense/b"]).relu()
+    return x * F.linear(squeezed, w["3_dense/W"].T, w["3_dense/b"]).sigmoid()[:, :, None, None]
+
+
+def _depthwise_separable(layer: Any, x: Any, w: dict[str, Any]) -> Any:
+    import torch.nn.functional as F  # noqa: N812  # its usual name
+
+    padding, C = _amounts(layer.padding), x.shape[1]
+    x = F.conv2d(x, w["0_conv/W"], stride=layer.stride, padding=padding, groups=C)
+    for child in layer.between:
+        x = run(child, x, {})
+    last = f"{1 + len(layer.between)}_conv"
+    return F.conv2d(x, w[f"{last}/W"], w.get(f"{last}/b"))
+
+
+CONTAINERS = {
+    "sequential": _sequential,
+    "residual": _residual,
+    "parallel": _parallel,
+    "squeeze_excite": _squeeze_excite,
+    "depthwise_separable": _depthwise_separable,
+}
 
 
 def below(w: dict[str, Any], name: str) -> dict[str, Any]:

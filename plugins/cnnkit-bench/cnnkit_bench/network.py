@@ -70,17 +70,19 @@ def _ops(layer: Layer, name: str, shape: Shape) -> Sequence[Op]:
     match layer:
         case Sequential():
             return _chain(layer.layers, layer.names, shape, f"{name}/")
-        case Residual():
+        case Residual(project=False, drop=0):
             return [_residual(layer, name, shape)]
         case Conv():
             return _conv(layer, name, shape)
-        case Pool():
+        case Pool(padding="valid", ceil=False):
             sides = {"size": layer.size, "stride": layer.stride or layer.size}
             return [Op(f"{layer.kind}_pool", name, shape, sides)]
         case Dense():
             return [Op("dense", name, shape, {"units": layer.units, "bias": layer.bias != "none"})]
         case Dropout(rate=0):
             return []
+        case Residual() | Pool():
+            return [Op(f"other_{layer.type}", name, shape)]  # which no peer knows
     return [Op(layer.type, name, shape)]
 
 
