@@ -83,12 +83,14 @@ def run(
     out: Path | None = None,
     data_dir: Path | None = None,
     no_fallback: bool = False,
+    no_report: bool = False,
     quiet: bool = False,
     json: bool = False,
 ) -> None:
     """Train the network a spec describes, judge it on the test images, and keep it.
 
-    News go to stderr; the closing figures, and as the last line the run's directory, to stdout.
+    News go to stderr; the closing figures to stdout, and as the last line the report in the run's
+    directory, or that directory where there is none.
 
     Args:
         spec: a TOML file.
@@ -96,24 +98,32 @@ def run(
         out: the run directory to make; by default runs/NAME/TIME.
         data_dir: a folder of downloaded datasets; by default CNNKIT_DATA_DIR.
         no_fallback: fail where the data cannot be had, whatever fallback the spec has.
+        no_report: write no report.html into the run's directory.
         quiet: print only warnings and errors.
         json: print one JSON document.
     """
     news, registry = begin(quiet)
     loaded = read_spec(spec, set, registry, news)
-    finished = _train(loaded, news, out, data_dir, not no_fallback)
+    finished, session = _train(loaded, news, out, data_dir, not no_fallback)
+    page = None if no_report else _report(session, news)
     for remark in finished.summary["remarks"]:
         news.warn(remark)
     if json:
-        emit_json({"run": str(finished.path), **finished.summary})
+        emit_json({"run": str(finished.path), "report": page and str(page), **finished.summary})
     elif not quiet:
         news.say("")
-        emit(_closing(finished), f"\n{finished.path}")
+        emit(_closing(finished), f"\n{page or finished.path}")
+
+
+def _report(session: Session, news: News) -> Path | None:
+    from cnnkit.commands.report import report_of  # once training is done
+
+    return report_of(session, news)
 
 
 def _train(
     spec: RunSpec, news: News, out: Path | None, data_dir: Path | None, allow_fallback: bool
-) -> Run:
+) -> tuple[Run, Session]:
     epochs, has_bar = spec.train.epochs, news.screen.is_terminal and not news.quiet
     with ExitStack() as stack:
         watch = stack.enter_context(EpochBar(news.screen, epochs)) if has_bar else None
@@ -130,7 +140,7 @@ def _train(
             f"WARNING: these are figures of {session.dataset.type}, the fallback of "
             f"{spec.data.type}, which could not be had"
         )
-    return finished
+    return finished, session
 
 
 def _opening(session: Session) -> str:
