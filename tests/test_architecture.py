@@ -263,7 +263,7 @@ READING = {
     "initializers", "metrics", "transforms", "observers", "model", "workers", "engine",
 }  # fmt: skip
 """What somebody must read to understand training."""
-BUDGETS = {"package": 17_950, "reading list": 6_030, "testing": 2_900}
+BUDGETS = {"package": 18_730, "reading list": 6_030, "testing": 2_900}
 """Most lines: raising one is a commit of its own that says what the lines bought."""
 
 
