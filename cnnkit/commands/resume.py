@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cnnkit.commands._plugins import begin
-from cnnkit.commands.run import close, train
+from cnnkit.commands.run import close, report, train
 from cnnkit.errors import RunError
 from cnnkit.runs.directory import find_run
 from cnnkit.specfile.load import load_spec
@@ -46,4 +46,5 @@ def resume(
             f"the {schedule.type} schedule was made for {before.train.epochs} epochs, and is laid "
             f"over {total} now: from here on rates are those of a run of {total} epochs"
         )
-    close(train(spec, news, None, data_dir, stored=stored), news, json)
+    finished, session = train(spec, news, None, data_dir, stored=stored)
+    close(finished, news, json, report(session, news))
