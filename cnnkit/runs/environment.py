@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_info
 
+from cnnkit.base import Backend
+
 
 def environment(registry_facts: dict[str, Any]) -> dict[str, Any]:
     """Return the content of env.json: versions, machine, BLAS, and who supplied each type.
@@ -29,6 +31,11 @@ def environment(registry_facts: dict[str, Any]) -> dict[str, Any]:
         "blas": [_blas(library) for library in threadpool_info() if library["user_api"] == "blas"],
         "plugins": registry_facts,
     }
+
+
+def computed_by(backend: Backend) -> dict[str, str]:
+    """Return what env.json says of a backend: its type, and what else decides its bits."""
+    return {"type": backend.type, **backend.describe()}
 
 
 def _cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

@@ -15,7 +15,7 @@ from cnnkit.files.tensors import digest
 from cnnkit.provenance import suppliers
 from cnnkit.runs.checkpoint import Checkpoint
 from cnnkit.runs.directory import Kind, RunDirectory
-from cnnkit.runs.environment import environment
+from cnnkit.runs.environment import computed_by, environment
 from cnnkit.specfile.resolved import resolved_toml
 from cnnkit.specfile.runspec import RunSpec
 
@@ -37,7 +37,7 @@ class Recorder:
         resolved = resolved_toml(spec)
         versions = {
             **environment(plugins),
-            "backend": {"type": spec.train.backend.type, **spec.train.backend.describe()},
+            "backend": computed_by(spec.train.backend),
             "data": {"name": data.name, "sha256": data_digest(data)},
         }
         self._made_with: dict[str, Any] = {

@@ -9,11 +9,11 @@ from cnnkit.errors import RunError
 from cnnkit.provenance import suppliers
 from cnnkit.runs.checkpoint import Checkpoint
 from cnnkit.runs.directory import StoredRun, to_json
-from cnnkit.runs.environment import environment
+from cnnkit.runs.environment import computed_by, environment
 from cnnkit.runs.recorder import data_digest
 from cnnkit.specfile.runspec import RunSpec
 
-_DECIDE = ("cnnkit", "numpy", "blas", "plugins")
+_DECIDE = ("cnnkit", "numpy", "blas", "backend", "plugins")
 """What of an environment decides bits; Python and the system do not."""
 
 
@@ -30,7 +30,9 @@ def resume_point(run: StoredRun, spec: RunSpec, data: Data, paths: DataPaths) ->
             f"{run.path} was trained on other data than {data.name} holds now (another sha256), so "
             "it cannot go on; bring back the data it was trained on, or start a new run"
         )
-    then, now = _deciding(point.versions), _deciding(environment(suppliers(spec, spec.registry)))
+    here = environment(suppliers(spec, spec.registry))
+    then = _deciding(point.versions)
+    now = _deciding(here | {"backend": computed_by(spec.train.backend)})
     if other := [f"{n} was {then[n]}, and is {now[n]}" for n in _DECIDE if then[n] != now[n]]:
         paths.say(
             f"WARNING: {'; '.join(other)}: the run goes on, but its bits will not be those of one "
@@ -42,6 +44,7 @@ def resume_point(run: StoredRun, spec: RunSpec, data: Data, paths: DataPaths) ->
 def _deciding(versions: Any) -> dict[str, str]:
     """Return what of an environment decides bits, as text. BLAS is kept on one thread."""
     found: dict[str, Any] = dict(versions) if isinstance(versions, dict) else {}
+    found.setdefault("backend", {"type": "numpy"})  # there was no other
     if isinstance(blas := found.get("blas"), list):
         found["blas"] = [{**library, "threads": 1} for library in blas]
     return {name: to_json(found.get(name))[:200] for name in _DECIDE}

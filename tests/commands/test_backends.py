@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -63,6 +64,22 @@ def test_a_run_outlives_its_backend(call, tiny, tmp_path, fast, monkeypatch):
     assert json.loads(without.out)["test"] == json.loads(judged.out)["test"]
     np.save("x.npy", np.zeros((1, 1, 8, 8), np.uint8))
     assert call("predict", "run", "x.npy").code == 0
+
+
+def test_resuming_says_where_bits_may_differ(call, tiny, tmp_path, fast, monkeypatch):
+    assert call("run", "tiny.toml", "--out", "run", "--backend", "fast").code == 0
+    assert call("resume", "run", "--epochs", "3").err.count("WARNING") == 0
+    fast_ = import_module("cnnkit_fast").Fast
+    monkeypatch.setattr(fast_, "describe", lambda self: {"instruction set": "all"})
+    assert (
+        'WARNING: backend was {"type": "fast", "instruction set": "none"}, and is {"type": "fast", '
+        '"instruction set": "all"}: the run goes on, but its bits will not be those of one that '
+        "never stopped\n"
+    ) in call("resume", "run", "--epochs", "4").err
+    monkeypatch.setenv("CNNKIT_PLUGINS", "")
+    gone = call("resume", "run", "--epochs", "5")
+    assert gone.code == 2
+    assert 'unknown backend type "cnnkit-fast:fast"' in gone.err
 
 
 @pytest.mark.parametrize("verb", ["run", "evaluate", "predict"])

@@ -9,6 +9,7 @@ def bench(
     spec: Path,
     /,
     *,
+    backend: str = "numpy",
     against: str = "",
     batch: str = "1,32,128",
     large: int = 1024,
@@ -26,6 +27,7 @@ def bench(
 
     Args:
         spec: a TOML file.
+        backend: what computes in cnnkit, such as numpy,native; the first is the measure.
         against: peers, separated by commas: torch, torch-compile, torch-channels-last,
             keras-tensorflow, keras-jax, onnxruntime, loops; without it, all.
         batch: batch sizes, separated by commas.
@@ -41,5 +43,5 @@ def bench(
     from cnnkit_bench.request import Request
     from cnnkit_bench.run import run
 
-    request = Request.parse(against, batch, large, threads, repeats, steps)
+    request = Request.parse(backend, against, batch, large, threads, repeats, steps)
     run(request, spec, list(set), data_dir, as_json=json)

@@ -31,10 +31,12 @@ class Member:
         peer: a name of `PEERS`.
         threads: threads it may use.
         folder: where the case lies.
+        backend: cnnkit's; peers have none.
     """
 
-    def __init__(self, peer: str, threads: int, folder: Path) -> None:
-        self.peer, self.threads, self._folder = peer, threads, folder
+    def __init__(self, peer: str, threads: int, folder: Path, backend: str = "") -> None:
+        self.kind, self.threads, self._folder, self._backend = peer, threads, folder, backend
+        self.peer = peer = f"{peer}-{backend}" if backend not in ("", "numpy") else peer
         self.version, self.idle = "", 0.0
         self.label = f"{peer} ({threads} {'thread' if threads == 1 else 'threads'})"
         self._log = folder / f"{peer}-{threads}.log"
@@ -43,11 +45,11 @@ class Member:
         command = [sys.executable, "-m", "cnnkit_bench.worker"]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603  # our own module
-                [*command, self.peer, str(self.threads), str(self._folder)],
+                [*command, self.kind, str(self.threads), str(self._folder), self._backend],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, **PEERS[self.peer].environment},
+                env={**os.environ, **PEERS[self.kind].environment},
             )
         return self
 

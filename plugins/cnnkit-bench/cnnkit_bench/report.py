@@ -86,5 +86,5 @@ class Report:
 
 def best_peer(section: Section) -> Row | None:
     """Return the fastest row that is not cnnkit's."""
-    rivals = [row for row in section.timed if row.member.peer != OURS and not row.problem]
+    rivals = [row for row in section.timed if row.member.kind != OURS and not row.problem]
     return min(rivals, key=lambda row: row.median, default=None)

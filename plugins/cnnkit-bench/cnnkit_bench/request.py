@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from cnnkit.model import find_backend
 from cnnkit.workers import physical_cores
 
 from cnnkit_bench.errors import BenchError
@@ -17,6 +18,7 @@ class Request:
     """What to time.
 
     Args:
+        backends: cnnkit's, the measure first.
         peers: names out of `PEERS`, cnnkit first.
         batches: batch sizes.
         large: one more for inference, or 0.
@@ -25,6 +27,7 @@ class Request:
         steps: steps per turn, or None.
     """
 
+    backends: tuple[str, ...]
     peers: tuple[str, ...]
     batches: tuple[int, ...]
     large: int
@@ -34,18 +37,27 @@ class Request:
 
     @classmethod
     def parse(
-        cls, against: str, batch: str, large: int, threads: str, repeats: int, steps: int | None
+        cls,
+        backend: str,
+        against: str,
+        batch: str,
+        large: int,
+        threads: str,
+        repeats: int,
+        steps: int | None,
     ) -> Request:
         """Read the lists.
 
         Raises:
             BenchError: naming the option, what was expected and what was got.
+            PluginError: where nobody offers a backend; it says how to get it.
         """
         counts = _numbers("--threads", threads) if threads else (1, physical_cores())
         for option, value, least in (("--large", large, 0), ("--repeats", repeats, 1)):
             _at_least(option, value, least)
         _at_least("--steps", 1 if steps is None else steps, 1)
         return cls(
+            _backends(backend),
             _peers(against),
             _numbers("--batch", batch),
             large,
@@ -74,6 +86,13 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
 def _at_least(option: str, value: int, least: int) -> None:
     if value < least:
         raise BenchError(f"error: {option} {value} is too small\n   = expected {least} or more")
+
+
+def _backends(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(word.strip() for word in text.split(",")))
+    for name in names:
+        find_backend(name)
+    return names
 
 
 def _peers(text: str) -> tuple[str, ...]:

@@ -76,11 +76,9 @@ def _crew(
 ) -> list[Member]:
     """Start a process per peer and thread count; leave out those that cannot take part at all."""
     crew = []
-    for name in request.peers:
-        if name in report.missing:
-            continue
+    for name, backend in _sides(request, report):
         for threads in (1,) if PEERS[name].one_thread else request.threads:
-            member = Member(name, threads, folder)
+            member = Member(name, threads, folder, backend)
             say(f"starting {member.label}")
             stack.enter_context(member)
             try:
@@ -92,6 +90,13 @@ def _crew(
             else:
                 crew.append(member)
     return crew
+
+
+def _sides(request: Request, report: Report) -> Iterator[tuple[str, str]]:
+    """Yield each peer to time, and its backend: cnnkit once for each, the others once."""
+    yield from ((OURS, backend) for backend in request.backends)
+    others = (name for name in request.peers if name != OURS and name not in report.missing)
+    yield from ((name, "") for name in others)
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def _table(report: Report, section: Section) -> Table:
     for row in sorted(section.rows, key=lambda row: row.median if row.us else float("inf")):
         if row.us and not row.problem:
             mark = "*" if row in best else " "
-            style = "bold" if row.member.peer == OURS else ("" if row in best else "dim")
+            style = "bold" if row.member.kind == OURS else ("" if row in best else "dim")
             table.add_row(*_cells(report, section, row, mark), style=style)
         elif row.problem and row.problem.kind != "cannot":
             table.add_row(row.member.peer, str(row.member.threads), row.problem.kind, style="red")

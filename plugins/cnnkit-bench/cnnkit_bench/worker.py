@@ -1,4 +1,4 @@
-"""A peer's own process: `python -m cnnkit_bench.worker PEER THREADS FOLDER`.
+"""A peer's own process: `python -m cnnkit_bench.worker PEER THREADS FOLDER BACKEND`.
 
 Requests come as JSON lines on stdin; each is answered by one JSON line. Libraries differ in what
 they need from their process (Keras has one backend each) and in the threads they keep, so none
@@ -26,14 +26,17 @@ _LONG = 0.1
 """Seconds of waiting from which idle time is judged."""
 
 
-def main(name: str, threads: int, folder: Path) -> None:
+def main(name: str, threads: int, folder: Path, backend: str) -> None:
     """Serve until stdin ends."""
     replies = _take_stdout()
     peer: Peer | None = None
 
     def build() -> dict[str, Any]:
         nonlocal peer
-        peer = PEERS[name].cls(Case.load(folder), threads)
+        case = Case.load(folder)
+        if backend:
+            case.overrides.append(f"train.backend={backend}")
+        peer = PEERS[name].cls(case, threads)
         return {"version": peer.version()}
 
     _reply(replies, build)
@@ -88,4 +91,4 @@ def _idle_share(wall: float, cpu: float) -> float:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])

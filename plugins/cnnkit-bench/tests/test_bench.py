@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import pytest
@@ -78,3 +79,40 @@ def test_specs_that_peers_could_not_follow(write_spec, capsys, setting, text):
 def test_usage_errors_end_with_2(write_spec, capsys):
     assert main(["bench", str(write_spec()), "--against", "torhc"]) == 2
     assert "did you mean 'torch'?" in capsys.readouterr().err
+
+
+FAST = '''
+from typing import Literal
+from cnnkit import hookimpl
+from cnnkit.base import Backend
+
+class Fast(Backend):
+    """As NumPy does it."""
+    type: Literal["fast"] = "fast"
+
+    def fuse(self, steps, dtype, training):
+        return steps
+
+@hookimpl
+def cnnkit_backends():
+    return [Fast]
+'''
+
+
+def test_a_row_for_each_backend(write_spec, tmp_path, monkeypatch, capsys):
+    facts = tmp_path / "site" / "cnnkit_fast-1.0.dist-info"
+    facts.mkdir(parents=True)
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: cnnkit-fast\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[cnnkit]\nfast = cnnkit_fast\n")
+    (facts.parent / "cnnkit_fast.py").write_text(FAST)
+    monkeypatch.syspath_prepend(str(facts.parent))  # here, and in the workers
+    monkeypatch.setenv("PYTHONPATH", str(facts.parent), prepend=os.pathsep)
+    monkeypatch.delenv("CNNKIT_PLUGINS", raising=False)
+    flags = "--backend numpy,fast --against loops --batch 1 --large 0 --threads 1 --repeats 1"
+    code = main(["bench", str(write_spec()), *flags.split(), "--steps", "2", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert code == 0
+    for section in report["sections"]:
+        names = [row["peer"] for row in section["rows"]]
+        assert names == ["cnnkit", "cnnkit-fast", "loops"]
+        assert all(row["us_per_image"] > 0 for row in section["rows"])

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import pytest
+from cnnkit.errors import PluginError
 
 from cnnkit_bench import request
 from cnnkit_bench.errors import BenchError
 from cnnkit_bench.request import Request
 
 
-def parse(against="", batch="1,32", large=1024, threads="", repeats=7, steps=None):
-    return Request.parse(against, batch, large, threads, repeats, steps)
+def parse(backend="numpy", against="", batch="1,32", large=1024, threads="", repeats=7, steps=None):
+    return Request.parse(backend, against, batch, large, threads, repeats, steps)
 
 
 def test_defaults(monkeypatch):
@@ -73,3 +74,9 @@ def test_errors_say_what_was_expected(options, text):
         parse(**options)
     assert str(caught.value) == text
     assert caught.value.exit_code == 2
+
+
+def test_backends_lose_doubles_and_must_be_there():
+    assert parse(backend="numpy, numpy").backends == ("numpy",)
+    with pytest.raises(PluginError, match='unknown backend type "nunpy"; did you mean "numpy"'):
+        parse(backend="numpy,nunpy")

@@ -46,6 +46,7 @@ class Cnnkit(Peer):
             seed=spec.seed,
             dtype=spec.model.dtype,
             transforms=self._dataset(spec).transforms,
+            backend=spec.train.backend,
         )
         copies = {path: w.copy() for path, w in self.case.weights.items()}
         replace_leaves(self._model.weights, copies)
