@@ -1,0 +1,92 @@
+// Softmax, the loss that fuses with it, and the optimizers' updates.
+#pragma once
+#include <cmath>
+
+#include "simd.h"
+
+namespace cnnkit {
+namespace NS {
+
+// out = exp(x - max x), and the sum of that; x may be out.
+static float exponentials(int64_t K, const float* x, float* out, float* top) {
+  float most = x[0];
+  for (int64_t k = 1; k < K; k++) most = larger(most, x[k]);
+  float sum = 0;
+  int64_t k = 0;
+  for (; k + VL <= K; k += VL) {
+    const Vec<VL> e = exponential<VL>(load<VL>(x + k) - most);
+    store(out + k, e);
+    sum += total<VL>(e);
+  }
+  if (k < K) {
+    float rest[VL] = {};
+    std::memcpy(rest, x + k, (K - k) * 4);
+    store(rest, exponential<VL>(load<VL>(rest) - most));
+    for (int64_t i = 0; k + i < K; i++) sum += out[k + i] = rest[i];
+  }
+  *top = most;
+  return sum;
+}
+
+static void softmax(int64_t K, const float* x, float* y) {
+  float top;
+  const float sum = exponentials(K, x, y, &top);
+  for (int64_t k = 0; k < K; k++) y[k] /= sum;
+}
+
+static void softmax_back(int64_t K, const float* y, const float* dy, float* dx) {
+  float inner = 0;
+  for (int64_t k = 0; k < K; k++) inner += dy[k] * y[k];
+  for (int64_t k = 0; k < K; k++) dx[k] = y[k] * (dy[k] - inner);
+}
+
+// Losses (n,) and their slopes (n, K) at the logits z, with `share` of the target spread evenly.
+static void cross_entropy(int64_t n, int64_t K, const float* z, const int64_t* labels, float share,
+                          float scale, float* losses, float* dz) {
+  for (int64_t i = 0; i < n; i++, z += K, dz += K) {
+    const int64_t label = labels[i];
+    float top, mean = 0;
+    if (share > 0) {
+      for (int64_t k = 0; k < K; k++) mean += z[k];
+      mean /= (float)K;
+    }
+    const float sum = exponentials(K, z, dz, &top);
+    losses[i] = std::log(sum) - (z[label] - top);
+    if (share > 0) losses[i] += share * (z[label] - mean);
+    const float even = share / (float)K;
+    for (int64_t k = 0; k < K; k++)
+      dz[k] = (dz[k] / sum - even - (k == label ? 1.0f - share : 0.0f)) * scale;
+  }
+}
+
+static void sgd(int64_t n, float* __restrict w, const float* __restrict g, float* __restrict v,
+                const Sgd& s) {
+  const float lr = s.lr, momentum = s.momentum, decay = s.decay;
+  if (!v) {
+    for (int64_t i = 0; i < n; i++) w[i] -= lr * (g[i] + decay * w[i]);
+  } else if (s.nesterov) {
+    for (int64_t i = 0; i < n; i++) {
+      const float slope = g[i] + decay * w[i];
+      v[i] = momentum * v[i] + slope;
+      w[i] -= lr * (slope + momentum * v[i]);
+    }
+  } else {
+    for (int64_t i = 0; i < n; i++) {
+      v[i] = momentum * v[i] + (g[i] + decay * w[i]);
+      w[i] -= lr * v[i];
+    }
+  }
+}
+
+static void adam(int64_t n, float* __restrict w, const float* __restrict g, float* __restrict m,
+                 float* __restrict v, const Adam& a) {
+  const float rate = a.rate, beta1 = a.beta1, beta2 = a.beta2, eps = a.eps, shrink = a.shrink;
+  for (int64_t i = 0; i < n; i++) {
+    m[i] = beta1 * m[i] + (1 - beta1) * g[i];
+    v[i] = beta2 * v[i] + (1 - beta2) * (g[i] * g[i]);
+    w[i] = shrink * w[i] - rate * (m[i] / (std::sqrt(v[i]) + eps));
+  }
+}
+
+}  // namespace NS
+}  // namespace cnnkit

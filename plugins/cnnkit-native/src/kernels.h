@@ -1,0 +1,93 @@
+// What every instruction set implements, and the only way from the program to the arithmetic.
+#pragma once
+#include <cstdint>
+
+namespace cnnkit {
+
+// A stack of planes: element (c, h, w) lies at data[c * plane + h * pitch + w]. A map that a
+// convolution reads is padded: the zeros right of one row are those left of the next.
+struct Map {
+  float* data;
+  int64_t C, H, W, pitch, plane;
+};
+
+// out[f][i] = act(bias + sum over t < T of A(t, f) * X[off[t] + i]), i < L, f < F.
+struct Rows {
+  int64_t F, T, L;
+  const int64_t* off;
+  const float* A;       // packed by Kernels::pack where sA is 0, else A[t * sA + f * fA]
+  int64_t sA, fA;
+  const float* X;
+  const float* bias;    // one per f, or null
+  const float* across;  // one per i, or null
+  bool relu;
+  const float* mask;    // out is 0 where mask[f * ldm + i] is not positive; or null
+  int64_t ldm;
+  float* out;
+  int64_t ldo;
+};
+
+// out[f * ldo + t] = (add ? out : 0) + sum over i < L of D[f * ldd + i] * X[off[t] + i].
+struct Dots {
+  int64_t F, T, L;
+  const float* D;
+  int64_t ldd;
+  const float* X;
+  const int64_t* off;
+  float* out;
+  int64_t ldo;
+  bool add;
+};
+
+enum Form : int64_t { COPY = 0, RELU = 1, SIGMOID = 2, SIGMOID_SLOPE = 3 };
+
+// y = form(a + b + bias), and 0 where mask is not positive; b, bias and mask may be null.
+// SIGMOID_SLOPE is a * m * (1 - m), where m is mask.
+struct Each {
+  Form form;
+  Map a;
+  const Map* b;
+  const Map* bias;
+  const Map* mask;
+  Map y;
+};
+
+enum Kind : int64_t { MAX = 0, MIN = 1, MEAN = 2 };
+
+struct Pool {
+  Kind kind;
+  int64_t h, w, down, across;
+  bool relu;      // cut the result at zero
+  Map x, y;       // windows of x, one value of y each
+  uint8_t* where; // for each y, which cell of its window won; NOBODY where relu cut; or null
+};
+constexpr int32_t NOBODY = 255;
+
+struct Sgd {
+  float lr, momentum, decay;
+  bool nesterov;
+};
+struct Adam {
+  float rate, beta1, beta2, eps, shrink;  // of Kingma and Ba, corrections folded into rate and eps
+};
+
+struct Kernels {
+  const char* name;
+  void (*pack)(int64_t F, int64_t T, const float* W, int64_t stride, const int64_t* at, float* A);
+  void (*rows)(const Rows&);
+  void (*dots)(const Dots&);
+  void (*outer)(const Dots&, float* flipped);  // the same for F a multiple of 16, out (T, F)
+  void (*transpose)(int64_t R, int64_t L, const float* from, int64_t step, float* to);
+  void (*each)(const Each&);
+  void (*pool)(const Pool&);
+  void (*pool_back)(const Pool&, const Map& dy, Map dx);
+  void (*plane_sums)(int64_t F, int64_t L, const float* D, int64_t ldd, float* sums);
+  void (*softmax)(int64_t K, const float* x, float* y);
+  void (*softmax_back)(int64_t K, const float* y, const float* dy, float* dx);
+  void (*cross_entropy)(int64_t n, int64_t K, const float* z, const int64_t* labels, float share,
+                        float scale, float* losses, float* dz);
+  void (*sgd)(int64_t n, float* w, const float* g, float* v, const Sgd&);
+  void (*adam)(int64_t n, float* w, const float* g, float* m, float* v, const Adam&);
+};
+
+}  // namespace cnnkit

@@ -1,0 +1,16 @@
+// All kernels for one instruction set: compiled once for each, with -DNS, -DVL and -DREGISTERS.
+#include "heads.h"
+#include "maps.h"
+#include "multiply.h"
+
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+
+namespace cnnkit {
+namespace NS {
+extern const Kernels kernels;
+const Kernels kernels = {TEXT(NS), pack,       rows,       dots,    outer,        transpose,     each,
+                         pool,     pool_back,  plane_sums, softmax, softmax_back, cross_entropy, sgd,
+                         adam};
+}  // namespace NS
+}  // namespace cnnkit
