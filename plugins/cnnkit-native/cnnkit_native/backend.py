@@ -34,8 +34,9 @@ class Native(Backend):
         if dtype != np.float32:
             return steps
         fused: list[tuple[str, Layer | FusedStep]] = []
-        for known, run in groupby(steps, key=lambda step: knows(step[1])):
-            fused += [("", FusedStep(list(run)))] if known else list(run)
+        for known, group in groupby(steps, key=lambda step: knows(step[1])):
+            run = list(group)
+            fused += [("", FusedStep(run))] if known else run
         return fused
 
     def fuse_loss(self, loss: Loss, dtype: np.dtype[Any]) -> Loss:
@@ -77,9 +78,9 @@ class NativeSgd(Sgd):
     ) -> None:
         for path, g in grads.items():
             w, g = _vectors(weights[path], g)
-            v = _vectors(w, state["velocity"][path])[1] if self.momentum else None
-            LIB.cnnkit_sgd(w.size, address(w), address(g), v is not None and address(v) or None,
-                           lr, self.momentum, self.weight_decay, self.nesterov)  # fmt: skip
+            v = address(_vectors(w, state["velocity"][path])[1]) if self.momentum else None
+            rest = lr, self.momentum, self.weight_decay, self.nesterov
+            LIB.cnnkit_sgd(w.size, address(w), address(g), v, *rest)
 
 
 class NativeAdam(Adam):

@@ -189,22 +189,16 @@ class Graph:
             if op.kind != "each" or op.form != RELU:
                 continue
             before, after = op.inputs[0], op.out.readers
-            if [o.kind for o in after] == ["pool"] and after[0].pool == KINDS["max"] and (
-                after[0].form == COPY and op.out is not self.output
-            ):
+            maker = before.maker
+            if op.out is not self.output and len(after) == 1 and _cuts(after[0]):
                 pool = after[0]
                 pool.form, pool.inputs = RELU, [before]
                 before.readers = [pool if o is op else o for o in before.readers]
                 self.ops.remove(op)
-            elif (maker := before.maker) and len(before.readers) == 1 and self._takes_relu(maker):
+            elif maker and len(before.readers) == 1 and _takes_relu(maker):
                 maker.form, maker.out = RELU, op.out
                 op.out.maker = maker
                 self.ops.remove(op)
-
-    def _takes_relu(self, op: Op) -> bool:
-        able = op.kind in ("conv", "dense", "add") or (op.kind == "pool" and op.pool == 0)
-        untied = op.kind == "conv" and op.b >= 0 and len(self.weights[op.b][1]) == 3
-        return able and op.form == COPY and not untied
 
     def _part_strides(self) -> None:
         """Turn a convolution with a stride into one without, over the phases of its map."""
@@ -253,6 +247,15 @@ class Graph:
                 nodes |= {n for o in more for n in (o.inputs[0], o.out)}
                 convs = [o for o in convs if o not in more]
             yield group
+
+
+def _cuts(op: Op) -> bool:
+    """Tell if a relu may go behind `op`, a max pool."""
+    return op.kind == "pool" and op.pool == KINDS["max"] and op.form == COPY
+
+
+def _takes_relu(op: Op) -> bool:
+    return (op.kind in ("conv", "dense", "add") and op.form == COPY) or _cuts(op)
 
 
 def padded(node: Node) -> bool:

@@ -61,7 +61,7 @@ def choose(name: str) -> bool:
 def address(array: Array) -> int:
     """Return where a contiguous array's numbers lie; `array.ctypes` takes three times as long."""
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
     except (TypeError, ValueError):  # read-only, or empty
         return array.ctypes.data
 

@@ -9,10 +9,8 @@ from cnnkit.arrays import Shape
 from cnnkit_native.graph import COPY, RELU, SIGMOID, Graph, Node, Op, Path, Steps, padded
 
 ARENA, X, Y, DY, DX = range(5)
-CODES = (
-    "CONV CONV_DX CONV_DW EACH POOL POOL_BACK SPLIT MERGE SOFTMAX SOFTMAX_BACK "
-    "DENSE DENSE_DX DENSE_DW"
-).split()
+CODES = ["CONV", "CONV_DX", "CONV_DW", "EACH", "POOL", "POOL_BACK", "SPLIT", "MERGE",
+         "SOFTMAX", "SOFTMAX_BACK", "DENSE", "DENSE_DX", "DENSE_DW"]  # fmt: skip
 _SIGMOID_SLOPE = 3
 _LINE = 16  # floats in a cache line
 
@@ -180,10 +178,11 @@ class Plan:
         emit, x, y = self._forward.emit, self._value(op.inputs[0]), self._value(op.out)
         if op.kind == "conv":
             untied = op.b >= 0 and len(self.weights[op.b][1]) == 3
-            emit("CONV", x, y, op, packed=self._packed(op), W=op.W, b=-1 if untied else op.b,
-                 form=op.form)  # fmt: skip
+            bare = self._map(op.out, []) if untied else y
+            emit("CONV", x, bare, op, packed=self._packed(op), W=op.W, b=-1 if untied else op.b,
+                 form=COPY if untied else op.form)  # fmt: skip
             if untied:
-                emit("EACH", y, y, W=op.b)
+                emit("EACH", bare, y, W=op.b, form=op.form)
         elif op.kind == "dense":
             emit("DENSE", x, y, W=op.W, b=op.b, form=op.form)
         elif op.kind == "pool":
@@ -282,16 +281,15 @@ class Plan:
             return self._ready[node]
         wanted, mask = self._wanted(node)
         total, *more = self._grads[node]
-        if not more and mask is None and wanted.space == ARENA and not wanted.framed and (
-            total.pitch == total.W and total.plane == total.H * total.W
-        ):
+        plain = mask is None and wanted.space == ARENA and not wanted.framed
+        if plain and not more and total.pitch == total.W and total.plane == total.H * total.W:
             return total
-        first, *rest = more or [None]
-        for part in rest:
+        for part in more[:-1]:
             between = _of(ARENA, node)
-            self._backward.emit("EACH", total, between, also=first)
-            total, first = between, part
-        self._backward.emit("EACH", total, wanted, also=first, z=mask)
+            self._backward.emit("EACH", total, between, also=part)
+            total = between
+        last = more[-1] if more else None
+        self._backward.emit("EACH", total, wanted, also=last, z=mask)
         return wanted
 
     # ------------------------------------------------------------------------------- memory

@@ -157,6 +157,7 @@ Taps check_conv(const Program& p, const Half& half, const Operation& o) {
 void check_each(const Program& p, const Half& half, const Operation& o) {
   const Value& y = half.values[o.y];
   demand(alike(half.values[o.x], y), "shapes differ");
+  demand(o.x != o.y && o.b != o.y && o.z != o.y, "it reads what it writes: see `along`");
   if (o.b >= 0) demand(alike(half.values[o.b], y), "shapes differ");
   if (o.w >= 0) check_weight(p, o.w, count(y));
   if (o.z >= 0) demand(alike(half.values[o.z], y), "shapes differ");

@@ -1,0 +1,253 @@
+"""Fused steps against the layers that they stand for, in float64, over a product of options."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from cnnkit_native.graph import knows
+from cnnkit_native.step import FusedStep
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnnkit.arrays import Scratch, flatten
+from cnnkit.base import Context, forward_chain
+from cnnkit.errors import ShapeError
+from cnnkit.model import Model
+
+RNG = np.random.default_rng
+
+
+class Hostile(Scratch):
+    """Memory full of what nobody should read: NaN, as whoever used it last may have left it."""
+
+    def empty(self, shape, dtype=np.float32):
+        return np.full(shape, np.nan, dtype)
+
+
+def conv(filters=4, kernel=3, **options):
+    return {"type": "conv", "filters": filters, "kernel": kernel, **options}
+
+
+def dense(units=5, **options):
+    return {"type": "dense", "units": units, **options}
+
+
+def pool(kind="max", size=2, **options):
+    return {"type": "pool", "kind": kind, "size": size, **options}
+
+
+def residual(*body, shortcut=()):
+    return {"type": "residual", "body": list(body), "shortcut": list(shortcut)}
+
+
+def double(tree):
+    return {k: double(v) if isinstance(v, dict) else v.astype(np.float64) for k, v in tree.items()}
+
+
+def model_of(layers, shape):
+    model = Model.build(layers, shape)
+    rng = RNG(3)
+    for path, w in flatten(model.weights).items():
+        if path.endswith("/b"):  # zero at first, which hides mistakes
+            w[...] = rng.standard_normal(w.shape)
+    return model
+
+
+def own(step, weights):
+    return {name: weights[name] for name in step.names if name in weights}
+
+
+def agree(mine, plain, what):
+    assert mine.shape == plain.shape, what
+    assert mine.dtype == np.float32, what
+    error = np.abs(mine - plain).max() if plain.size else 0
+    assert error <= 2e-5 * max(1.0, np.abs(plain).max()), f"{what}: {error}"
+
+
+def compare(layers, shape, n=3, wants_dx=True):
+    """Hold y, dx and gradients of a fused chain against the layers', and change nothing given."""
+    model = model_of(layers, shape)
+    steps = model.network.steps
+    assert all(knows(layer) for _, layer in steps)
+    x = RNG(1).standard_normal((n, *shape)).astype(np.float32)
+    ctx = Context(training=True, wants_dx=wants_dx, scratch=Hostile())
+    plain = Context(training=True, wants_dx=wants_dx)
+    y, back = forward_chain(steps, x.astype(np.float64), double(model.weights), plain)
+    step = FusedStep(steps)
+    given = x.copy()
+    mine, my_back = step.forward(x, own(step, model.weights), ctx)
+    assert list(step._plans.values()) != [None]
+    agree(mine, y, "y")
+    dy = RNG(2).standard_normal(y.shape)
+    my_dy = dy.astype(np.float32)
+    dx, grads = back(dy)
+    my_dx, my_grads = my_back(my_dy)
+    if wants_dx:
+        agree(my_dx, dx, "dx")
+    grads, my_grads = flatten(grads), flatten(my_grads)
+    assert set(grads) == set(my_grads)
+    for path, grad in grads.items():
+        agree(my_grads[path], grad, path)
+    assert np.array_equal(x, given)
+    assert np.array_equal(my_dy, dy.astype(np.float32))
+    agree(mine, y, "y after backward")
+    still = Context(wants_dx=False, scratch=Hostile())
+    agree(step.forward(x, own(step, model.weights), still)[0], y, "y in evaluation")
+
+
+SIMPLE = [conv(6, 5, padding="same"), "relu", conv(6, 5, padding="same"), "relu", pool(),
+          dense(100), "relu", {"type": "softmax", "units": 10}]  # fmt: skip
+
+CHAINS = {
+    "simple": (SIMPLE, (1, 28, 28)),
+    "simple, without loss": ([*SIMPLE[:-1], dense(10)], (1, 28, 28)),
+    "conv alone": ([conv(6, 5, padding="same")], (1, 9, 8)),
+    "relu, then max": ([conv(6, 3), "relu", pool()], (2, 15, 14)),
+    "max, then relu": ([conv(6, 3), pool(), "relu"], (2, 15, 14)),
+    "relu, then mean": ([conv(6, 3), "relu", pool("mean"), conv(3, 3)], (2, 15, 14)),
+    "relu, then min": ([conv(6, 3), "relu", pool("min")], (2, 15, 14)),
+    "untied, then relu": ([conv(5, 3, bias="untied"), "relu", conv(4, 3)], (2, 8, 9)),
+    "other pitches": ([conv(4, 3), conv(4, 5, padding=2), conv(4, [1, 7])], (3, 14, 13)),
+    "pools and convs": ([pool("mean"), conv(4, 3), pool(size=3, stride=2), conv(3, 2)],
+                        (3, 21, 20)),
+    "strides": ([conv(5, 3, stride=2), "relu", conv(4, 3, stride=[2, 3], padding=1)], (3, 17, 19)),
+    "depthwise": ([conv(6, 3, groups=6, padding="same"), "relu", conv(8, 1)], (6, 7, 9)),
+    "many filters": ([conv(32, 3, padding="same"), "relu", conv(48, 3), "relu"], (9, 8, 7)),
+    "16 by group": ([conv(32, 3, groups=2, stride=2)], (4, 9, 9)),
+    "head without units": ([dense(4), "softmax"], (3, 2, 2)),
+    "sigmoid between": ([dense(9), "sigmoid", dense(4), {"type": "sigmoid", "units": 3}], (7,)),
+    "flatten": ([conv(3, 3), "flatten", "relu", dense(4)], (2, 6, 5)),
+    "flatten alone": (["flatten"], (2, 6, 5)),
+    "relu alone": (["relu"], (2, 6, 5)),
+    "sigmoid on maps": ([conv(3, 3), "sigmoid", conv(3, 3)], (2, 9, 9)),
+    "softmax alone": (["softmax"], (21,)),
+    "residual": ([residual(conv(4, 3, padding="same"), "relu", conv(4, 3, padding="same")),
+                  "relu", pool(size=3, stride=2)], (4, 15, 14)),
+    "residual first": ([residual(conv(4, 3, padding="same"), "relu")], (4, 5, 6)),
+    "shortcut": ([residual(conv(8, 3, padding="same", stride=2), "relu", conv(8, 3, padding="same"),
+                           shortcut=[conv(8, 1, stride=2)]), "relu", "flatten", dense(3)],
+                 (4, 15, 14)),
+    "residual of residuals": ([conv(4, 1), residual(residual("relu", conv(4, 3, padding=1)))],
+                              (2, 5, 5)),
+    "nested": ([{"type": "sequential", "layers": [conv(4, 3), "relu"]}, pool()], (2, 9, 9)),
+    "residual of dense": ([residual(dense(6), "relu", dense(6)), "relu"], (6,)),
+    "used twice": ([conv(4, 3), residual("relu"), residual("sigmoid"), conv(2, 2)], (2, 7, 7)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [1, 5])
+@pytest.mark.parametrize("name", CHAINS)
+def test_chains(isa, name, n):
+    compare(*CHAINS[name], n)
+
+
+@pytest.mark.parametrize("name", ["simple", "residual", "strides", "residual first"])
+def test_chains_whose_dx_nobody_reads(isa, name):
+    compare(*CHAINS[name], wants_dx=False)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "dilation", "groups", "bias"),
+    list(itertools.product(
+        [1, 3, [2, 5]], [1, 2, [3, 1]], ["valid", "same", [[2, 0], [1, 3]]], [1, [2, 1]], [1, 2],
+        ["tied", "untied", "none"],
+    )),
+)  # fmt: skip
+def test_convolutions(kernel, stride, padding, dilation, groups, bias):
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    compare([conv(6, kernel, bias=bias, **options)], (4, 9, 11), n=2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "stride", "H", "W"),
+    list(itertools.product(
+        ["max", "min", "mean"], [1, 2, 3, [2, 3]], [None, 1, 2, [3, 2]], [4, 9], [5, 34]
+    )),
+)  # fmt: skip
+def test_pools(kind, size, stride, H, W):
+    layer = pool(kind, size, **({"stride": stride} if stride else {}))
+    compare([layer], (3, H, W), n=2)
+    compare([layer, "relu"], (3, H, W), n=1)
+
+
+@given(
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 20), st.integers(1, 40)),
+    filters=st.integers(1, 20),
+    sides=st.tuples(*[st.integers(1, 6)] * 2, *[st.integers(1, 3)] * 4),
+    amounts=st.tuples(*[st.integers(0, 7)] * 4),
+    n=st.integers(1, 3),
+    after=st.sampled_from([[], ["relu"], [pool()], ["relu", pool()], ["sigmoid"], [conv(3, 2)]]),
+)
+@settings(deadline=None, max_examples=150)
+def test_odd_geometries(shape, filters, sides, amounts, n, after):
+    kh, kw, down, across, dh, dw = sides
+    top, bottom, left, right = amounts
+    layer = conv(filters, [kh, kw], stride=[down, across], dilation=[dh, dw],
+                 padding=[[top, bottom], [left, right]])  # fmt: skip
+    try:
+        Model.build([layer, *after], shape)
+    except ShapeError:
+        return
+    compare([layer, *after], shape, n)
+
+
+def test_input_of_any_strides(isa):
+    model = model_of(*CHAINS["simple"])
+    step = FusedStep(model.network.steps)
+    x = RNG(1).standard_normal((28, 28, 1, 4)).astype(np.float32)
+    w, ctx = own(step, model.weights), Context()
+    y, back = step.forward(x.T, w, ctx)
+    again, _ = step.forward(x.T.copy(), w, ctx)
+    assert np.array_equal(y, again)
+    dy = RNG(2).standard_normal((10, 4)).astype(np.float32)
+    dx, _ = back(dy.T)
+    assert np.array_equal(dx, back(dy.T.copy())[0])
+
+
+@pytest.mark.parametrize(
+    "name", ["simple", "residual", "shortcut", "many filters", "sigmoid between"]
+)
+def test_a_sample_has_the_same_bits_in_any_batch(isa, name):
+    model = model_of(*CHAINS[name])
+    step = FusedStep(model.network.steps)
+    x = RNG(1).standard_normal((9, *CHAINS[name][1])).astype(np.float32)
+    w = own(step, model.weights)
+    y, back = step.forward(x, w, Context())
+    dy = RNG(2).standard_normal(y.shape).astype(np.float32)
+    dx, _ = back(dy)
+    for i in range(len(x)):
+        one, one_back = step.forward(x[i : i + 1], w, Context())
+        assert np.array_equal(one[0], y[i])
+        assert np.array_equal(one_back(dy[i : i + 1])[0][0], dx[i])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "layers",
+    [["relu"], [pool()], [pool(size=3, stride=2)], [pool("min")], [pool("mean")], ["sigmoid"],
+     [conv(3, 3)], [conv(3, 3), "relu", pool()], ["flatten", "softmax"], [dense(3), "relu"]],
+)  # fmt: skip
+def test_values_that_are_not_finite_pass(isa, layers, value):
+    model = model_of(layers, (2, 9, 10))
+    x = RNG(1).standard_normal((2, 2, 9, 10)).astype(np.float32)
+    x[1, 0, 2:4, 5] = value
+    step = FusedStep(model.network.steps)
+    with np.errstate(all="ignore"):
+        y, _ = forward_chain(model.network.steps, x, model.weights, Context())
+        mine, _ = step.forward(x, own(step, model.weights), Context(scratch=Hostile()))
+    assert np.array_equal(np.isnan(mine), np.isnan(y))
+    assert np.array_equal(np.isinf(mine), np.isinf(y))
+    finite = np.isfinite(y)
+    assert np.allclose(mine[finite], y[finite], atol=1e-5)
+
+
+def test_the_first_of_equals_has_the_gradient(isa):
+    x = np.ones((1, 1, 4, 34), np.float32)
+    for layer in (pool(), pool("min"), pool(size=[2, 3]), pool(size=2, stride=1)):
+        steps = Model.build([layer], (1, 4, 34)).network.steps
+        y, back = forward_chain(steps, x, {}, Context())
+        _, my_back = FusedStep(steps).forward(x, {}, Context())
+        dy = RNG(0).standard_normal(y.shape).astype(np.float32)
+        assert np.array_equal(back(dy)[0], my_back(dy)[0])
