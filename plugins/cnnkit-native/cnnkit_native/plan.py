@@ -85,7 +85,7 @@ class _Half:
                 optional[1] if also else b, optional[2], form]  # fmt: skip
         op = op or Op("each", [], Node(1, 1, 1))
         sides = [op.filters, *op.kernel, *op.stride, *op.dilation, *op.corner, op.groups]
-        self.records.append([*head, *sides, op.pool, 0])
+        self.records.append([*head, *sides, op.pool, int(_by_winograd(op, code))])
         self.touches.append(touched)
 
     def numbers(self) -> list[int]:
@@ -196,8 +196,13 @@ class Plan:
         else:
             emit("EACH", x, y, form=op.form)
 
-    def _packed(self, op: Op) -> Value:
-        value = _compact(ARENA, 1, 1, _count(self.weights[op.W][1]))
+    def _packed(self, op: Op, code: str = "CONV") -> Value:
+        """Return room for packed weights, and for what Winograd's rule needs."""
+        size = _count(self.weights[op.W][1])
+        if _by_winograd(op, code):
+            x, y = (op.inputs[0], op.out) if code != "CONV_DX" else (op.out, op.inputs[0])
+            size = _bands_room(op, x, y, self._pitch[op.out])
+        value = _compact(ARENA, 1, 1, size)
         value.shared = True
         return value
 
@@ -207,8 +212,11 @@ class Plan:
         filters = op.filters // op.groups
         if filters % 16:
             return None
-        line = (dy.H - 1) * dy.pitch + dy.W
-        value = _compact(ARENA, 1, 1, _count(self.weights[op.W][1]) + filters * line)
+        size = _count(self.weights[op.W][1]) + filters * ((dy.H - 1) * dy.pitch + dy.W)
+        if _by_winograd(op, "CONV_DW"):
+            flipped = dy.H * dy.pitch * filters
+            size = _bands_room(op, op.inputs[0], op.out, dy.pitch) + flipped
+        value = _compact(ARENA, 1, 1, size)
         value.shared = True
         return value
 
@@ -221,7 +229,7 @@ class Plan:
             emit("CONV_DW", self._value(x), dy, op, W=op.W, b=op.b, packed=self._sums(op, dy))
             if x.learns:
                 dx, mask = self._target(x, pitched=True, masks=True)
-                emit("CONV_DX", dy, dx, op, z=mask, packed=self._packed(op), W=op.W)
+                emit("CONV_DX", dy, dx, op, z=mask, packed=self._packed(op, "CONV_DX"), W=op.W)
         elif op.kind == "dense":
             emit("DENSE_DW", self._value(x), dy, W=op.W, b=op.b)
             if x.learns:
@@ -337,6 +345,26 @@ def _share(brief: Iterable[tuple[Value, tuple[int, int], int, int]]) -> int:
             value.fixed = max(value.fixed, rival.fixed + _rounded(rival.size))
         placed.append((value, group, born, died))
     return max((v.fixed + _rounded(v.size) for v, *_ in placed), default=0)
+
+
+def _by_winograd(op: Op, code: str) -> bool:
+    """Tell if a convolution goes by Winograd's rule along the height: half the products, and two
+    more passes over input and output, which 16 channels pay for."""
+    if op.kind != "conv" or not code.startswith("CONV"):
+        return False
+    fits = op.kernel[0] == 3 and op.dilation[0] == 1 and op.groups == 1 and op.corner[0] <= 2
+    return (
+        fits
+        and op.stride == (1, 1)
+        and min(op.inputs[0].C, op.filters) >= 16
+        and (op.filters % 16 == 0)
+    )
+
+
+def _bands_room(op: Op, x: Node, y: Node, pitch: int) -> int:
+    """Return what the rule needs beside its maps, as `Bands` in program.h counts it."""
+    bands = -(-y.H // 4) * pitch
+    return 6 * (x.C * bands + 2 * pitch + y.C * bands + x.C * y.C * op.kernel[1])
 
 
 def _rounded(size: int) -> int:

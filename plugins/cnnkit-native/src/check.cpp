@@ -69,7 +69,7 @@ Operation read_operation(Reader& r, const Program& p, const Half& half) {
   o.left = r.next(0, SIDE, "a side");
   o.groups = r.next(1, SIDE, "a count");
   o.kind = r.next(MAX, MEAN, "a kind");
-  o.spare = r.next(0, SIDE, "a flag");
+  o.winograd = r.next(0, 1, "a flag");
   return o;
 }
 
@@ -126,19 +126,51 @@ Taps conv_taps(const Operation& o, const Value& x, const Value& y) {
   return taps;
 }
 
+// Winograd's rule knows the offsets within one of its six sets of planes, each zero around.
+Taps winograd_taps(const Program& p, const Half& half, const Operation& o) {
+  const bool back = o.code == CONV_DX;
+  const Value &x = half.values[back ? o.y : o.x], &y = half.values[back ? o.x : o.y];
+  const Value& to = back ? x : y;
+  demand(o.kh == 3 && o.row_step == 1 && o.down == 1 && o.across == 1 && o.groups == 1 &&
+             y.C == o.filters && x.pitch == y.pitch && o.kw * o.column_step <= x.pitch &&
+             o.left <= x.pitch && o.top <= 2,
+         "Winograd's rule does not hold");
+  demand(o.kw <= SIDE / x.C && o.kw <= SIDE / y.C, "a kernel is too large");
+  const Bands b(o, back ? y.C : x.C, back ? x.C : y.C, to.H, to.pitch);
+  const int64_t room = o.code == CONV_DW ? 6 * (b.inside + b.out + b.weights) + b.flipped
+                                         : 6 * (b.inside + b.out + b.weights);
+  demand(b.in <= PLACE && b.out <= PLACE && b.weights <= PLACE, "a map is too large");
+  demand(o.packed >= 0 && half.values[o.packed].space == ARENA &&
+             half.values[o.packed].size >= room,
+         "there is no room for Winograd's rule");
+  demand(o.code != CONV_DW || o.filters % 16 == 0, "filters fill no vectors");
+  check_weight(p, o.w, o.filters * x.C * 3 * o.kw);
+  Taps taps;
+  const int64_t plane = b.count * x.pitch;
+  for (int64_t s = 0; s < (back ? y.C : x.C); s++)
+    for (int64_t k = 0; k < o.kw; k++) {
+      const int64_t shift = k * o.column_step - o.left;
+      taps.off.push_back(s * plane + (back ? -shift : shift));
+      taps.at.push_back(back ? (s * x.C * 3 + 2) * o.kw + k : s * 3 * o.kw + k);
+    }
+  return taps;
+}
+
 Taps check_conv(const Program& p, const Half& half, const Operation& o) {
   const bool back = o.code == CONV_DX;
   const Value &x = half.values[back ? o.y : o.x], &y = half.values[back ? o.x : o.y];
-  Taps taps = conv_taps(o, x, y);
+  Taps taps = o.winograd ? winograd_taps(p, half, o) : conv_taps(o, x, y);
   const int64_t channels = x.C / (o.down * o.across) / o.groups, filters = o.filters / o.groups;
   const int64_t size = o.filters * channels * o.kh * o.kw;
   check_weight(p, o.w, size);
   if (back)
     for (const auto& off : taps.back)
       check_reach(y, off, (o.groups - 1) * filters * y.plane, line(x));
-  else
+  else if (!o.winograd)
     check_reach(x, taps.off, (o.groups - 1) * (x.C / o.groups) * x.plane, line(y));
-  if (o.packed >= 0 || o.code != CONV_DW) {  // packed weights; or sums and flipped dy: see `outer`
+  if (o.winograd) {
+    // it saw to its room
+  } else if (o.packed >= 0 || o.code != CONV_DW) {  // packed weights; or sums and flipped dy: see `outer`
     const int64_t room = o.code == CONV_DW ? size + filters * line(y) : size;
     demand(o.packed >= 0 && half.values[o.packed].space == ARENA &&
                half.values[o.packed].size >= room,

@@ -76,12 +76,20 @@ struct Kernels {
   void (*pack)(int64_t F, int64_t T, const float* W, int64_t stride, const int64_t* at, float* A);
   void (*rows)(const Rows&);
   void (*dots)(const Dots&);
-  void (*outer)(const Dots&, float* flipped);  // the same for F a multiple of 16, out (T, F)
+  void (*outer)(const Dots&);  // the same for F a multiple of 16, with D (L, F) and out (T, F)
   void (*transpose)(int64_t R, int64_t L, const float* from, int64_t step, float* to);
   void (*each)(const Each&);
   void (*pool)(const Pool&);
   void (*pool_back)(const Pool&, const Map& dy, Map dx);
   void (*plane_sums)(int64_t F, int64_t L, const float* D, int64_t ldd, float* sums);
+  void (*bands_in)(const Map& x, int64_t above, int64_t bands, float* to, int64_t plane);
+  void (*bands_out)(const float* M, int64_t room, int64_t bands, const float* bias, bool relu,
+                    const Map* mask, Map y);
+  void (*bands_back)(const float* dy, int64_t H, int64_t length, int64_t bands, float* to,
+                     int64_t room);
+  void (*bands_pack)(int64_t F, int64_t T, const float* w, int64_t stride, const int64_t* at,
+                     int64_t step, float* U);
+  void (*bands_sum)(int64_t F, int64_t channels, int64_t columns, const float* dU, float* dw);
   void (*softmax)(int64_t K, const float* x, float* y);
   void (*softmax_back)(int64_t K, const float* y, const float* dy, float* dx);
   void (*cross_entropy)(int64_t n, int64_t K, const float* z, const int64_t* labels, float share,

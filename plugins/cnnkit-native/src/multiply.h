@@ -235,13 +235,13 @@ static void transpose(int64_t R, int64_t L, const float* from, int64_t step, flo
 
 // NT taps by NV vectors of filters: out[t][f] += sum over i of X[off[t] + i] * D[i][f].
 template <int NT, int NV>
-INLINE void outer_tile(const Dots& d, const float* D, int64_t t0, int64_t f0) {
+INLINE void outer_tile(const Dots& d, int64_t t0, int64_t f0) {
   Vec<VL> acc[NT][NV];
   const float* x[NT];
   UNROLL for (int t = 0; t < NT; t++) x[t] = d.X + d.off[t0 + t];
   UNROLL for (int t = 0; t < NT; t++)
     UNROLL for (int v = 0; v < NV; v++) acc[t][v] = Vec<VL>{};
-  const float* row = D + f0;
+  const float* row = d.D + f0;
   for (int64_t i = 0; i < d.L; i++, row += d.F) {
     Vec<VL> dv[NV];
     UNROLL for (int v = 0; v < NV; v++) dv[v] = load<VL>(row + v * VL);
@@ -258,26 +258,25 @@ INLINE void outer_tile(const Dots& d, const float* D, int64_t t0, int64_t f0) {
 }
 
 template <int NT, int NV>
-static void outer_taps(const Dots& d, const float* D, int64_t f) {
+static void outer_taps(const Dots& d, int64_t f) {
   int64_t t = 0;
-  for (; t + NT <= d.T; t += NT) outer_tile<NT, NV>(d, D, t, f);
-  for (; t < d.T; t++) outer_tile<1, NV>(d, D, t, f);
+  for (; t + NT <= d.T; t += NT) outer_tile<NT, NV>(d, t, f);
+  for (; t < d.T; t++) outer_tile<1, NV>(d, t, f);
 }
 
-// dots with the vectors across the filters, F a multiple of VL, and the result transposed: (T, F).
-// No sum across a vector is left at the end, a third of the work on small maps. `flipped` holds
-// L * F numbers.
-static void outer(const Dots& d, float* flipped) {
-  transpose(d.F, d.L, d.D, d.ldd, flipped);
+// dots with the vectors across the filters, F a multiple of VL, from D flipped, (L, F), to the
+// result flipped, (T, F). No sum across a vector is left at the end, a third of the work on small
+// maps.
+static void outer(const Dots& d) {
 #if REGISTERS == 32
   constexpr int wide = 4, taps = 6, few = 12, single = 24;
 #else
   constexpr int wide = 3, taps = 4, few = 6, single = 12;
 #endif
   int64_t f = 0;
-  for (; f + wide * VL <= d.F; f += wide * VL) outer_taps<taps, wide>(d, flipped, f);
-  for (; f + 2 * VL <= d.F; f += 2 * VL) outer_taps<few, 2>(d, flipped, f);
-  for (; f + VL <= d.F; f += VL) outer_taps<single / 2, 1>(d, flipped, f);
+  for (; f + wide * VL <= d.F; f += wide * VL) outer_taps<taps, wide>(d, f);
+  for (; f + 2 * VL <= d.F; f += 2 * VL) outer_taps<few, 2>(d, f);
+  for (; f + VL <= d.F; f += VL) outer_taps<single / 2, 1>(d, f);
 }
 
 static void plane_sums(int64_t F, int64_t L, const float* D, int64_t ldd, float* sums) {

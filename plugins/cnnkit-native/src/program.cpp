@@ -33,6 +33,8 @@ struct Run {
   void image(const Operation& o, const Taps& taps, int64_t i) const;
   void batch(const Operation& o, const Taps& taps) const;
   void pack(const Operation& o, const Taps& taps) const;
+  void winograd(const Operation& o, const Taps& taps, int64_t i) const;
+  void winograd_dw(const Operation& o, const Taps& taps, int64_t i) const;
   void conv(const Operation& o, const Taps& taps, int64_t i) const;
   void conv_dx(const Operation& o, const Taps& taps, int64_t i) const;
   void conv_dw(const Operation& o, const Taps& taps, int64_t i) const;
@@ -60,6 +62,13 @@ void Run::frame(const Value& v, int64_t i) const {
 }
 
 void Run::pack(const Operation& o, const Taps& taps) const {
+  if (o.winograd) {
+    const bool back = o.code == CONV_DX;
+    const int64_t C = value(back ? o.y : o.x).C, results = back ? C : o.filters;
+    const int64_t stride = (back ? 1 : C) * 3 * o.kw, step = back ? -o.kw : o.kw;
+    return k.bands_pack(results, (int64_t)taps.at.size(), weight(o.w), stride, taps.at.data(), step,
+                        memory(value(o.packed), 0));
+  }
   const Value& x = value(o.code == CONV_DX ? o.y : o.x);
   const int64_t area = o.kh * o.kw, filters = o.filters / o.groups;
   const int64_t channels = x.C / (o.down * o.across) / o.groups, share = filters * channels * area;
@@ -75,6 +84,39 @@ void Run::pack(const Operation& o, const Taps& taps) const {
         A += channels * (int64_t)at.size();
       }
     }
+}
+
+// Either way: going back, dx comes from dy as y does from x, by kernels turned round.
+void Run::winograd(const Operation& o, const Taps& taps, int64_t i) const {
+  const bool back = o.code == CONV_DX;
+  const Map x = map(o.x, i), y = map(o.y, i), mask = o.z >= 0 ? map(o.z, i) : Map{};
+  const Bands b(o, x.C, y.C, y.H, y.pitch);
+  float* U = memory(value(o.packed), 0);
+  float *in = U + 6 * b.weights, *out = in + 6 * b.inside;
+  k.bands_in(x, back ? 2 - o.top : o.top, b.count, in, b.in);
+  for (int p = 0; p < 6; p++)
+    k.rows({y.C, (int64_t)taps.off.size(), (b.count - 1) * y.pitch + y.W, taps.off.data(),
+            U + p * b.weights, 0, 0, in + p * b.inside + y.pitch, nullptr, nullptr, false, nullptr,
+            0, out + p * b.out, b.count * y.pitch});
+  k.bands_out(out, b.out, b.count, back ? nullptr : weight(o.b), o.form == RELU,
+              mask.data ? &mask : nullptr, y);
+}
+
+void Run::winograd_dw(const Operation& o, const Taps& taps, int64_t i) const {
+  const Map x = map(o.x, i), dy = map(o.y, i);
+  const Bands b(o, x.C, dy.C, dy.H, dy.pitch);
+  float* sums = memory(value(o.packed), 0);
+  float *in = sums + 6 * b.weights, *out = in + 6 * b.inside, *flipped = out + 6 * b.out;
+  const int64_t F = dy.C, L = (dy.H - 1) * dy.pitch + dy.W;
+  k.bands_in(x, o.top, b.count, in, b.in);
+  k.transpose(F, L, dy.data, dy.plane, flipped);
+  std::memset(flipped + L * F, 0, (dy.H * dy.pitch - L) * F * sizeof(float));
+  k.bands_back(flipped, dy.H, dy.pitch * F, b.count, out, b.out);
+  const int64_t T = (int64_t)taps.off.size();
+  for (int p = 0; p < 6; p++)
+    k.outer({F, T, (b.count - 1) * dy.pitch + dy.W, out + p * b.out, 0,
+             in + p * b.inside + dy.pitch, taps.off.data(), sums + p * b.weights, F, i > 0});
+  if (i == call.n - 1) k.bands_sum(F, x.C, o.kw, sums, grad(o.w));
 }
 
 void Run::conv(const Operation& o, const Taps& taps, int64_t i) const {
@@ -117,14 +159,20 @@ void Run::conv_dw(const Operation& o, const Taps& taps, int64_t i) const {
   const int64_t filters = o.filters / o.groups, T = (int64_t)taps.off.size();
   const int64_t L = (dy.H - 1) * dy.pitch + dy.W;
   float* packed = o.packed >= 0 ? memory(value(o.packed), 0) : nullptr;  // first the sums
-  float* sums = packed ? packed : grad(o.w);
-  for (int64_t g = 0; g < o.groups; g++) {
-    const Dots d{filters, T, L, dy.data + g * filters * dy.plane, dy.plane,
-                 x.data + g * (x.C / o.groups) * x.plane, taps.off.data(), sums + g * filters * T,
-                 packed ? filters : T, i > 0};
-    if (packed) k.outer(d, packed + o.filters * T);
-    else k.dots(d);
-    if (packed && i == call.n - 1) k.transpose(T, filters, d.out, filters, grad(o.w) + g * filters * T);
+  float *sums = packed ? packed : grad(o.w), *flipped = packed + o.filters * T;
+  if (o.winograd) winograd_dw(o, taps, i);
+  for (int64_t g = 0; g < (o.winograd ? 0 : o.groups); g++) {
+    Dots d{filters, T, L, dy.data + g * filters * dy.plane, dy.plane,
+           x.data + g * (x.C / o.groups) * x.plane, taps.off.data(), sums + g * filters * T, T, i > 0};
+    if (packed) {
+      k.transpose(filters, L, d.D, dy.plane, flipped);
+      d.D = flipped;
+      d.ldo = filters;
+      k.outer(d);
+      if (i == call.n - 1) k.transpose(T, filters, d.out, filters, grad(o.w) + g * filters * T);
+    } else {
+      k.dots(d);
+    }
   }
   if (o.b < 0) return;
   float* db = grad(o.b);
@@ -183,8 +231,8 @@ void Run::prepare(const Operation& o, const Taps& taps) const {
 
 void Run::image(const Operation& o, const Taps& taps, int64_t i) const {
   switch (o.code) {
-    case CONV: conv(o, taps, i); break;
-    case CONV_DX: conv_dx(o, taps, i); break;
+    case CONV: o.winograd ? winograd(o, taps, i) : conv(o, taps, i); break;
+    case CONV_DX: o.winograd ? winograd(o, taps, i) : conv_dx(o, taps, i); break;
     case CONV_DW: conv_dw(o, taps, i); return;  // it writes no value
     case EACH: each(o, i); break;
     case POOL: case POOL_BACK: pool(o, i); break;

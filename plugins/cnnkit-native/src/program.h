@@ -32,7 +32,18 @@ enum Code : int64_t {
 // Values and weights go by number, -1 for none. What each field means to whom: see `check`.
 struct Operation {
   int64_t code, x, y, z, w, b, packed, form;
-  int64_t filters, kh, kw, down, across, row_step, column_step, top, left, groups, kind, spare;
+  int64_t filters, kh, kw, down, across, row_step, column_step, top, left, groups, kind, winograd;
+};
+
+// Room that a convolution by Winograd's rule needs beside its maps: see winograd.h.
+struct Bands {
+  int64_t count;               // of four rows each
+  int64_t in, inside, out;     // one of the six: planes that go in, the same with zeros, results
+  int64_t weights, flipped;    // of the kernel gradient: dy flipped
+  Bands(const Operation& o, int64_t planes, int64_t results, int64_t H, int64_t pitch)
+      : count((H + 3) / 4), in(planes * count * pitch), inside(in + 2 * pitch),
+        out(results * count * pitch), weights(planes * results * o.kw),
+        flipped(H * pitch * results) {}
 };
 
 // The offsets that a convolution's geometry comes to.

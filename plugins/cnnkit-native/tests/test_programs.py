@@ -16,8 +16,12 @@ from cnnkit.model import Model
 LAYERS = [
     {"type": "conv", "filters": 16, "kernel": 3, "stride": 2, "padding": 1},
     "relu",
-    {"type": "residual", "body": [{"type": "conv", "filters": 16, "kernel": 3, "padding": 1}]},
-    {"type": "pool", "kind": "max", "size": 2},
+    {"type": "conv", "filters": 16, "kernel": 3},  # by Winograd's rule
+    {
+        "type": "residual",
+        "body": [{"type": "conv", "filters": 16, "kernel": [2, 3], "padding": [[0, 1], [1, 1]]}],
+    },
+    {"type": "pool", "kind": "max", "size": [2, 1]},
     {"type": "dense", "units": 5},
     "sigmoid",
     "softmax",

@@ -116,6 +116,10 @@ CHAINS = {
     "depthwise": ([conv(6, 3, groups=6, padding="same"), "relu", conv(8, 1)], (6, 7, 9)),
     "many filters": ([conv(32, 3, padding="same"), "relu", conv(48, 3), "relu"], (9, 8, 7)),
     "16 by group": ([conv(32, 3, groups=2, stride=2)], (4, 9, 9)),
+    "winograd": ([conv(32, 3), "relu", conv(16, [3, 5], padding="same", bias="untied"), "relu",
+                  conv(48, 3, padding=[2, 0]), "relu", pool()], (16, 15, 14)),
+    "winograd on odd sides": ([conv(32, [3, 1], dilation=[1, 2]),
+                               conv(16, 3, padding=[[0, 2], [2, 1]]), "relu"], (17, 7, 9)),
     "head without units": ([dense(4), "softmax"], (3, 2, 2)),
     "sigmoid between": ([dense(9), "sigmoid", dense(4), {"type": "sigmoid", "units": 3}], (7,)),
     "flatten": ([conv(3, 3), "flatten", "relu", dense(4)], (2, 6, 5)),
@@ -207,7 +211,7 @@ def test_input_of_any_strides(isa):
 
 
 @pytest.mark.parametrize(
-    "name", ["simple", "residual", "shortcut", "many filters", "sigmoid between"]
+    "name", ["simple", "residual", "shortcut", "many filters", "sigmoid between", "winograd"]
 )
 def test_a_sample_has_the_same_bits_in_any_batch(isa, name):
     model = model_of(*CHAINS[name])
