@@ -21,7 +21,7 @@ struct Rows {
   const float* bias;    // one per f, or null
   const float* across;  // one per i, or null
   bool relu;
-  const float* mask;    // out is 0 where mask[f * ldm + i] is not positive; or null
+  const float* mask;    // out is 0 times itself where mask[f * ldm + i] is not positive; or null
   int64_t ldm;
   float* out;
   int64_t ldo;
@@ -41,7 +41,7 @@ struct Dots {
 
 enum Form : int64_t { COPY = 0, RELU = 1, SIGMOID = 2, SIGMOID_SLOPE = 3 };
 
-// y = form(a + b + bias), and 0 where mask is not positive; b, bias and mask may be null.
+// y = form(a + b + bias), and 0 times that where mask is not positive; b, bias and mask may be null.
 // SIGMOID_SLOPE is a * m * (1 - m), where m is mask.
 struct Each {
   Form form;

@@ -38,7 +38,7 @@ static void each(const Each& e) {
         if (bias) v += load<N>(bias + i);
         if (e.form == RELU) v = cut(v);
         if (e.form == SIGMOID) v = sigmoid_of<N>(v);
-        if (mask) v = load<N>(mask + i) > Vec<N>{} ? v : Vec<N>{};
+        if (mask) v = through(v, load<N>(mask + i));
         store(out + i, v);
       });
     }
@@ -146,7 +146,7 @@ static void pairs_back(const Pool& p, const Map& dy, Map dx) {
       float *top = row(dx, c, 2 * h), *low = top + dx.pitch;
       along(dy.W, [&](auto width, int64_t i) {
         constexpr int N = decltype(width)::value;
-        const Vec<N> g = load<N>(s + i), zero = Vec<N>{};
+        const Vec<N> g = load<N>(s + i), zero = g * 0.0f;  // of NaN, NaN
         Vec<N> at[4];
         if (where) {
           typename Lanes<N>::B bytes;
@@ -191,7 +191,8 @@ static void pool_back(const Pool& p, const Map& dy, Map dx) {
           for (int64_t k = 0; k < p.h * p.w; k++) corner[k / p.w * dx.pitch + k % p.w] += g * share;
         } else {
           const uint8_t k = p.where[(c * dy.H + h) * dy.W + w];
-          if (k != NOBODY) corner[k / p.w * dx.pitch + k % p.w] += g;
+          if (k == NOBODY) corner[0] += g * 0.0f;
+          else corner[k / p.w * dx.pitch + k % p.w] += g;
         }
       }
 }

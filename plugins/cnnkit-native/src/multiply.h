@@ -63,7 +63,7 @@ INLINE void rows_tile(const Rows& r, const float* A, int64_t sA, int64_t fA, int
     const float* mask = r.mask + f0 * r.ldm + i0;
     UNROLL for (int f = 0; f < MF; f++)
       UNROLL for (int v = 0; v < NV; v++)
-        acc[f][v] = load<N>(mask + f * r.ldm + v * N) > Vec<N>{} ? acc[f][v] : Vec<N>{};
+        acc[f][v] = through(acc[f][v], load<N>(mask + f * r.ldm + v * N));
   }
   if (r.relu)
     UNROLL for (int f = 0; f < MF; f++)

@@ -40,6 +40,11 @@ INLINE V smaller(V a, V b) { return (a <= b) | (a != a) ? a : b; }
 template <typename V>
 INLINE V cut(V v) { return V{} > v ? V{} : v; }  // ReLU; lets NaN through
 
+// v where mask is positive, else zero; a product, so that NaN and infinity are not lost on the way
+// back, where NumPy multiplies too.
+template <typename V>
+INLINE V through(V v, V mask) { return v * (mask > V{} ? V{} + 1.0f : V{}); }
+
 template <typename V, int... I>
 INLINE V pick(V a, V b, std::integer_sequence<int, I...>) {
 #if defined(__clang__) || __GNUC__ >= 12

@@ -67,10 +67,8 @@ static void bands_out(const float* M, int64_t room, int64_t bands, const float* 
           const int64_t h = 4 * r + k;
           Vec<N> out = v[k];
           if (relu) out = cut(out);
-          if (mask) {
-            const Vec<N> at = load<N>(mask->data + f * mask->plane + h * mask->pitch + i);
-            out = at > Vec<N>{} ? out : Vec<N>{};
-          }
+          if (mask)
+            out = through(out, load<N>(mask->data + f * mask->plane + h * mask->pitch + i));
           store(y.data + f * y.plane + h * y.pitch + i, out);
         }
       });

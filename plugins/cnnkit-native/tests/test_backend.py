@@ -19,6 +19,7 @@ from cnnkit.layers import Conv, Dense, Dropout, Pool, Relu, Sequential, Softmax
 from cnnkit.losses import CrossEntropy, MeanSquaredError
 from cnnkit.model import Model
 from cnnkit.optimizers import Adam, Sgd
+from cnnkit.testing import check_backend
 from cnnkit.workers import Threads
 
 FLOAT, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
@@ -185,3 +186,7 @@ def test_a_spec_finds_it_through_its_entry_point():
     assert entry_points(group="cnnkit")["native"].value == "cnnkit_native"
     spec = cnnkit.load_spec(SPEC)
     assert spec.train.backend == Native()
+
+
+def test_keeps_to_the_kit(isa):
+    check_backend(Native())
