@@ -17,7 +17,7 @@ template <int MF> constexpr int beside() {
 #if REGISTERS == 32
   return MF == 8 ? 3 : MF == 6 ? 4 : MF == 4 ? 6 : 8;
 #else
-  return MF == 6 ? 2 : MF == 4 ? 3 : MF == 2 ? 4 : 8;
+  return MF == 6 || MF == 4 ? 2 : MF == 2 ? 4 : 8;  // 4 by 3 spills one, in `rows`
 #endif
 }
 
@@ -195,14 +195,12 @@ static void dots_taps(const Dots& d, int64_t f) {
 
 static void dots(const Dots& d) {
   for (int64_t f = 0, m; f < d.F; f += m) {
-    m = block_of(d.F, f);
+    m = std::min<int64_t>(block_of(d.F, f), 6);
+    if (m == 6 && d.F % 6) m = 4;  // of eight: as two blocks, for fewer streams at once
     if (m == 6) dots_taps<VL, 6, beside<6>()>(d, f);
-    else if (m == 4) dots_taps<VL, 4, beside<4>()>(d, f);
-    else if (m == 2) dots_taps<VL, 2, beside<2>() / 2>(d, f);
-    else if (m == 1) dots_taps<VL, 1, beside<1>()>(d, f);
-#if REGISTERS == 32
-    else dots_taps<VL, 8, beside<8>()>(d, f);
-#endif
+    else if (m == 4) dots_taps<VL, 4, REGISTERS == 32 ? 6 : 3>(d, f);
+    else if (m == 2) dots_taps<VL, 2, 4>(d, f);
+    else dots_taps<VL, 1, beside<1>()>(d, f);
   }
 }
 
