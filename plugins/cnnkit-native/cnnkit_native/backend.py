@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
 
-from cnnkit.arrays import Array
 from cnnkit.base import Backend, Layer, Loss, Optimizer
-from cnnkit.base.backend import Steps
-from cnnkit.base.optimizer import State
-from cnnkit.losses import _SoftmaxCrossEntropy
-from cnnkit.optimizers import Adam, Sgd, flat
-from cnnkit_native.graph import knows
-from cnnkit_native.library import LIB, NativeError, address, variant
-from cnnkit_native.step import FusedStep
+from cnnkit.base.backend import FusedStep, Steps
+from cnnkit_native.library import variant
 
 
 class Native(Backend):
@@ -31,85 +25,27 @@ class Native(Backend):
     def fuse(
         self, steps: Sequence[tuple[str, Layer]], dtype: np.dtype[Any], training: bool
     ) -> Steps:
+        # imported where it is used: most commands list plugins and compute nothing
+        from cnnkit_native.graph import knows
+        from cnnkit_native.step import Fused
+
         if dtype != np.float32:
             return steps
         fused: list[tuple[str, Layer | FusedStep]] = []
         for known, group in groupby(steps, key=lambda step: knows(step[1])):
             run = list(group)
-            fused += [("", FusedStep(run))] if known else run
+            fused += [("", Fused(run))] if known else run
         return fused
 
     def fuse_loss(self, loss: Loss, dtype: np.dtype[Any]) -> Loss:
-        if dtype == np.float32 and type(loss) is _SoftmaxCrossEntropy:
-            return NativeCrossEntropy(label_smoothing=loss.label_smoothing)
-        return loss
+        from cnnkit_native.heads import faster_loss
+
+        return faster_loss(loss) if dtype == np.float32 else loss
 
     def fuse_optimizer(self, optimizer: Optimizer, dtype: np.dtype[Any]) -> Optimizer:
-        faster = _OPTIMIZERS.get(type(optimizer))
-        if dtype != np.float32 or faster is None:
-            return optimizer
-        return faster(**{name: getattr(optimizer, name) for name in type(optimizer).model_fields})
+        from cnnkit_native.heads import faster_optimizer
+
+        return faster_optimizer(optimizer) if dtype == np.float32 else optimizer
 
     def describe(self) -> Mapping[str, str]:
         return {"instruction set": variant()}
-
-
-class NativeCrossEntropy(_SoftmaxCrossEntropy):
-    """Softmax and cross-entropy in one; y (N, K) are logits, finite however large."""
-
-    def forward(self, y: Array, labels: Array) -> tuple[Array, Callable[[], Array]]:
-        if y.dtype != np.float32:
-            return super().forward(y, labels)
-        y, labels = np.ascontiguousarray(y), np.ascontiguousarray(labels, np.int64)
-        (n, K), losses, dy = y.shape, np.empty(len(y), np.float32), np.empty(y.shape, np.float32)
-        if labels.shape != (n,):
-            raise NativeError(f"{n} rows need as many labels, not {labels.shape}")
-        spans = address(y), address(labels), self.label_smoothing, address(losses), address(dy)
-        if LIB.cnnkit_cross_entropy(n, K, *spans):
-            raise IndexError(f"a label is not one of {K} classes")
-        return losses, lambda: dy
-
-
-class NativeSgd(Sgd):
-    """Sgd, each number of weights, gradient and velocity read once."""
-
-    def update(
-        self, weights: dict[str, Array], grads: dict[str, Array], state: State, lr: float, step: int
-    ) -> None:
-        for path, g in grads.items():
-            w, g = _vectors(weights[path], g)
-            v = address(_vectors(w, state["velocity"][path])[1]) if self.momentum else None
-            rest = lr, self.momentum, self.weight_decay, self.nesterov
-            LIB.cnnkit_sgd(w.size, address(w), address(g), v, *rest)
-
-
-class NativeAdam(Adam):
-    """Adam, each number of weights, gradient and state read once."""
-
-    def update(
-        self, weights: dict[str, Array], grads: dict[str, Array], state: State, lr: float, step: int
-    ) -> None:
-        beta1, beta2 = self.betas
-        root = float(np.sqrt(1 - beta2 ** (step + 1)))
-        rate = float(lr) * root / (1 - beta1 ** (step + 1))
-        rest = rate, beta1, beta2, self.eps * root, 1 - float(lr) * self.weight_decay
-        for path, g in grads.items():
-            w, g, m, v = _vectors(weights[path], g, state["mean"][path], state["square"][path])
-            LIB.cnnkit_adam(w.size, address(w), address(g), address(m), address(v), *rest)
-
-
-_OPTIMIZERS: dict[type[Optimizer], type[Optimizer]] = {Sgd: NativeSgd, Adam: NativeAdam}
-
-
-def _vectors(*arrays: Array) -> list[Array]:
-    """View arrays as vectors of float32, all of one length.
-
-    Raises:
-        NativeError: where that is not what they are: the library sees addresses only.
-    """
-    vectors = [flat(array) for array in arrays]
-    if len({v.size for v in vectors}) > 1 or any(
-        v.dtype != np.float32 or not v.flags.c_contiguous for v in vectors
-    ):
-        raise NativeError("weights, gradient and state are not float32 of one size")
-    return vectors

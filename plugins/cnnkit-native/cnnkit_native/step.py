@@ -10,7 +10,7 @@ import numpy as np
 from cnnkit.arrays import Arena, Array, Shape, Weights
 from cnnkit.base import Backward, Context, Layer, forward_chain
 from cnnkit_native.graph import Unplanned
-from cnnkit_native.library import NativeError, Program, address
+from cnnkit_native.library import Program, address
 from cnnkit_native.plan import Path, Plan
 
 _LINE = 16
@@ -88,7 +88,7 @@ class _Block:
                 self.grad_spans += span
 
 
-class FusedStep:
+class Fused:
     """Some layers of a chain, run by one program; a layer on its own where there is none.
 
     Args:
@@ -159,4 +159,4 @@ def _size(shape: Shape) -> int:
     return size
 
 
-__all__ = ["FusedStep", "NativeError"]
+__all__ = ["Fused"]

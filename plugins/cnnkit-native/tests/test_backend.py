@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cnnkit_native import Native
 from cnnkit_native.library import NativeError, variant
-from cnnkit_native.step import FusedStep
+from cnnkit_native.step import Fused
 
 import cnnkit
 from cnnkit.arrays import flatten
@@ -68,7 +68,7 @@ def test_double_precision_stays_numpys():
 def test_weights_of_another_kind_run_as_they_are():
     """As the trial step of a double-precision network does, or a subclass of a model."""
     model = Model.build(LAYERS, (1, 12, 12), dtype="float64")
-    step = FusedStep(model.network.steps[:3])
+    step = Fused(model.network.steps[:3])
     w = {"0_conv": model.weights["0_conv"]}
     y, back = step.forward(X.astype(np.float64), w, Context())
     assert y.dtype == back(y)[0].dtype == np.float64

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 from cnnkit_native.graph import knows
-from cnnkit_native.step import FusedStep
+from cnnkit_native.step import Fused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -75,7 +75,7 @@ def compare(layers, shape, n=3, wants_dx=True):
     ctx = Context(training=True, wants_dx=wants_dx, scratch=Hostile())
     plain = Context(training=True, wants_dx=wants_dx)
     y, back = forward_chain(steps, x.astype(np.float64), double(model.weights), plain)
-    step = FusedStep(steps)
+    step = Fused(steps)
     given = x.copy()
     mine, my_back = step.forward(x, own(step, model.weights), ctx)
     assert list(step._plans.values()) != [None]
@@ -199,7 +199,7 @@ def test_odd_geometries(shape, filters, sides, amounts, n, after):
 
 def test_input_of_any_strides(isa):
     model = model_of(*CHAINS["simple"])
-    step = FusedStep(model.network.steps)
+    step = Fused(model.network.steps)
     x = RNG(1).standard_normal((28, 28, 1, 4)).astype(np.float32)
     w, ctx = own(step, model.weights), Context()
     y, back = step.forward(x.T, w, ctx)
@@ -215,7 +215,7 @@ def test_input_of_any_strides(isa):
 )
 def test_a_sample_has_the_same_bits_in_any_batch(isa, name):
     model = model_of(*CHAINS[name])
-    step = FusedStep(model.network.steps)
+    step = Fused(model.network.steps)
     x = RNG(1).standard_normal((9, *CHAINS[name][1])).astype(np.float32)
     w = own(step, model.weights)
     y, back = step.forward(x, w, Context())
@@ -237,7 +237,7 @@ def test_values_that_are_not_finite_pass(isa, layers, value):
     model = model_of(layers, (2, 9, 10))
     x = RNG(1).standard_normal((2, 2, 9, 10)).astype(np.float32)
     x[1, 0, 2:4, 5] = value
-    step = FusedStep(model.network.steps)
+    step = Fused(model.network.steps)
     with np.errstate(all="ignore"):
         y, _ = forward_chain(model.network.steps, x, model.weights, Context())
         mine, _ = step.forward(x, own(step, model.weights), Context(scratch=Hostile()))
@@ -252,6 +252,6 @@ def test_the_first_of_equals_has_the_gradient(isa):
     for layer in (pool(), pool("min"), pool(size=[2, 3]), pool(size=2, stride=1)):
         steps = Model.build([layer], (1, 4, 34)).network.steps
         y, back = forward_chain(steps, x, {}, Context())
-        _, my_back = FusedStep(steps).forward(x, {}, Context())
+        _, my_back = Fused(steps).forward(x, {}, Context())
         dy = RNG(0).standard_normal(y.shape).astype(np.float32)
         assert np.array_equal(back(dy)[0], my_back(dy)[0])

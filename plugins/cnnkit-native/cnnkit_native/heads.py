@@ -1,0 +1,87 @@
+"""Losses and optimizers that read each of their numbers once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from cnnkit.arrays import Array
+from cnnkit.base import Loss, Optimizer
+from cnnkit.base.optimizer import State
+from cnnkit.losses import _SoftmaxCrossEntropy
+from cnnkit.optimizers import Adam, Sgd, flat
+from cnnkit_native.library import LIB, NativeError, address
+
+
+def faster_loss(loss: Loss) -> Loss:
+    """Return the compiled form of a loss in float32, or the loss itself."""
+    if type(loss) is _SoftmaxCrossEntropy:
+        return NativeCrossEntropy(label_smoothing=loss.label_smoothing)
+    return loss
+
+
+def faster_optimizer(optimizer: Optimizer) -> Optimizer:
+    """Return the compiled form of an optimizer in float32, or the optimizer itself."""
+    options = {name: getattr(optimizer, name) for name in type(optimizer).model_fields}
+    if type(optimizer) is Sgd:
+        return NativeSgd(**options)
+    return NativeAdam(**options) if type(optimizer) is Adam else optimizer
+
+
+class NativeCrossEntropy(_SoftmaxCrossEntropy):
+    """Softmax and cross-entropy in one; y (N, K) are logits, finite however large."""
+
+    def forward(self, y: Array, labels: Array) -> tuple[Array, Callable[[], Array]]:
+        if y.dtype != np.float32:
+            return super().forward(y, labels)
+        y, labels = np.ascontiguousarray(y), np.ascontiguousarray(labels, np.int64)
+        (n, K), losses, dy = y.shape, np.empty(len(y), np.float32), np.empty(y.shape, np.float32)
+        if labels.shape != (n,):
+            raise NativeError(f"{n} rows need as many labels, not {labels.shape}")
+        spans = address(y), address(labels), self.label_smoothing, address(losses), address(dy)
+        if LIB.cnnkit_cross_entropy(n, K, *spans):
+            raise IndexError(f"a label is not one of {K} classes")
+        return losses, lambda: dy
+
+
+class NativeSgd(Sgd):
+    """Sgd, each number of weights, gradient and velocity read once."""
+
+    def update(
+        self, weights: dict[str, Array], grads: dict[str, Array], state: State, lr: float, step: int
+    ) -> None:
+        for path, g in grads.items():
+            w, g = _vectors(weights[path], g)
+            v = address(_vectors(w, state["velocity"][path])[1]) if self.momentum else None
+            rest = lr, self.momentum, self.weight_decay, self.nesterov
+            LIB.cnnkit_sgd(w.size, address(w), address(g), v, *rest)
+
+
+class NativeAdam(Adam):
+    """Adam, each number of weights, gradient and state read once."""
+
+    def update(
+        self, weights: dict[str, Array], grads: dict[str, Array], state: State, lr: float, step: int
+    ) -> None:
+        beta1, beta2 = self.betas
+        root = float(np.sqrt(1 - beta2 ** (step + 1)))
+        rate = float(lr) * root / (1 - beta1 ** (step + 1))
+        rest = rate, beta1, beta2, self.eps * root, 1 - float(lr) * self.weight_decay
+        for path, g in grads.items():
+            w, g, m, v = _vectors(weights[path], g, state["mean"][path], state["square"][path])
+            LIB.cnnkit_adam(w.size, address(w), address(g), address(m), address(v), *rest)
+
+
+def _vectors(*arrays: Array) -> list[Array]:
+    """View arrays as vectors of float32, all of one length.
+
+    Raises:
+        NativeError: where that is not what they are: the library sees addresses only.
+    """
+    vectors = [flat(array) for array in arrays]
+    if len({v.size for v in vectors}) > 1 or any(
+        v.dtype != np.float32 or not v.flags.c_contiguous for v in vectors
+    ):
+        raise NativeError("weights, gradient and state are not float32 of one size")
+    return vectors
