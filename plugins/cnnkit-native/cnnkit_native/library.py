@@ -10,6 +10,7 @@ import ctypes
 import struct
 import sys
 import weakref
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def _open() -> ctypes.CDLL:
     lib = ctypes.CDLL(str(next(filter(Path.exists, places), places[0])))
     address, count, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
     lib.cnnkit_variant.restype = lib.cnnkit_reason.restype = ctypes.c_char_p
-    lib.cnnkit_choose.argtypes = lib.cnnkit_run.argtypes = [ctypes.c_char_p]
+    lib.cnnkit_choose.argtypes, lib.cnnkit_run.argtypes = [ctypes.c_char_p], [address]
     lib.cnnkit_load.argtypes, lib.cnnkit_load.restype = [ctypes.c_char_p, count], address
     lib.cnnkit_free.argtypes, lib.cnnkit_free.restype = [address], None
     lib.cnnkit_cross_entropy.argtypes = [count, count, address, address, real, address, address]
@@ -58,12 +59,12 @@ def choose(name: str) -> bool:
     return bool(LIB.cnnkit_choose(name.encode()))
 
 
-def address(array: Array) -> int:
-    """Return where a contiguous array's numbers lie; `array.ctypes` takes three times as long."""
+def address(numbers: Array) -> int:
+    """Return where a contiguous array's numbers lie; `numbers.ctypes` takes three times as long."""
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
+        return ctypes.addressof(ctypes.c_char.from_buffer(numbers.data))
     except (TypeError, ValueError):  # read-only, or empty
-        return array.ctypes.data
+        return numbers.ctypes.data
 
 
 class Program:
@@ -83,24 +84,37 @@ class Program:
             raise NativeError(f"a program was refused: {_reason()}")
         self.handle = int(handle)
         self._free = weakref.finalize(self, LIB.cnnkit_free, self.handle)
-        self._calls: dict[int, struct.Struct] = {}
 
-    def run(self, back: bool, images: int, spans: Sequence[int]) -> None:
-        """Run it on `images`; other threads run meanwhile.
+    def call(self, back: bool, images: int, spans: Sequence[int]) -> Call:
+        """Return a call of the program on `images`, to be run when its memory is ready.
 
         Args:
             back: run the backward half.
             spans: address and size of the five spaces, of each weight, and going back of each
                 gradient.
+        """
+        return Call([4 + len(spans), self.handle, back, images, *spans])
+
+
+class Call:
+    """A block of numbers that says all of one run; made once, as each number costs Python time."""
+
+    def __init__(self, numbers: list[int]) -> None:
+        self._numbers = array("q", numbers)
+        self._address = self._numbers.buffer_info()[0]
+
+    def place(self, space: int, address: int, size: int) -> None:
+        """Put another array in a space."""
+        self._numbers[4 + 2 * space] = address
+        self._numbers[5 + 2 * space] = size
+
+    def run(self) -> None:
+        """Run it; other threads run meanwhile.
 
         Raises:
             NativeError: where a size does not fit.
         """
-        length = 4 + len(spans)
-        pack = self._calls.get(length)
-        if pack is None:
-            pack = self._calls[length] = struct.Struct(f"{length}q")
-        if LIB.cnnkit_run(pack.pack(length, self.handle, back, images, *spans)):
+        if LIB.cnnkit_run(self._address):
             raise NativeError(f"a program was not run: {_reason()}")
 
 

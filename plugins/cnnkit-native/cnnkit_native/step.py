@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from cnnkit.arrays import Arena, Array, Shape, Weights
+from cnnkit.arrays import Arena, Array, Scratch, Shape, Weights
 from cnnkit.base import Backward, Context, Layer, forward_chain
 from cnnkit_native.graph import Unplanned
 from cnnkit_native.library import Program, address
-from cnnkit_native.plan import Path, Plan
+from cnnkit_native.plan import DY, Path, Plan, X
 
 _LINE = 16
 _KEPT = 64  # blocks of memory whose views are remembered: one a worker and shape
@@ -20,41 +21,43 @@ _KEPT = 64  # blocks of memory whose views are remembered: one a worker and shap
 class _Ready:
     """A program with what Python needs to call it, for inputs of one shape."""
 
-    def __init__(self, plan: Plan, shape: Shape) -> None:
+    def __init__(self, plan: Plan, shape: Shape, back: bool) -> None:
         self.program = Program(plan.numbers())
-        self.fixed, self.per_image = plan.fixed, plan.per_image
+        self.fixed, self.per_image, self.back = plan.fixed, plan.per_image, back
         self.shape_in, self.shape_out = shape, plan.shape
         self.weights = plan.weights
-        self.inputs = int(np.prod(shape))
-        self.outputs = int(np.prod(plan.shape))
-        self._leaves: tuple[list[Array], list[int]] = ([], [])
+        self.inputs, self.outputs = prod(shape), prod(plan.shape)
+        self.grads = sum(_rounded(prod(shape)) for _, shape in plan.weights)
+        self._leaves: tuple[list[int], list[Array], list[int]] = ([], [], [])
         self._blocks: dict[int, _Block] = {}
 
-    def leaves(self, w: Weights) -> tuple[list[Array], list[int]] | None:
-        """Return the weights, and their addresses and sizes; None where one is not as it was
-        declared. They are the same arrays in every step, so this is remembered."""
+    def leaves(self, w: Weights) -> list[int] | None:
+        """Return the weights' addresses and sizes; None where one is not as it was declared.
+
+        They are the same arrays in every step, so this is remembered.
+        """
         arrays = [_leaf(w, path) for path, _ in self.weights]
-        known, spans = self._leaves
-        if len(known) == len(arrays) and all(a is b for a, b in zip(arrays, known, strict=True)):
-            return self._leaves
+        ids, _, spans = self._leaves
+        if [*map(id, arrays)] == ids:
+            return spans
         for array, (_, shape) in zip(arrays, self.weights, strict=True):
             if array.dtype != np.float32 or array.shape != shape or not array.flags.c_contiguous:
                 return None
         spans = [n for a in arrays for n in (address(a), a.size)]
-        self._leaves = arrays, spans
-        return self._leaves
+        self._leaves = [*map(id, arrays)], arrays, spans  # which keeps the arrays: ids stay theirs
+        return spans
 
-    def block(self, n: int, back: bool, ctx: Context) -> _Block:
+    def block(self, n: int, spans: list[int], scratch: Scratch) -> _Block:
         """Return memory for n images. An arena gives the same array again in the next step, and
         then its views and addresses are known."""
         size = _rounded(self.fixed + n * self.per_image) + _rounded(n * self.outputs)
-        if back:
-            size += _rounded(n * self.inputs) + sum(_rounded(_size(s)) for _, s in self.weights)
-        array = ctx.scratch.empty((size,), np.float32)
+        if self.back:
+            size += _rounded(n * self.inputs) + self.grads
+        array = scratch.empty((size,), np.float32)
         block = self._blocks.get(id(array))
-        if block is None or block.array is not array or block.n != n:
-            block = _Block(self, array, n, back)
-            if type(ctx.scratch) is Arena:
+        if block is None or block.array is not array or block.n != n or block.spans is not spans:
+            block = _Block(self, array, n, spans)
+            if type(scratch) is Arena:
                 if len(self._blocks) >= _KEPT:
                     self._blocks = {}
                 self._blocks[id(array)] = block
@@ -62,30 +65,29 @@ class _Ready:
 
 
 class _Block:
-    """One shard's memory: the arena, y, and going back dx and the gradients."""
+    """One shard's memory: the arena, y, and going back dx and the gradients; and its calls."""
 
-    def __init__(self, ready: _Ready, array: Array, n: int, back: bool) -> None:
-        self.array, self.n = array, n
-        start = address(array)
-        used = _rounded(ready.fixed + n * ready.per_image)
-        self.arena = [start, used]
+    def __init__(self, ready: _Ready, array: Array, n: int, spans: list[int]) -> None:
+        self.array, self.n, self.spans = array, n, spans
+        start, used = address(array), _rounded(ready.fixed + n * ready.per_image)
+        arena = [start, used]
 
         def take(shape: Shape) -> tuple[Array, list[int]]:
             nonlocal used
-            size = _size(shape)
+            size = prod(shape)
             view, span = array[used : used + size].reshape(shape), [start + 4 * used, size]
             used += _rounded(size)
             return view, span
 
-        self.y, self.y_span = take((n, *ready.shape_out))
-        self.grads: list[Array] = []
-        self.grad_spans: list[int] = []
-        if back:
-            self.dx, self.dx_span = take((n, *ready.shape_in))
-            for _, shape in ready.weights:
-                view, span = take(shape)
-                self.grads.append(view)
-                self.grad_spans += span
+        self.y, y_span = take((n, *ready.shape_out))
+        spaces = [*arena, 0, 0, *y_span, 0, 0]  # x and dy are placed in each call
+        self.forward = ready.program.call(False, n, [*spaces, 0, 0, *spans])
+        if ready.back:
+            self.dx, dx_span = take((n, *ready.shape_in))
+            taken = [take(shape) for _, shape in ready.weights]
+            self.grads = [view for view, _ in taken]
+            grads = [number for _, span in taken for number in span]
+            self.backward = ready.program.call(True, n, [*spaces, *dx_span, *spans, *grads])
 
 
 class Fused:
@@ -104,7 +106,7 @@ class Fused:
         key = shape, back, wants_dx
         if key not in self._plans:
             try:
-                self._plans[key] = _Ready(Plan(self.steps, shape, back, wants_dx), shape)
+                self._plans[key] = _Ready(Plan(self.steps, shape, back, wants_dx), shape, back)
             except Unplanned:
                 self._plans[key] = None
         return self._plans[key]
@@ -112,32 +114,34 @@ class Fused:
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         back = ctx.training or ctx.wants_dx
         ready = self._ready(x.shape[1:], back, ctx.wants_dx)
-        leaves = ready.leaves(w) if ready and x.dtype == np.float32 and len(x) else None
-        if ready is None or leaves is None:
+        spans = ready.leaves(w) if ready and x.dtype == np.float32 and len(x) else None
+        if ready is None or spans is None:
             return forward_chain(self.steps, x, w, ctx._replace(fuse=None))
         x = np.ascontiguousarray(x)
-        n, (_, spans) = len(x), leaves
-        block = ready.block(n, back, ctx)
-        x_span = [address(x), x.size]
-        forward = [*block.arena, *x_span, *block.y_span, 0, 0, 0, 0, *spans]
-        ready.program.run(False, n, forward)
+        block = ready.block(len(x), spans, ctx.scratch)
+        at = address(x), x.size
+        block.forward.place(X, *at)
+        block.forward.run()
 
-        def backward(dy: Array) -> tuple[Array, Weights]:
+        def backward(dy: Array, x: Array = x) -> tuple[Array, Weights]:  # x stays for the addresses
             dy = np.ascontiguousarray(dy, np.float32)
-            dx_span = block.dx_span if ctx.wants_dx else (0, 0)
-            spaces = [*block.arena, *x_span, *block.y_span, address(dy), dy.size, *dx_span]
-            ready.program.run(True, n, [*spaces, *spans, *block.grad_spans])
-            grads: Weights = {}
-            for (path, _), grad in zip(ready.weights, block.grads, strict=True):
-                node = grads
-                for name in path[:-1]:
-                    node = node.setdefault(name, {})
-                node[path[-1]] = grad
+            block.backward.place(X, *at)
+            block.backward.place(DY, address(dy), dy.size)
+            block.backward.run()
+            grads = _tree(ready.weights, block.grads)
             return (block.dx if ctx.wants_dx else dy), grads
 
-        # x must outlive the block's addresses of it: the closure keeps it
-        backward.x = x  # type: ignore[attr-defined]
         return block.y, backward
+
+
+def _tree(weights: list[tuple[Path, Shape]], arrays: list[Array]) -> Weights:
+    tree: Weights = {}
+    for (path, _), array in zip(weights, arrays, strict=True):
+        node = tree
+        for name in path[:-1]:
+            node = node.setdefault(name, {})
+        node[path[-1]] = array
+    return tree
 
 
 def _leaf(w: Weights, path: Path) -> Array:
@@ -150,13 +154,6 @@ def _leaf(w: Weights, path: Path) -> Array:
 
 def _rounded(size: int) -> int:
     return -(-size // _LINE) * _LINE
-
-
-def _size(shape: Shape) -> int:
-    size = 1
-    for side in shape:
-        size *= side
-    return size
 
 
 __all__ = ["Fused"]

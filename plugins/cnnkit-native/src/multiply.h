@@ -41,35 +41,38 @@ static void pack(int64_t F, int64_t T, const float* W, int64_t stride, const int
 
 // ------------------------------------------------------------------------------------------ rows
 
+// Filters f0 and on, numbers i0 and on; the last of the vectors may overlap the one before.
 template <int N, int MF, int NV>
-INLINE void rows_tile(const Rows& r, const float* A, int64_t sA, int64_t fA, int64_t f0, int64_t i0) {
+INLINE void rows_tile(const Rows& r, const float* A, int64_t sA, int64_t fA, int64_t f0, int64_t i0,
+                      int64_t last) {
+  auto at = [&](int v) { return v < NV - 1 ? v * N : last; };
   Vec<N> acc[MF][NV];
   UNROLL for (int f = 0; f < MF; f++)
     UNROLL for (int v = 0; v < NV; v++)
       acc[f][v] = r.bias ? splat<N>(r.bias[f0 + f])
-                         : r.across ? load<N>(r.across + i0 + v * N) : Vec<N>{};
+                         : r.across ? load<N>(r.across + i0 + at(v)) : Vec<N>{};
   const float* base = r.X + i0;
   for (int64_t t = 0; t < r.T; t++) {
     const float* x = base + r.off[t];
     Vec<N> xv[NV];
-    UNROLL for (int v = 0; v < NV; v++) xv[v] = load<N>(x + v * N);
+    UNROLL for (int v = 0; v < NV; v++) xv[v] = load<N>(x + at(v));
     UNROLL for (int f = 0; f < MF; f++) {
       const Vec<N> a = splat<N>(A[t * sA + f * fA]);
       UNROLL for (int v = 0; v < NV; v++) acc[f][v] += a * xv[v];
     }
   }
-  float* out = r.out + f0 * r.ldo + i0;
   if (r.mask) {
     const float* mask = r.mask + f0 * r.ldm + i0;
     UNROLL for (int f = 0; f < MF; f++)
       UNROLL for (int v = 0; v < NV; v++)
-        acc[f][v] = through(acc[f][v], load<N>(mask + f * r.ldm + v * N));
+        acc[f][v] = through(acc[f][v], load<N>(mask + f * r.ldm + at(v)));
   }
   if (r.relu)
     UNROLL for (int f = 0; f < MF; f++)
       UNROLL for (int v = 0; v < NV; v++) acc[f][v] = cut(acc[f][v]);
+  float* out = r.out + f0 * r.ldo + i0;
   UNROLL for (int f = 0; f < MF; f++)
-    UNROLL for (int v = 0; v < NV; v++) store(out + f * r.ldo + v * N, acc[f][v]);
+    UNROLL for (int v = 0; v < NV; v++) store(out + f * r.ldo + at(v), acc[f][v]);
 }
 
 // `blocks` blocks of MF filters from f0 on. Tiles are the outer loop, so that a tile of X stays in
@@ -80,32 +83,26 @@ struct RowsBlock {
   int64_t f0, blocks;
 
   template <int N, int NV>
-  INLINE void tile(const RowsBlock& b, int64_t i) {
+  INLINE void tile(const RowsBlock& b, int64_t i, int64_t last) {
     const Rows& r = b.r;
     const bool packed = r.sA == 0;
     const int64_t sA = packed ? MF : r.sA, fA = packed ? 1 : r.fA, bA = packed ? r.T : r.fA;
     for (int64_t f = b.f0; f < b.f0 + b.blocks * MF; f += MF)
-      rows_tile<N, MF, NV>(r, r.A + f * bA, sA, fA, f, i);
+      rows_tile<N, MF, NV>(r, r.A + f * bA, sA, fA, f, i, last);
   }
   template <int N, int NV>
   void run() const {
     int64_t i = 0;
-    for (; i + NV * N <= r.L; i += NV * N) tile<N, NV>(*this, i);
+    for (; i + NV * N <= r.L; i += NV * N) tile<N, NV>(*this, i, (NV - 1) * N);
     if (i < r.L) rest<N, NV>(i);
   }
-  // What is left of a row: by the fewest vectors that hold it, which overlap what was done.
+  // What is left of a line, by as few vectors as hold it.
   template <int N, int NV>
   void rest(int64_t i) const {
-    if constexpr (NV > 1) {
+    if constexpr (NV > 1)
       if (r.L - i <= (NV - 1) * N) return rest<N, NV - 1>(i);
-      if (r.L >= NV * N) return tile<N, NV>(*this, r.L - NV * N);
-      tile<N, NV - 1>(*this, 0);
-      tile<N, 1>(*this, r.L - N);
-    } else if (r.L >= N) {
-      tile<N, 1>(*this, r.L - N);
-    } else if constexpr (N > 1) {
-      run<N / 2, 1>();
-    }
+    if (r.L >= N) tile<N, NV>(*this, i, r.L - N - i);
+    else if constexpr (N > 1) run<N / 2, 1>();
   }
 };
 

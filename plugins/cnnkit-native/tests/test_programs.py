@@ -53,7 +53,7 @@ def run(program, fixed, per_image, images=IMAGES):
     memory = Memory(fixed + images * per_image, x, y, y, x, *WEIGHTS, *WEIGHTS)
     spaces = 2 * (5 + len(WEIGHTS))
     for back in (False, True):
-        program.run(back, images, memory.spans if back else memory.spans[:spaces])
+        program.call(back, images, memory.spans if back else memory.spans[:spaces]).run()
     return memory
 
 
@@ -100,7 +100,7 @@ def test_corrupt_programs_stay_in_their_memory(changes):
 @settings(deadline=None)
 def test_programs_that_end_early_or_late_are_refused(end, more):
     numbers = NUMBERS[:end] + more
-    if numbers != NUMBERS:
+    if len(numbers) != len(NUMBERS):
         with pytest.raises(NativeError, match="a program was refused"):
             Program(numbers)
 
@@ -113,13 +113,14 @@ def test_calls_of_other_sizes_are_refused():
         for size in (sizes[place] - 1, 0):
             memory = Memory(*sizes[:place], size, *sizes[place + 1 :])
             with pytest.raises(NativeError, match=r"a program was not run: .* (size|small)"):
-                program.run(True, IMAGES, memory.spans)
+                program.call(True, IMAGES, memory.spans).run()
             assert memory.strips_are_whole()
+    memory = Memory(*sizes)
     for images in (0, -1, 2**21, 2**62):
         with pytest.raises(NativeError, match="images are none or too many"):
-            program.run(True, images, Memory(*sizes).spans)
+            program.call(True, images, memory.spans).run()
     with pytest.raises(NativeError, match="the call is of another length"):
-        program.run(True, IMAGES, Memory(*sizes).spans[:-2])
+        program.call(True, IMAGES, memory.spans[:-2]).run()
 
 
 def test_all_checks_stand_in_one_place():
