@@ -167,20 +167,20 @@ static void pairs_back(const Pool& p, const Map& dy, Map dx) {
     }
 }
 
-static void clear(const Map& m, int64_t h, int64_t w) {  // what lies right of w and below h
+static void clear_from(const Map& m, int64_t h, int64_t w) {  // what lies right of w and below h
   for (int64_t c = 0; c < m.C; c++)
     for (int64_t i = 0; i < m.H; i++) {
       const int64_t from = i < h ? w : 0;
-      if (from < m.W) std::memset(row(m, c, i) + from, 0, (m.W - from) * 4);
+      if (from < m.W) clear(row(m, c, i) + from, m.W - from);
     }
 }
 
 static void pool_back(const Pool& p, const Map& dy, Map dx) {
   if (p.h == 2 && p.w == 2 && p.down == 2 && p.across == 2) {
-    clear(dx, 2 * dy.H, 2 * dy.W);
+    clear_from(dx, 2 * dy.H, 2 * dy.W);
     return pairs_back(p, dy, dx);
   }
-  clear(dx, 0, 0);
+  clear_from(dx, 0, 0);
   const float share = 1.0f / (float)(p.h * p.w);
   for (int64_t c = 0; c < dy.C; c++)
     for (int64_t h = 0; h < dy.H; h++)

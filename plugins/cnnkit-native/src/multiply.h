@@ -93,7 +93,16 @@ struct RowsBlock {
   template <int N, int NV>
   void run() const {
     int64_t i = 0;
-    for (; i + NV * N <= r.L; i += NV * N) tile<N, NV>(*this, i, (NV - 1) * N);
+    while (i + NV * N <= r.L) {
+      if constexpr (NV > 2)  // one vector alone would wait for its sums: better one and two less
+        if (r.L - i > NV * N && r.L - i <= (NV + 1) * N) {
+          tile<N, NV - 1>(*this, i, (NV - 2) * N);
+          i += (NV - 1) * N;
+          break;
+        }
+      tile<N, NV>(*this, i, (NV - 1) * N);
+      i += NV * N;
+    }
     if (i < r.L) rest<N, NV>(i);
   }
   // What is left of a line, by as few vectors as hold it.
@@ -256,6 +265,7 @@ template <int NT, int NV>
 static void outer_taps(const Dots& d, int64_t f) {
   int64_t t = 0;
   for (; t + NT <= d.T; t += NT) outer_tile<NT, NV>(d, t, f);
+  for (; t + 3 <= d.T; t += 3) outer_tile<3, NV>(d, t, f);
   for (; t < d.T; t++) outer_tile<1, NV>(d, t, f);
 }
 

@@ -49,8 +49,10 @@ void Run::frame(const Value& v, int64_t i) const {
   float* at = memory(v, i);
   float* const end = at + v.size;
   auto zero = [&](float* to) {
-    if (to - at == 2) at[0] = at[1] = 0;  // between two rows of most maps
-    else if (to > at) std::memset(at, 0, (to - at) * sizeof(float));
+    if (to - at < 8)  // between two rows of most maps: no call for those
+      while (at < to) *at++ = 0;
+    else
+      std::memset(at, 0, (to - at) * sizeof(float));
   };
   float* plane = at + v.first;
   for (int64_t c = 0; c < v.C; c++, plane += v.plane)

@@ -89,6 +89,14 @@ INLINE float total(Vec<N> v) {
   return sum;
 }
 
+// A few zeros, between two rows of a map: no call for those.
+INLINE void clear(float* at, int64_t count) {
+  if (count < 8)
+    for (int64_t i = 0; i < count; i++) at[i] = 0;
+  else
+    std::memset(at, 0, count * sizeof(float));
+}
+
 template <int N>
 INLINE Ints<N> lane() {
   Ints<N> v;

@@ -42,8 +42,7 @@ static void bands_in(const Map& x, int64_t above, int64_t bands, float* to, int6
         store(at + 4 * room, c - d);
         store(at + 5 * room, 4.0f * v[1] - 5.0f * v[3] + v[5]);
       });
-      for (int p = 0; p < 6; p++)
-        std::memset(out + p * room + x.W, 0, (pitch - x.W) * sizeof(float));
+      for (int p = 0; p < 6; p++) clear(out + p * room + x.W, pitch - x.W);
     }
 }
 
