@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
@@ -120,6 +119,3 @@ class Call:
 
 def _reason() -> str:
     return str(LIB.cnnkit_reason().decode())
-
-
-__all__ = ["LIB", "NativeError", "Program", "address", "choose", "np", "variant"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 from cnnkit.arrays import Shape
-from cnnkit_native.graph import COPY, RELU, SIGMOID, Graph, Node, Op, Path, Steps, padded
+from cnnkit_native.graph import COPY, RELU, SIGMOID, Graph, Node, Op, Steps, padded
 
 ARENA, X, Y, DY, DX = range(5)
 CODES = ["CONV", "CONV_DX", "CONV_DW", "EACH", "POOL", "POOL_BACK", "SPLIT", "MERGE",
@@ -146,7 +147,7 @@ class Plan:
 
     def numbers(self) -> list[int]:
         """Return the program as the library reads it."""
-        sizes = [_count(shape) for _, shape in self.weights]
+        sizes = [prod(shape) for _, shape in self.weights]
         g = self._graph
         head = [self.fixed, self.per_image, len(sizes), *sizes, g.input.size, g.output.size]
         return [*head, *self._forward.numbers(), *self._backward.numbers()]
@@ -198,7 +199,7 @@ class Plan:
 
     def _packed(self, op: Op, code: str = "CONV") -> Value:
         """Return room for packed weights, and for what Winograd's rule needs."""
-        size = _count(self.weights[op.W][1])
+        size = prod(self.weights[op.W][1])
         if _by_winograd(op, code):
             x, y = (op.inputs[0], op.out) if code != "CONV_DX" else (op.out, op.inputs[0])
             size = _bands_room(op, x, y, self._pitch[op.out])
@@ -212,7 +213,7 @@ class Plan:
         filters = op.filters // op.groups
         if filters % 16:
             return None
-        size = _count(self.weights[op.W][1]) + filters * ((dy.H - 1) * dy.pitch + dy.W)
+        size = prod(self.weights[op.W][1]) + filters * ((dy.H - 1) * dy.pitch + dy.W)
         if _by_winograd(op, "CONV_DW"):
             flipped = dy.H * dy.pitch * filters
             size = _bands_room(op, op.inputs[0], op.out, dy.pitch) + flipped
@@ -300,8 +301,6 @@ class Plan:
         self._backward.emit("EACH", total, wanted, also=last, z=mask)
         return wanted
 
-    # ------------------------------------------------------------------------------- memory
-
     def _place(self) -> tuple[int, int]:
         """Give every value its place in the arena: `fixed` numbers, and so many for each image.
 
@@ -371,13 +370,6 @@ def _rounded(size: int) -> int:
     return -(-size // _LINE) * _LINE
 
 
-def _count(shape: Shape) -> int:
-    size = 1
-    for side in shape:
-        size *= side
-    return size
-
-
 def _of(space: int, node: Node) -> Value:
     return _compact(space, node.C, node.H, node.W)
 
@@ -406,6 +398,3 @@ def _least_pitch(op: Op) -> int:
     _, _, left, right = _room(op)
     _, _, back_left, back_right = _room_back(op)
     return max(x.W + max(left, right), y.W + max(back_left, back_right))
-
-
-__all__ = ["Path", "Plan", "Value"]

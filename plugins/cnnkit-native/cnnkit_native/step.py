@@ -10,9 +10,9 @@ import numpy as np
 
 from cnnkit.arrays import Arena, Array, Scratch, Shape, Weights
 from cnnkit.base import Backward, Context, Layer, forward_chain
-from cnnkit_native.graph import Unplanned
+from cnnkit_native.graph import Path, Unplanned
 from cnnkit_native.library import Program, address
-from cnnkit_native.plan import DY, Path, Plan, X
+from cnnkit_native.plan import DY, Plan, X
 
 _LINE = 16
 _KEPT = 64  # blocks of memory whose views are remembered: one a worker and shape
@@ -154,6 +154,3 @@ def _leaf(w: Weights, path: Path) -> Array:
 
 def _rounded(size: int) -> int:
     return -(-size // _LINE) * _LINE
-
-
-__all__ = ["Fused"]
