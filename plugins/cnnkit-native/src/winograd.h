@@ -2,8 +2,8 @@
 // height: four rows of y come from six rows of x as
 //   y = A' [ (G w) * (B' x) ]      and so, for the gradient of w,      dw = G' [ (A dy) * (B' x) ]
 // where * is, for each of the six, what `rows` and `outer` do with a kernel of one row. Along the
-// height only, as then every pass runs along rows as they lie in memory: the square form needs a
-// quarter of the products, and lost what that saves to gathering its tiles.
+// height only, as then every pass runs along rows as they lie in memory; the square form, with a
+// quarter of the products, would have to gather tiles, and is not tried yet.
 // Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2015).
 #pragma once
 #include "multiply.h"
