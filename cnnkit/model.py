@@ -27,6 +27,7 @@ from cnnkit.base import (
 )
 from cnnkit.base.backend import Fusing
 from cnnkit.base.component import Positive, Section, Table, child
+from cnnkit.base.layer import Tap
 from cnnkit.base.weight import declared, draw
 from cnnkit.errors import DataError, PluginError, RunError, SpecError
 from cnnkit.files.tensors import load_tensors, save_tensors
@@ -37,7 +38,7 @@ from cnnkit.prediction import Predictor, prepare
 from cnnkit.provenance import check_offered, missing_suppliers, other_versions, plain, suppliers
 from cnnkit.registry import Registry
 from cnnkit.summary import Row, layer_rows
-from cnnkit.values import Range, check_like
+from cnnkit.values import Seen, check_like
 from cnnkit.workers import Threads, one_blas_thread, shared_threads
 
 
@@ -52,8 +53,9 @@ class ModelFacts(Section):
     """Shape of one image at the first layer."""
     classes: list[str]
     """A display name per class."""
-    trained_on: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
-    """Range of the pixel values before the transforms; not in files of 0.1."""
+    trained_on: Annotated[list[float], Field(min_length=2, max_length=3)] | None = None
+    """Range of the pixel values before the transforms, and how bright the edges of the images are;
+    not in files of 0.1."""
 
 
 FAMILIES_OF_A_MODEL = ("layers", "transforms", "initializers")
@@ -143,7 +145,7 @@ class Model:
         weights: the weight tree.
         transforms: applied to images before the network.
         classes: a display name per class.
-        trained_on: range of the pixel values it was made for, before the transforms, if known.
+        trained_on: what the images it was made for look like before the transforms, if known.
         backend: computes predictions, and training unless the trainer is given another one.
     """
 
@@ -153,7 +155,7 @@ class Model:
     weights: Weights = field(repr=False)
     transforms: tuple[Transform, ...] = ()
     classes: tuple[str, ...] = ()
-    trained_on: Range | None = field(default=None, repr=False)
+    trained_on: Seen | None = field(default=None, repr=False)
     backend: Backend = field(default_factory=lambda: find_backend("numpy"), repr=False)
 
     @classmethod
@@ -166,7 +168,7 @@ class Model:
         dtype: str = "float32",
         transforms: Sequence[Transform] = (),
         classes: Sequence[str] = (),
-        trained_on: Range | None = None,
+        trained_on: Seen | None = None,
         backend: Backend | Table = "numpy",
     ) -> Model:
         """Return a model with freshly drawn weights.
@@ -194,7 +196,7 @@ class Model:
         return cls(tuple(written.layers), network, input_shape, weights, tuple(transforms),
                    tuple(names), trained_on, find_backend(backend))  # fmt: skip
 
-    def note_range(self, trained_on: Range) -> None:
+    def note_range(self, trained_on: Seen) -> None:
         """Remember the range of the pixel values that training sees, as it changes the weights."""
         object.__setattr__(self, "trained_on", trained_on)
 
@@ -252,10 +254,11 @@ class Model:
     def _predictor(self) -> Predictor:
         return self.predictor(self.network.steps)
 
-    def predictor(self, steps: Sequence[tuple[str, Layer]]) -> Predictor:
+    def predictor(self, steps: Sequence[tuple[str, Layer]], tap: Tap | None = None) -> Predictor:
         """Return what takes images through named layers of this model, with its backend."""
         fuse = Fusing(self.backend, self.dtype, training=False)
-        return Predictor(steps, self.input_shape, self.weights, self.transforms, self.dtype, fuse)
+        shape, weights = self.input_shape, self.weights
+        return Predictor(steps, shape, weights, self.transforms, self.dtype, fuse, tap)
 
     def activations(
         self, images: npt.ArrayLike, layers: Collection[str] | None = None
@@ -358,7 +361,7 @@ class Model:
             raise RunError(f"{where}: cannot rebuild the model: {error}") from None
         check_weights(expected, weights, where)
         check_prediction(model.layers, tuple(model.input), where)
+        trained_on = tuple(model.trained_on) if model.trained_on else None
         ordered = unflatten({path: weights[path] for path in expected})
-        low_high = (model.trained_on[0], model.trained_on[1]) if model.trained_on else None
         return cls(tuple(model.layers), network, tuple(model.input), ordered,
-                   tuple(model.transforms), tuple(model.classes), low_high)  # fmt: skip
+                   tuple(model.transforms), tuple(model.classes), trained_on)  # fmt: skip

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.arrays import Arena, Array, Scratch, Shape, Weights
+from cnnkit.arrays import Arena, Array, Scratch, Shape, Weights, locked
 from cnnkit.base import Context, Layer, Transform, chain_shapes, forward_chain
 from cnnkit.base.backend import Fusing
 from cnnkit.base.contract import checked_images
+from cnnkit.base.layer import Tap
 from cnnkit.memory import needs
 from cnnkit.workers import Threads
 
@@ -48,6 +49,7 @@ class Predictor:
         transforms: applied before them.
         dtype: of weights and activations.
         fuse: turns the layers into a backend's steps.
+        tap: looks at the layers at work; mostly None.
     """
 
     def __init__(
@@ -58,9 +60,10 @@ class Predictor:
         transforms: Sequence[Transform],
         dtype: np.dtype[Any],
         fuse: Fusing | None = None,
+        tap: Tap | None = None,
     ) -> None:
         self._steps, self._shape, self._weights = steps, shape, weights
-        self._transforms, self._dtype, self._fuse = transforms, dtype, fuse
+        self._transforms, self._dtype, self._fuse, self._tap = transforms, dtype, fuse, tap
         self._layers = [layer for _, layer in steps]
 
     def __call__(self, images: Array, threads: Threads) -> Array:
@@ -80,7 +83,7 @@ class Predictor:
     def _one(self, images: Array, arena: Arena) -> Array:
         arena.reset()
         x = prepare(images, self._transforms, self._dtype, None, arena)
-        ctx = Context(scratch=arena, wants_dx=False, fuse=self._fuse)
+        ctx = Context(scratch=arena, wants_dx=False, tap=self._tap, fuse=self._fuse)
         return forward_chain(self._steps, x, self._weights, ctx)[0].copy()
 
 
@@ -97,5 +100,5 @@ def prepare(
     for transform in transforms:
         if not (transform.random and rng is None):
             shape = transform.output_shape(x.shape[1:])
-            x = checked_images(transform, x, transform.apply(x, rng, arena), shape)
+            x = checked_images(transform, x, transform.apply(locked(x), rng, arena), shape)
     return x if x.dtype == dtype else x.astype(dtype)

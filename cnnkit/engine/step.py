@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from cnnkit.arrays import Arena, Array, FlatLayout, Scratch, Weights, flatten
+from cnnkit.arrays import Arena, Array, FlatLayout, Scratch, Weights, flatten, locked
 from cnnkit.base import Backward, Context, Loss, Split, Transform, forward_chain
 from cnnkit.base.backend import Fusing
 from cnnkit.base.contract import checked_dy, checked_losses
@@ -32,6 +32,7 @@ class Batch:
         transforms: applied to every shard of images.
         dtype: of the network.
         tap: looks at the layers at work; mostly None.
+        training: False where nothing is learned, and dropout stands still.
     """
 
     split: Split
@@ -41,6 +42,7 @@ class Batch:
     transforms: Sequence[Transform]
     dtype: npt.DTypeLike
     tap: Tap | None = None
+    training: bool = True
     losses: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,11 +74,13 @@ class Batch:
         fuse: Fusing | None = None,
     ) -> Context:
         """Return the context in which the shard meets the first layer of a segment."""
-        return Context(True, wants_dx, scratch, (*self.key, shard), "", tap or self.tap, fuse)
+        return Context(
+            self.training, wants_dx, scratch, (*self.key, shard), "", tap or self.tap, fuse
+        )
 
     def loss_gradient(self, shard: int, y: Array, loss: Loss) -> Array:
         """Record the shard's loss; return the gradient of the whole batch's mean loss at y."""
-        given = loss.forward(y, self.split.labels[self.rows_of(shard)])
+        given = loss.forward(locked(y), self.split.labels[self.rows_of(shard)])
         each, gradient = checked_losses(loss, y, given)
         self.losses[shard] = float(each.sum())
         dy = checked_dy(loss, y, gradient())
