@@ -56,6 +56,14 @@ def demand_finite(array: Array) -> None:
         raise FloatingPointError
 
 
+def locked(array: Array) -> Array:
+    """Return a view that cannot be written to: what is lent to code that anybody may have
+    written."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def replace_leaves(tree: Weights, arrays: dict[str, Array]) -> None:
     """Put other arrays in place of the leaves at these paths, in the tree itself."""
     for path, array in arrays.items():

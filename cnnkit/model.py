@@ -27,6 +27,7 @@ from cnnkit.base import (
 )
 from cnnkit.base.backend import Fusing
 from cnnkit.base.component import Positive, Section, Table, child, nothing
+from cnnkit.base.layer import Tap
 from cnnkit.base.transform import transformed_shape
 from cnnkit.base.weight import declared, draw
 from cnnkit.errors import DataError, PluginError, RunError, SpecError
@@ -38,7 +39,7 @@ from cnnkit.prediction import Predictor, fit_transforms, prepare
 from cnnkit.provenance import check_offered, missing_suppliers, other_versions, plain, suppliers
 from cnnkit.registry import Registry
 from cnnkit.summary import Row, layer_rows
-from cnnkit.values import Range, check_like
+from cnnkit.values import Seen, check_like
 from cnnkit.workers import Threads, one_blas_thread, shared_threads
 
 
@@ -57,8 +58,9 @@ class ModelFacts(Section):
     """Shape of one image at the first layer."""
     classes: list[str]
     """A display name per class."""
-    trained_on: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
-    """Range of the pixel values before the transforms; not in files of 0.1."""
+    trained_on: Annotated[list[float], Field(min_length=2, max_length=3)] | None = None
+    """Range of the pixel values before the transforms, and how bright the edges of the images are;
+    not in files of 0.1."""
 
 
 FAMILIES_OF_A_MODEL = ("layers", "transforms", "initializers")
@@ -146,7 +148,7 @@ class Model:
         weights: the weight tree.
         transforms: applied to images before the network.
         classes: a display name per class.
-        trained_on: range of the pixel values it was made for, before the transforms, if known.
+        trained_on: what the images it was made for look like before the transforms, if known.
         backend: computes predictions, and training unless the trainer is given another one.
         average: transforms over whose views, such as a flip's, prediction averages.
     """
@@ -157,7 +159,7 @@ class Model:
     weights: Weights = field(repr=False)
     transforms: tuple[Transform, ...] = ()
     classes: tuple[str, ...] = ()
-    trained_on: Range | None = field(default=None, repr=False)
+    trained_on: Seen | None = field(default=None, repr=False)
     backend: Backend = field(default_factory=lambda: find_backend("numpy"), repr=False)
     average: tuple[Transform, ...] = field(default=(), repr=False)
 
@@ -171,7 +173,7 @@ class Model:
         dtype: str = "float32",
         transforms: Sequence[Transform] = (),
         classes: Sequence[str] = (),
-        trained_on: Range | None = None,
+        trained_on: Seen | None = None,
         backend: Backend | Table = "numpy",
         average: Sequence[Transform] = (),
     ) -> Model:
@@ -201,7 +203,7 @@ class Model:
         return cls(tuple(written.layers), network, input_shape, weights, tuple(transforms),
                    tuple(names), trained_on, find_backend(backend), tuple(average))  # fmt: skip
 
-    def note_range(self, trained_on: Range) -> None:
+    def note_range(self, trained_on: Seen) -> None:
         """Remember the range of the pixel values that training sees, as it changes the weights."""
         object.__setattr__(self, "trained_on", trained_on)
 
@@ -271,11 +273,14 @@ class Model:
         return Fusing(self.backend, self.dtype, training=False)
 
     def predictor(
-        self, steps: Sequence[tuple[str, Layer]], average: Sequence[Transform] = ()
+        self,
+        steps: Sequence[tuple[str, Layer]],
+        average: Sequence[Transform] = (),
+        tap: Tap | None = None,
     ) -> Predictor:
         """Return what takes images through named layers of this model, with its backend."""
         facts = self.input_shape, self.weights, self.transforms, self.dtype, self._fuse
-        return Predictor(steps, *facts, average)
+        return Predictor(steps, *facts, average, tap)
 
     def activations(
         self, images: npt.ArrayLike, layers: Collection[str] | None = None
@@ -380,8 +385,8 @@ class Model:
             raise RunError(f"{where}: cannot rebuild the model: {error}") from None
         check_weights(expected, weights, where)
         check_prediction(model.layers, tuple(model.input), where)
+        trained_on = tuple(model.trained_on) if model.trained_on else None
         ordered = unflatten({path: weights[path] for path in expected})
-        low_high = (model.trained_on[0], model.trained_on[1]) if model.trained_on else None
         return cls(tuple(model.layers), network, tuple(model.input), ordered,
-                   tuple(model.transforms), tuple(model.classes), low_high,
+                   tuple(model.transforms), tuple(model.classes), trained_on,
                    average=tuple(model.average))  # fmt: skip

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.arrays import FRESH, Arena, Array, Scratch, Shape, Weights
+from cnnkit.arrays import FRESH, Arena, Array, Scratch, Shape, Weights, locked
 from cnnkit.base import Context, Layer, Transform, chain_shapes, forward_chain
 from cnnkit.base.backend import Fusing
 from cnnkit.base.contract import checked_fit, checked_images
+from cnnkit.base.layer import Tap
 from cnnkit.memory import needs
 from cnnkit.workers import Threads
 
@@ -49,6 +50,7 @@ class Predictor:
         dtype: of weights and activations.
         fuse: turns the layers into a backend's steps.
         average: transforms over whose views what comes out is averaged.
+        tap: looks at the layers at work; mostly None.
     """
 
     def __init__(
@@ -60,9 +62,10 @@ class Predictor:
         dtype: np.dtype[Any],
         fuse: Fusing | None = None,
         average: Sequence[Transform] = (),
+        tap: Tap | None = None,
     ) -> None:
         self._steps, self._shape, self._weights = steps, shape, weights
-        self._transforms, self._dtype, self._fuse = transforms, dtype, fuse
+        self._transforms, self._dtype, self._fuse, self._tap = transforms, dtype, fuse, tap
         self._layers, self._average = [layer for _, layer in steps], average
 
     @cached_property
@@ -98,7 +101,7 @@ class Predictor:
         return total / total.dtype.type(views)
 
     def _run(self, x: Array, arena: Arena) -> Array:
-        ctx = Context(scratch=arena, wants_dx=False, fuse=self._fuse)
+        ctx = Context(scratch=arena, wants_dx=False, tap=self._tap, fuse=self._fuse)
         return forward_chain(self._steps, x, self._weights, ctx)[0]
 
 
@@ -123,7 +126,7 @@ def prepare(
     for transform in transforms:
         if rng is not None or transform.always or not transform.random:
             shape = transform.output_shape(x.shape[1:])
-            x = checked_images(transform, x, transform.apply(x, rng, arena), shape)
+            x = checked_images(transform, x, transform.apply(locked(x), rng, arena), shape)
     return x if x.dtype == dtype else x.astype(dtype)
 
 

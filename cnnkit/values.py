@@ -7,23 +7,42 @@ from math import inf, isfinite
 
 import numpy as np
 
-from cnnkit.arrays import Array
+from cnnkit.arrays import FRESH, Array, locked
 from cnnkit.base import Transform
 from cnnkit.errors import DataError
 
 Range = tuple[float, float]
 """The smallest and the largest value there can be."""
+Seen = tuple[float, ...]
+"""A range; and for images with a height and width, how bright their edges are: 0 to 1 of it."""
 
-_NATURAL = ((0.0, 1.0), (0.0, 16.0), (0.0, 255.0), (-1.0, 1.0), (0.0, 4095.0), (0.0, 65535.0))
+_NATURAL = (
+    (0.0, 1.0),
+    (0.0, 16.0),
+    (0.0, 100.0),
+    (0.0, 255.0),
+    (-1.0, 1.0),
+    (0.0, 4095.0),
+    (0.0, 65535.0),
+)
 """Ranges that images usually have; the first that holds them is probably theirs."""
+_AS_TRAINED = "bring them to that range, as the training images were"
 _SLACK = 1e-3
 """Share of a range by which rounding may leave it."""
 _NARROW = 1 / 8
 """Share of a range that the images of a whole split fill at least, if it is theirs."""
 
 
-def check_values(images: Array, transforms: Sequence[Transform], where: str) -> Range:
-    """Hold a split's values against what the transforms map from; return the range of its images.
+_BRIGHTEST = 0.4
+"""Share of a range that the brightest pixel of a whole split reaches at least, if it is theirs."""
+_LOOKED_AT = 64
+"""Images by which the range of what a transform gives is judged, where it does not say."""
+_EDGE = 0.3
+"""Edges below are dark, and as far from 1, bright: photographs lie between."""
+
+
+def check_values(images: Array, transforms: Sequence[Transform], where: str) -> Seen:
+    """Hold a split's values against what the transforms map from; return what its images look like.
 
     Args:
         where: the split, such as "training images of npz (data.npz)".
@@ -39,9 +58,30 @@ def check_values(images: Array, transforms: Sequence[Transform], where: str) -> 
         if wanted is not None and known is not None:
             if number == 0:
                 declared = wanted
-            _judge(known, wanted, transform, where if known is found else "")
+            own = known is found
+            dark = own and images.dtype != np.uint8  # bytes are 0..255, and pictures may be dark
+            _judge(known, wanted, transform, where * own, _BRIGHTEST if dark else _NARROW)
         known = transform.range_to(known)
-    return declared or natural_range(found, images.dtype)
+        if known is None and transforms[number + 1 :]:
+            known = _measured(images[:_LOOKED_AT], transforms[: number + 1], where)
+    whole = declared or natural_range(found, images.dtype)
+    return *whole, *_edges(images, whole)
+
+
+def _measured(x: Array, transforms: Sequence[Transform], where: str) -> Range:
+    """Return the range of what the transforms give."""
+    rng = np.random.default_rng(0)
+    for transform in transforms:
+        x = transform.apply(locked(x), rng, FRESH)
+    return find_range(x, where)
+
+
+def _edges(images: Array, whole: Range) -> list[float]:
+    """Return how bright the outermost pixels are on average, 0 to 1 of the range."""
+    if images.ndim != 4 or min(images.shape[2:]) < 3 or not images.size or whole[0] == whole[1]:
+        return []
+    sides = images[:, :, [0, -1]].mean() + images[:, :, :, [0, -1]].mean()
+    return [float((sides / 2 - whole[0]) / (whole[1] - whole[0]))]
 
 
 def find_range(images: Array, where: str) -> Range:
@@ -64,12 +104,12 @@ def find_range(images: Array, where: str) -> Range:
     )
 
 
-def natural_range(found: Range, dtype: np.dtype[np.generic]) -> Range:
+def natural_range(found: Range, dtype: np.dtype[np.generic], narrowest: float = _NARROW) -> Range:
     """Return the range that images with these values probably have."""
     if dtype == np.uint8:
         return 0.0, 255.0
     for low, high in _NATURAL:
-        if low <= found[0] and found[1] <= high and found[1] - found[0] >= _NARROW * (high - low):
+        if low <= found[0] and found[1] <= high and found[1] - found[0] >= narrowest * (high - low):
             return low, high
     half = (found[1] - found[0]) / 2
     if found[0] >= 0:
@@ -77,9 +117,9 @@ def natural_range(found: Range, dtype: np.dtype[np.generic]) -> Range:
     return found[0] - half, found[1] + half
 
 
-def check_like(images: Array, trained: Range, where: str) -> str:
-    """Hold images for prediction against the range of those that a model was trained on; return a
-    warning where they are merely unlikely to be of that range, else "".
+def check_like(images: Array, trained: Seen, where: str, help: str = _AS_TRAINED) -> str:
+    """Hold images for prediction against those that a model was trained on; return a warning where
+    they are merely unlikely to be of that range, or are bright where those were dark, else "".
 
     Raises:
         DataError: where a value is not finite, or they cannot be of that range.
@@ -87,29 +127,43 @@ def check_like(images: Array, trained: Range, where: str) -> str:
     low, high = find_range(images, where)
     width = trained[1] - trained[0]
     if low > high or (_within((low, high), trained) and high - low >= _NARROW * width):
-        return ""
+        return _turned(images, trained, where)
     said = f"{where}: values lie within {_show((low, high))}, but the model was trained on "
     said += f"images of {_show(trained)}"
     is_unit = images.dtype.kind == "f" and low >= 0 and high <= 1 < _NARROW * trained[1]
     if not _within((low, high), trained) or (is_unit and low < high):
         raise DataError(
             f"{said}\n   = expected: values as in training, within {_show(trained)}\n"
-            "   = help: bring them to that range, as the training images were"
+            f"   = help: {help}"
         )
     return said if low < high else ""
 
 
-def _judge(known: Range, wanted: Range, transform: Transform, where: str) -> None:
+def _turned(images: Array, trained: Seen, where: str) -> str:
+    """Return a warning where the edges are bright though those in training were dark, or the other
+    way round: most likely black on white where white on black was learned."""
+    edges, usual = _edges(images, (trained[0], trained[1])), trained[2:]
+    for one, other in zip(edges, usual, strict=False):
+        if min(one, other) <= _EDGE and max(one, other) >= 1 - _EDGE:
+            words = ("bright", "dark") if one > other else ("dark", "bright")
+            return (
+                f"{where}: the edges of the images are {words[0]}, those of the training images "
+                f"{words[1]}; where light and dark are exchanged, invert the images"
+            )
+    return ""
+
+
+def _judge(known: Range, wanted: Range, transform: Transform, where: str, narrowest: float) -> None:
     """Refuse values that a transform would map to somewhere else than it says."""
     width = wanted[1] - wanted[0]
-    narrow = 0 < known[1] - known[0] < _NARROW * width
+    narrow = 0 < known[1] - known[0] < narrowest * width
     if _within(known, wanted) and not narrow:
         return
     what = where or f"what reaches the transform {transform.type}"
-    better = natural_range(known, np.dtype(float))
+    better = natural_range(known, np.dtype(float), narrowest)
     remedy = f"give {transform.type} the range = [{better[0]:g}, {better[1]:g}]"
     if not where:
-        remedy = f"leave out one of the transforms, or {remedy}"
+        remedy = f"leave out one of the transforms, or where both are meant, {remedy}"
     raise DataError(
         f"{what}: values lie within {_show(known)}, but {transform.type} maps from "
         f"{_show(wanted)}\n"
@@ -118,10 +172,10 @@ def _judge(known: Range, wanted: Range, transform: Transform, where: str) -> Non
     )
 
 
-def _within(inner: Range, outer: Range) -> bool:
+def _within(inner: Range, outer: Seen) -> bool:
     slack = _SLACK * (outer[1] - outer[0])
     return outer[0] - slack <= inner[0] and inner[1] <= outer[1] + slack
 
 
-def _show(values: Range) -> str:
+def _show(values: Seen) -> str:
     return f"{values[0]:g}..{values[1]:g}"

@@ -127,8 +127,8 @@ class Array(Metric):
 def test_a_metric():
     assert train(metrics=[Array()]) == (
         f"array of module {__name__}: evaluate returned an array of shape (2,) and dtype float64 at "
-        "step 4; expected plain numbers, or lists and dicts of them. This is a fault of the metric, "
-        "not of the spec"
+        "step 4; expected finite plain numbers, or lists and dicts of them. This is a fault of the "
+        "metric, not of the spec"
     )
 
 

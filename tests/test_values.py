@@ -44,14 +44,14 @@ def test_scale_refuses_values_of_another_range_and_its_help_works(images, found,
         f"   = help: give scale the range = {remedy}"
     )
     low, high = map(float, remedy.strip("[]").split(","))
-    assert check_values(images, [Scale(range=(low, high))], "mine") == (low, high)
+    assert check_values(images, [Scale(range=(low, high))], "mine")[:2] == (low, high)
 
 
 def test_values_that_fit_pass():
-    assert check_values(BYTES, [Scale()], "mine") == (0, 255)
-    assert check_values(BYTES.astype(np.float64), [Scale()], "mine") == (0, 255)
-    assert check_values(UNIT, [], "mine") == (0, 1)
-    assert check_values(BYTES[:0], [Scale()], "mine") == (0, 255)
+    assert check_values(BYTES, [Scale()], "mine")[:2] == (0, 255)
+    assert check_values(BYTES.astype(np.float64), [Scale()], "mine")[:2] == (0, 255)
+    assert check_values(UNIT, [], "mine")[:2] == (0, 1)
+    assert check_values(BYTES[:0], [Scale()], "mine")[:2] == (0, 255)
 
 
 def test_scaling_twice_is_refused():

@@ -106,8 +106,11 @@ def checked_losses(loss: Component, y: Array, got: Any) -> Any:
 
 
 def checked_dy(loss: Component, y: Array, got: Any) -> Array:
-    """Hold a loss's function to a gradient shaped like y."""
-    return _array(loss, "forward's function", "dy", got, y.shape, y.dtype)
+    """Hold a loss's function to a gradient shaped like y, in an array of its own."""
+    dy = _array(loss, "forward's function", "dy", got, y.shape, y.dtype)
+    if not dy.flags.writeable:
+        _refuse(loss, "forward's function", "y itself", "a new array")
+    return dy
 
 
 def checked_images(transform: Component, x: Array, got: Any, shape: Shape) -> Array:
@@ -149,11 +152,13 @@ def checked_factor(schedule: Component, got: Any) -> float:
 
 
 def checked_figure(metric: Component, got: Any) -> Any:
-    """Hold a metric to what JSON can hold."""
+    """Hold a metric to what JSON can hold: finite numbers, or lists and dicts of them."""
     try:
-        json.dumps(got)
+        if got is None or isinstance(got, str):
+            raise TypeError
+        json.dumps(got, allow_nan=False)
     except (TypeError, ValueError):
-        _refuse(metric, "evaluate", _what(got), "plain numbers, or lists and dicts of them")
+        _refuse(metric, "evaluate", _what(got), "finite plain numbers, or lists and dicts of them")
     return got
 
 
@@ -170,6 +175,15 @@ def checked_state(optimizer: Component, got: Any, weights: Mapping[str, Array]) 
     return got
 
 
+def checked_update(
+    optimizer: Component, got: Mapping[str, Array], given: Mapping[str, Array]
+) -> None:
+    """Hold `update` to leaving the arrays of the weights where they are."""
+    if got.keys() != given.keys() or any(got[path] is not array for path, array in given.items()):
+        expected = "every array changed in place, weights[path] -= ..."
+        raise ContractError(optimizer, "update", "put other arrays into weights", expected)
+
+
 def checked_data(dataset: Component, got: Any) -> Data:
     """Hold a dataset to splits of images (N, C, H, W) with labels (N,) of the classes it names."""
     if type(got).__name__ != "Data":
@@ -177,6 +191,8 @@ def checked_data(dataset: Component, got: Any) -> Data:
     classes = got.classes
     if not (isinstance(classes, tuple) and all(isinstance(name, str) for name in classes)):
         _refuse(dataset, "load", f"classes {_what(classes)}", "a tuple with a name per class")
+    if twice := [name for name in classes if classes.count(name) > 1]:
+        _refuse(dataset, "load", f"two classes named {twice[0]!r}", "a name of its own for each")
     first = got.train.images
     for name, split in got.splits().items():
         _check_split(dataset, name, split, len(classes))

@@ -18,7 +18,7 @@ class Metric(Component, ABC):
 
     @abstractmethod
     def evaluate(self, y: Array, labels: Array, classes: int) -> Any:
-        """Return a JSON-able figure.
+        """Return a figure that JSON can hold: finite numbers, or lists and dicts of them.
 
         Args:
             y: outputs, (N, K) probabilities, or (N, 1) for the probability of class 1.

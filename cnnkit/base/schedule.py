@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from cnnkit.base.component import Component
+from cnnkit.base.contract import checked_factor
 
 
 class Schedule(Component, ABC):
@@ -25,4 +26,4 @@ class Schedule(Component, ABC):
     def multiplier(self, epoch: float, epochs: int) -> float:
         """Return `factor`, scaled down during warm-up; `epoch` counts to the step's end."""
         climb = min(1.0, epoch / self.warmup) if self.warmup > 0 else 1.0
-        return climb * self.factor(epoch, epochs)
+        return climb * checked_factor(self, self.factor(epoch, epochs))

@@ -28,6 +28,7 @@ from cnnkit.workers import Threads
 _ARRAYS = (".npy", ".npz")
 _NAMES = ("images", "x_test", "x")
 """What images may be called in a file of several arrays; the first one found is taken."""
+_PICTURES = "pixels of pictures are 0..255: save them as an array (.npy) in the range of training"
 
 
 def predict(
@@ -100,7 +101,8 @@ def _judge(
     if pictures:
         where = str(pictures[0]) if len(pictures) == 1 else f"{len(pictures)} pictures"
         try:
-            _checked(np.concatenate([images[file] for file in pictures]), model, where, news)
+            all_of_them = np.concatenate([images[file] for file in pictures])
+            _checked(all_of_them, model, where, news, _PICTURES)
         except DataError as error:
             failed |= dict.fromkeys(pictures, error)
     for line in [*reader.notes(), *_changes(reader, shape)]:
@@ -250,9 +252,9 @@ def _image_shape(model: Model) -> Shape:
     return shape
 
 
-def _checked(images: Array, model: Model, where: Path | str, news: News) -> Array:
+def _checked(images: Array, model: Model, where: Path | str, news: News, *help: str) -> Array:
     """Hold the values of images against those that the model was trained on."""
-    if model.trained_on and (unlikely := check_like(images, model.trained_on, str(where))):
+    if model.trained_on and (unlikely := check_like(images, model.trained_on, str(where), *help)):
         news.warn(unlikely)
     return images
 
@@ -269,7 +271,7 @@ def read_array(file: Path) -> Array:
         if np.isfinite(array).all():
             return array.astype(np.float32)
         raise problem(file, f"{file.name} holds NaN or infinity")
-    if array.dtype.kind in "iu" and array.size and array.min() >= 0 and array.max() <= 255:
+    if array.dtype.kind in "biu" and array.size and array.min() >= 0 and array.max() <= 255:
         return array.astype(np.uint8)
     what, got = f"{file.name} does not hold images", f"{array.size} values of dtype {array.dtype}"
     raise problem(file, what, expected="whole numbers within 0..255, or floats", got=got)

@@ -62,10 +62,11 @@ def trace(
     model = network.model
     check_images(model, chosen.image[None])
     x = prepare(chosen.image[None], model.transforms, model.dtype, None, FRESH)
+    low, high = (model.trained_on or range_of(chosen.image))[:2]
     words = ["cnnkit", "trace", str(run), image if chosen.index is None else str(chosen.index)]
     html = trace_page(
         model, trace_image(model, network.spec.loss, np.array(x), chosen.label), chosen.image,
-        model.trained_on or range_of(chosen.image), source=chosen.source, label=chosen.label,
+        (low, high), source=chosen.source, label=chosen.label,
         about={"Network": network.words, "Layers": summary_of(model.layers)},
         command=" ".join(map(shlex.quote, words)),
     )  # fmt: skip

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Callable, Mapping
+from math import isqrt
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from cnnkit.arrays import Array, Shape
 from cnnkit.base import Data, Dataset, DatasetInfo, Split
@@ -16,7 +17,14 @@ from cnnkit.datasets.files import problem
 from cnnkit.datasets.labels import Part, encode, to_labels
 from cnnkit.split import stratified_split, take
 
-ClassNames = Annotated[list[str], Field(min_length=2)]
+
+def _different(names: list[str]) -> list[str]:
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"names of different classes, but {twice[0]!r} stands there twice")
+    return names
+
+
+ClassNames = Annotated[list[str], Field(min_length=2), AfterValidator(_different)]
 """Display names of the classes, in the order of their labels."""
 
 Layout = Literal["auto", "chw", "hwc", "hwcn"]
@@ -106,6 +114,10 @@ def _axes(shape: Shape, where: Path | str, layout: Layout) -> tuple[int, ...]:
     what = "the array does not have the shape of images"
     expected = "(N, H, W), (N, H, W, 1 or 3) or (N, 1 or 3, H, W)"
     help = f"with another number of channels, {advice}" if len(shape) == 4 else ""
+    if len(shape) == 2 and isqrt(shape[1]) ** 2 == shape[1]:
+        help = (
+            f"with a row per image, save images.reshape(-1, {isqrt(shape[1])}, {isqrt(shape[1])})"
+        )
     if len(shape) == 4 and shape[2] in (1, 3):
         help = 'the images seem to lie in the last axis: write layout = "hwcn" in [data]'
     raise problem(where, what, expected=expected, got=got, help=help)
@@ -118,10 +130,12 @@ def _pixels(array: Array, where: Path | str) -> Array:
     if array.dtype.kind == "f":
         with np.errstate(over="ignore"):  # the inf that comes out is refused below
             images = array.astype(np.float32, copy=False)
-        if bad := np.count_nonzero(~np.isfinite(images)):
-            raise problem(where, "the images hold NaN or infinity", got=f"{bad} such values")
+        if (bad := ~np.isfinite(images)).any():
+            got = f"{np.count_nonzero(bad)} such values"
+            got += f", the first in image {int(np.argmax(bad.reshape(len(bad), -1).any(axis=1)))}"
+            raise problem(where, "the images hold NaN or infinity", got=got)
         return images
-    if array.dtype.kind not in "iu":
+    if array.dtype.kind not in "biu":
         what, got = "the images are not numbers", f"dtype {array.dtype}"
         raise problem(where, what, expected="uint8 or float", got=got)
     low, high = int(array.min()), int(array.max())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,21 @@ _SYSTEM = frozenset((
     "$recycle.bin",
 ))  # fmt: skip
 
+_SPLITS = {
+    "train": "train", "training": "train", "test": "test", "testing": "test",
+    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
+    "eval": "validation", "publictest": "validation", "privatetest": "test",
+}  # fmt: skip
+_OF_SPLITS = frozenset(("set", "data", "images", "seg", "split"))
+"""Words that go with the names of splits, as in train_set."""
+
+
+def split_of(name: str) -> str:
+    """Return which split goes by the name: "train", "test", "validation", or ""."""
+    words = set(name.lower().replace("-", "_").split("_")) - _OF_SPLITS
+    return _SPLITS.get(words.pop(), "") if len(words) == 1 else ""
+
+
 Kind = tuple[str, str]
 """What is passed over, and several of it."""
 SYSTEM: Kind = "file or folder of the system", "files and folders of the system"
@@ -29,7 +45,14 @@ OTHER: Kind = "file not named like a picture", "files not named like pictures"
 BESIDE: Kind = "file beside the folders of classes", "files beside the folders of classes"
 BESIDE_SPLITS: Kind = "folder beside those of the splits", "folders beside those of the splits"
 BELOW: Kind = "folder below a class", "folders below classes"
+PICKLED = 'pickles, as in the Python version of CIFAR, are never opened: write type = "cifar10", '
+PICKLED += "and get the binary version"
+NOT_READ: Kind = "folder of another split beside it", "folders of other splits beside it"
 UNLABELLED: Kind = "picture without a label", "pictures without a label"
+
+
+_MEANT = (BELOW, BESIDE_SPLITS, FOREIGN, NOT_READ, UNLABELLED)
+"""What may have been meant."""
 
 
 class Passed:
@@ -48,9 +71,9 @@ class Passed:
     def tell(self, say: Callable[[str], None]) -> None:
         """Say it, in a line for each kind; what may have been meant is a warning."""
         for kind, paths in self._found.items():
-            names = [path.relative_to(self._root).as_posix() for path in paths]
+            names = [Path(os.path.relpath(path, self._root)).as_posix() for path in paths]
             lost = f", with {self.lost} pictures" if kind is BELOW else ""
-            word = "warning" if kind in (BELOW, BESIDE_SPLITS, FOREIGN, UNLABELLED) else "note"
+            word = "warning" if kind in _MEANT else "note"
             if paths:
                 what = f"{len(paths)} {kind[len(paths) > 1]}{lost}: {some(names, most=3)}"
                 say(f"{word}: {self._root.name}: passed over {what}")
@@ -68,6 +91,9 @@ def entries(folder: Path, passed: Passed) -> tuple[list[Path], list[Path]]:
         folders = {path for path in found if path.is_dir()}
     except FileNotFoundError as error:
         raise problem(folder, f"there is no folder {folder.name}", kind=DataUnavailable) from error
+    except NotADirectoryError as error:
+        help = "unpack it, and give the folder" if folder.suffix else ""
+        raise problem(folder, f"{folder.name} is a file, not a folder", help=help) from error
     except OSError as error:
         raise problem(folder, f"cannot list {folder.name}: {error.strerror}") from error
     kinds = {path: _kind(path) for path in found}

@@ -1,8 +1,10 @@
 """ImageFolder: pictures in folders, one folder per class."""
 
+from collections.abc import Callable, Container
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
 import numpy as np
@@ -16,23 +18,23 @@ from cnnkit.datasets.folders import (
     BELOW,
     BESIDE,
     BESIDE_SPLITS,
+    NOT_READ,
+    PICKLED,
     SUFFIXES,
     UNLABELLED,
     Passed,
     entries,
     pictures,
     pictures_below,
+    split_of,
 )
 from cnnkit.datasets.labels import Part
 from cnnkit.datasets.pictures import Colour, Mode, Reader, need_pillow
 from cnnkit.datasets.table import LABELS, Table
+from cnnkit.errors import DataError
 
 Listing = dict[str, list[Path]]
 """Class name -> its pictures, both sorted by name."""
-_SPLITS = {
-    "train": "train", "training": "train", "test": "test", "testing": "test",
-    "val": "validation", "valid": "validation", "validation": "validation",
-}  # fmt: skip
 
 
 def classes_in(folder: Path, folders: list[Path], passed: Passed, to_train: bool) -> Listing:
@@ -45,6 +47,7 @@ def classes_in(folder: Path, folders: list[Path], passed: Passed, to_train: bool
         what = f"there are no class folders in {folder.name}"
         expected = "one folder of pictures per class, such as cat/ and dog/"
         help = 'where a table has the classes, name it: labels = "labels.csv" in [data]'
+        help = PICKLED if (folder / "data_batch_1").exists() else help
         raise problem(folder, what, expected=expected, help=help)
     found = {}
     for one in folders:
@@ -56,8 +59,11 @@ def classes_in(folder: Path, folders: list[Path], passed: Passed, to_train: bool
             what = f"there are no pictures in the class folder {one.name}"
             expected = f"files named {', '.join(sorted(SUFFIXES))}"
             got = f"{len(files)} other files" + f" and {len(below)} folders" * bool(below)
-            help = f"{one.name} seems to hold folders of classes itself: let path end with it"
-            help = help if below and len(folders) == 1 else ""
+            help = f"put pictures into it, or take {one.name} away"
+            if below and len(folders) == 1:
+                help = f"{one.name} seems to hold folders of classes itself: let path end with it"
+            elif below:
+                help = "each class is one folder; folders of splits are called train, test and val"
             raise problem(one, what, expected=expected, got=got, help=help)
     return found
 
@@ -75,7 +81,8 @@ class ImageFolder(Dataset):
     path: PathText
     """The folder; relative to the spec's folder."""
     labels: PathText | None = None
-    """Table (CSV) of file names, below `path`, and their classes, instead of folders of classes."""
+    """Table (CSV) of file names, below `path`, and their classes, instead of folders of classes; a
+    column of train, test and val says which split each is of."""
     size: PairOrNone = default(None)
     """Height and width that every picture is resized to; without it all must be of one size."""
     mode: Mode = "rgb"
@@ -120,6 +127,11 @@ class ImageFolder(Dataset):
         folder = paths.spec_dir / self.path
         passed = Passed(folder)
         found = self._table(paths, passed) if self.labels else self._folders(folder, passed, paths)
+        for split, listing in found.items():
+            if strange := sorted(set(listing) - set(found["train"])):
+                what = f"class {strange[0]} has {split} pictures, but none to train on"
+                where = next((path.parent for path in listing[strange[0]]), folder)
+                raise problem(where, what, expected=", ".join(found["train"]))
         if len(found["train"]) < 2:
             what = "all pictures are of one class: there is nothing to learn"
             got = "".join(found["train"])
@@ -132,12 +144,13 @@ class ImageFolder(Dataset):
     def _folders(self, folder: Path, passed: Passed, paths: DataPaths) -> dict[str, Listing]:
         folders, files = entries(folder, passed)
         passed.add(BESIDE, *files)
-        named = [one for one in folders if one.name.lower() in _SPLITS]
+        passed.add(NOT_READ, *_left_beside(folder))
+        named = [one for one in folders if split_of(one.name)]
         homes = [one for one in named if not _is_flat(one)] or named * (len(named) == len(folders))
         if not homes:  # a flat folder train beside car and plane is a class
             return {"train": classes_in(folder, folders, passed, True)}
         passed.add(BESIDE_SPLITS, *(one for one in folders if one not in homes))
-        splits = {home: _SPLITS[home.name.lower()] for home in homes}
+        splits = {home: split_of(home.name) for home in homes}
         if "train" not in splits.values() or len(set(splits.values())) < len(homes):
             twice = [home.name for home in homes if list(splits.values()).count(splits[home]) > 1]
             what = f"{folder.name} has folders {' and '.join(twice)}, which mean the same"
@@ -149,9 +162,6 @@ class ImageFolder(Dataset):
             inner, files = entries(home, passed)
             passed.add(BESIDE, *files)
             found[split] = classes_in(home, inner, passed, split == "train")
-            if strange := sorted(set(found[split]) - set(found["train"])):
-                what = f"class {strange[0]} has {split} pictures, but none to train on"
-                raise problem(home / strange[0], what, expected=", ".join(found["train"]))
         if "test" not in found:
             share = f"{self.test} of each class in {folder.name}/train"
             paths.say(f"note: {share} is set aside for test, as there is no folder test")
@@ -163,12 +173,10 @@ class ImageFolder(Dataset):
         found = pictures_below(folder, passed)
         places = _by_name(found, folder)
         table.take_names(places)
-        columns = {c: table.values(c) for c in range(table.width)}
-        names = max(columns, key=lambda c: sum(name in places for name in columns[c]))
-        others = [c for c in columns if c != names] or [names]
-        label = next((c for c in others if c == table.named(LABELS)), others[0])
-        used = f"names in {table.called(names)}, classes in {table.called(label)}"
-        paths.say(f"note: {table.path.name}: {used}")
+        words = [table.values(c) for c in range(table.width)]
+        columns = [[_as_found(word, places, folder) for word in one] for one in words]
+        names = max(range(table.width), key=lambda c: sum(name in places for name in columns[c]))
+        label, splits = _class_column(table, names, paths.say)
         if missing := [name for name in columns[names] if places.get(name) is None]:
             what = f"{len(missing)} of {len(columns[names])} pictures that {table.path.name} lists "
             what += f"are not in {folder.name}, or several have that name"
@@ -180,11 +188,15 @@ class ImageFolder(Dataset):
                 what = f"{table.path.name} gives {name} {'several classes' if one else 'no class'}"
                 raise problem(table.path, what, expected="a class for each picture")
         passed.add(UNLABELLED, *(path for path in found if path not in classes))
-        listing: Listing = {one: [] for one in sorted(set(classes.values()))}
-        for path in found:
-            if path in classes:
-                listing[classes[path]].append(path)
-        return {"train": listing}
+        homes = dict(zip((places[name] for name in columns[names]), splits, strict=True))
+        listings: dict[str, Listing] = {}
+        for split in sorted(set(splits), key=lambda one: one != "train"):
+            own = [path for path in found if homes.get(path) == split]
+            listings[split] = {
+                one: kept for one in sorted(set(classes.values()))
+                if (kept := [path for path in own if classes[path] == one])
+            }  # fmt: skip
+        return listings
 
     def _parted(self, listing: Listing, folder: Path) -> tuple[Listing, Listing]:
         """Part each class by the hashes of its file names: new files leave old ones in place."""
@@ -204,6 +216,34 @@ class ImageFolder(Dataset):
     def _rank(self, name: str, path: Path) -> bytes:
         text = f"{self.seed}/{name}/{path.name}"
         return blake2b(text.encode("utf-8", "surrogateescape")).digest()
+
+
+def _class_column(table: Table, names: int, say: Callable[[str], None]) -> tuple[int, list[str]]:
+    """Return the column of classes, and the split of each line."""
+    parted, rows = table.splits(), table.values(names)
+    others = [c for c in range(table.width) if c not in (names, parted and parted[0])] or [names]
+    label = next((c for c in others if c == table.named(LABELS)), others[0])
+    used = f"names in {table.called(names)}, classes in {table.called(label)}"
+    used += f", splits in {table.called(parted[0])}" if parted else ""
+    doubt = [c for c in others if c != label] if label != table.named(LABELS) else []
+    more = f"; where {some([table.called(c) for c in doubt], 3)} has them, call that one label"
+    say(f"{'warning' if doubt else 'note'}: {table.path.name}: {used}{more if doubt else ''}")
+    return label, parted[1] if parted else ["train"] * len(rows)
+
+
+def _as_found(word: str, places: Container[str], folder: Path) -> str:
+    """Return the name of a picture as it is found below the folder; other words as they are."""
+    tidy = PurePosixPath(word.replace("\\", "/")).as_posix().removeprefix(f"{folder.name}/")
+    return tidy if word not in places and tidy in places else word
+
+
+def _left_beside(folder: Path) -> list[Path]:
+    """Return the folders of other splits beside a folder train."""
+    if split_of(folder.name) == "train":
+        with suppress(DataError):  # nobody asked for what lies there
+            beside = entries(folder.parent, Passed(folder))[0]
+            return [one for one in beside if split_of(one.name) not in ("", "train")]
+    return []
 
 
 def _is_flat(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from cnnkit.arrays import Array
 from cnnkit.datasets.files import problem
 from cnnkit.errors import DataError
 
-RENUMBER = "numpy.unique(labels, return_inverse=True)[1]"
+RENUMBER = "numpy.searchsorted(numpy.unique(training_labels), labels), of each split"
 
 
 class Part(NamedTuple):
@@ -60,7 +60,9 @@ def _not_flat(array: Array, where: Path | str) -> DataError:
     what, expected = "the array does not have the shape of labels", "(N,): one class per image"
     got, help = f"shape {array.shape}", ""
     if array.ndim == 2 and array.dtype.kind in "biuf":
+        is_share = array.min() >= 0 and array.max() <= 1
         help = "for one-hot rows, save labels.argmax(axis=1)"
+        help = help if is_share else "save the column that has the classes, such as labels[:, 0]"
         odd = np.flatnonzero(np.count_nonzero(array, axis=1) != 1)
         if odd.size and np.isin(array, (0, 1)).all():
             what = "an image has one class here: labels that mark several, or none, are not learned"

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 Header = tuple[Shape, bool, np.dtype[Any]]
 """Shape, whether the order is Fortran's, dtype."""
+_SAVE = 'its arrays with numpy.savez("data.npz", x_train=..., y_train=..., x_test=..., y_test=...)'
+_TOGETHER = "arrays of several files go into one with numpy.savez"
+_KINDS = {
+    b"\x93NUMPY": "one array (npy)", b"\x89HDF": "an HDF5 file", b"MATLAB": "a MATLAB file",
+    b"\x80": "a pickle, which cnnkit never opens",
+}  # fmt: skip
+"""How other files begin in which people have arrays."""
 _LONGEST = 1 << 18  # bytes of an archive's table of contents: about 4000 arrays
 
 
@@ -119,7 +126,16 @@ def _damage(path: Path, kind: str, expected: str) -> Iterator[None]:
     except Exception as error:
         what = f"{path.name} is not an {kind} file, or is damaged"
         got = f"{type(error).__name__}: {error}"
-        raise problem(path, what, expected=expected, got=got, help=ANEW) from error
+        raise problem(path, what, expected=expected, got=got, help=_other_kind(path)) from error
+
+
+def _other_kind(path: Path) -> str:
+    """Return what helps against a file that is of another kind, or damaged."""
+    with path.open("rb") as file:
+        top = file.read(8)
+    kinds = (kind for start, kind in _KINDS.items() if top.startswith(start))
+    kind = next(kinds, "")
+    return f"this is {kind}: load it, and save {_SAVE}" if kind else ANEW
 
 
 def _find(archive: ZipFile, path: Path, name: str) -> ZipInfo:
@@ -127,7 +143,7 @@ def _find(archive: ZipFile, path: Path, name: str) -> ZipInfo:
     if name not in members:
         what, got = f"there is no array {name} in {path.name}", some(members) or "no arrays"
         help = "name the arrays with train_images, train_labels, test_images and test_labels; "
-        help += "where there are none for test, take a share: test = 0.2"
+        help += f"where there are none for test, take a share: test = 0.2; {_TOGETHER}"
         raise problem(path, what, got=got, help=help)
     from zipfile import ZIP_DEFLATED, ZIP_STORED
 
@@ -150,8 +166,8 @@ def _size(header: Header, path: Path, what: str) -> int:
     shape, _, dtype = header
     if dtype.hasobject:
         what = f"{what} holds Python objects, which cnnkit never unpickles"
-        help = "save it as a plain array: words with .astype(str), images of one size with "
-        help += "numpy.stack"
+        help = "save it as a plain array: words with .astype(str), numbers with "
+        help += ".astype(int), images of one size with numpy.stack"
         raise problem(path, what, expected="numbers", got=f"dtype {dtype}", help=help)
     return prod(shape) * dtype.itemsize
 

@@ -197,7 +197,8 @@ def together(errors: list[DataError], total: int, where: Path | str = "") -> Dat
         got = "".join(f" ({note[10:]})" for note in notes if note.startswith("   = got: "))
         place = next((note[6:] for note in notes if note.startswith("  --> ")), "")
         why = what.removeprefix(f"{Path(place).name} ") + got
-        lines.append(f"   = {place.removeprefix(f'{where}/')}: {why}" if place else f"   = {why}")
+        place = place.removeprefix(f"{where}/" if where else "")
+        lines.append(f"   = {place}: {why}" if place else f"   = {why}")
     lines += [f"   = and {len(told) - 20} more"] * (len(told) > 20)
     lines += dict.fromkeys(line for text in told for line in text if line.startswith("   = help:"))
     return DataError("\n".join(lines))

@@ -9,7 +9,7 @@ from typing import Any
 
 from cnnkit.arrays import Shape
 from cnnkit.datasets.files import problem, some
-from cnnkit.datasets.folders import Passed, entries, pictures, pictures_below
+from cnnkit.datasets.folders import PICKLED, Passed, entries, pictures, pictures_below
 from cnnkit.datasets.npz import npz_shapes
 from cnnkit.datasets.pictures import need_pillow
 from cnnkit.datasets.table import Csv, Table
@@ -53,7 +53,8 @@ def _folder(path: Path) -> Options:
         if len(archives) == 1 or (train and not archives):
             return recognise((archives or train)[0])
         what, got = f"no dataset reads what is in {path.name}", some(names) or "nothing"
-        raise problem(path, what, expected=_EXPECTED, got=got)
+        help = PICKLED if "data_batch_1" in names else ""
+        raise problem(path, what, expected=_EXPECTED, got=got, help=help)
     found = pictures_below(path, Passed(path))
     flat = not [folder for folder in folders if pictures_below(folder, Passed(folder))]
     labels = {"labels": str(tables[0])} if flat and tables else {}

@@ -15,6 +15,7 @@ from cnnkit.base import Data, DataPaths, DatasetInfo, PairOrNone, default
 from cnnkit.base.component import PathText, nothing
 from cnnkit.datasets.arrays import OwnArrays
 from cnnkit.datasets.files import check_unpacked, content, exists, problem, some
+from cnnkit.datasets.folders import split_of
 from cnnkit.datasets.labels import Part
 from cnnkit.errors import DataError
 
@@ -93,6 +94,14 @@ class Table:
         except ValueError as error:
             raise self._wrong([], str(error)) from error
 
+    def splits(self) -> tuple[int, list[str]] | None:
+        """Return the column that says to which split each line belongs, and what it says."""
+        for place in (c for c, field in enumerate(self.first) if split_of(field.strip())):
+            found = [split_of(word) for word in self.values(place)]
+            if all(found) and "train" in found and len(set(found)) > 1:
+                return place, found
+        return None
+
     def numbers(self, columns: list[int]) -> Array:
         """Return the fields of some columns as float32, (lines, columns).
 
@@ -137,6 +146,10 @@ class Table:
                 found.append(f"line {number} has {called} in {self.called(column)}")
                 if _is_number(field.replace(",", ".")):
                     help = "write 0.5 for 0,5"
+        first = f"{self.path.name} has {self.width} fields in its first line, and others below"
+        rows = sum(1 for _ in self.rows())
+        if len(found) > rows / 2 and all("fields" in one for one in found):
+            raise problem(self.path, first, got=some(found, 3), help="take the first line out")
         are = f"{len(found)} lines of {self.path.name} are"
         are = are if len(found) != 1 else f"a line of {self.path.name} is"
         what = f"{are} no image with a label"
@@ -196,7 +209,8 @@ class Table:
 
     def _no_table(self, got: str) -> DataError:
         what = f"{self.path.name} is not a table of text"
-        return problem(self.path, what, expected="lines of comma-separated values", got=got)
+        expected, help = "lines of comma-separated values", "save it as CSV, in UTF-8"
+        return problem(self.path, what, expected=expected, got=got, help=help)
 
 
 def _is_number(text: str) -> bool:
@@ -235,7 +249,8 @@ class Csv(OwnArrays):
     """A table of text with an image a line: its pixels, row by row, and its label.
 
     Names of the columns, quotes, and the delimiter (comma, semicolon, tab, blanks) are recognised.
-    The pixels have a column each, or one for all, with blanks between them.
+    The pixels have a column each, or one for all, with blanks between them. A column of train, test
+    and val says which split each image is of.
     """
 
     type: Literal["csv"] = "csv"
@@ -273,6 +288,12 @@ class Csv(OwnArrays):
         for part, name in named.items():
             if name is not None:
                 parts[part] = self._read(Table(paths.spec_dir / name), paths.say)
+        parted = Table(paths.spec_dir / self.path).splits()
+        if parted and len(parts) == 1:
+            (x, x_where), (y, y_where) = parts["train"]
+            for split in sorted(set(parted[1])):
+                rows = np.array(parted[1]) == split
+                parts[split] = Part(x[rows], x_where), Part(y[rows], y_where)
         return self.arrange(parts, paths.say)
 
     def _read(self, table: Table, say: Callable[[str], None]) -> tuple[Part, Part]:
@@ -281,16 +302,20 @@ class Csv(OwnArrays):
         values = table.numbers(columns)
         if ((values == np.floor(values)) & (values >= 0) & (values <= 255)).all():
             values = values.astype(np.uint8)
-        left = [c for c in range(table.width) if c != label and c not in columns]
+        parted, used = table.splits(), {label, *columns}
+        left = [c for c in range(table.width) if c not in used | {parted[0] if parted else label}]
         passed = f"; not used: {', '.join(map(table.called, left))}" if left else ""
         sizes = "x".join(map(str, shape))
-        say(f"note: {table.path.name}: labels in {table.called(label)}, images of {sizes}{passed}")
+        what = f"labels in {table.called(label)}"
+        what += f", splits in {table.called(parted[0])}" if parted else ""
+        say(f"note: {table.path.name}: {what}, images of {sizes}{passed}")
         return Part(values.reshape(-1, *shape), table.path), self._labels(table, label)
 
     def columns(self, table: Table) -> tuple[int, list[int]]:
         """Return the column of labels, and those of pixels."""
         aside = {table.column(one) for one in self.ignore}
         aside |= {c for c, name in enumerate(table.names) if name.strip().lower() in _INDICES}
+        aside |= {parted[0]} if (parted := table.splits()) else set()
         others = [c for c in range(table.width) if c not in aside] or [0]
         label = table.named(LABELS) if self.label is None else table.column(self.label)
         if label is None:  # nobody says which: one that looks like labels, the first or the last
@@ -328,6 +353,10 @@ class Csv(OwnArrays):
         blank = [
             str(number) for (number, _), word in zip(table.rows(), words, strict=True) if not word
         ]
+        if table.names and table.names[column] in words and not _is_number(table.names[column]):
+            what = f"line {list(table.rows())[words.index(table.names[column])][0]}"
+            help = "take it out"
+            raise problem(where, f"{what} has the names of the columns again", help=help)
         if blank:
             what, help = "an image has no label", "write its class there, or take the line out"
             raise problem(where, what, got=f"line {some(blank, 3)}", help=help)

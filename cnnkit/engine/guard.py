@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from cnnkit.arrays import FRESH, Array, Weights, demand_finite, flatten
 from cnnkit.base import Backward, Context, Layer, forward_chain
-from cnnkit.base.component import walk
+from cnnkit.base.component import Component, walk
 from cnnkit.base.contract import (
     checked_backward,
     checked_forward,
@@ -28,7 +30,7 @@ from cnnkit.registry import Registry
 ADVICE = "lower the learning rate, or add a warm-up to its schedule"
 
 
-def diverged(model: Model, state: State | None = None) -> str:
+def diverged(model: Model, state: State | None = None, advice: str = ADVICE) -> str:
     """Return a message that names the first weight, or what the optimizer keeps of it, with a value
     that is not finite, or ""."""
     for what, arrays in {"weight": flatten(model.weights), **(state or {})}.items():
@@ -36,26 +38,27 @@ def diverged(model: Model, state: State | None = None) -> str:
             if not np.isfinite(array).all():
                 owner = spoken(path.partition("/")[0])
                 what = what if what == "weight" else f"the optimizer's {what} of"
-                return f"{what} {path} of {owner} has diverged; {ADVICE}"
+                return f"{what} {path} of {owner} has diverged; {advice}"
     return ""
 
 
 @np.errstate(all="ignore")  # values that are not finite are what it looks for
 def first_nonfinite(
-    plan: Plan, model: Model, batch: Batch, when: str, registry: Registry
+    plan: Plan, model: Model, batch: Batch, when: str, registry: Registry, advice: str = ADVICE
 ) -> TrainingError:
     """Return an error that names the first layer, on the way forward or back, whose result is not
     finite though what it was given is; and the images with which that happened."""
-    if culprit := diverged(model):
+    if culprit := diverged(model, advice=advice):
         return TrainingError(f"the loss is not finite {when}: {culprit}")
     for shard in range(len(batch)):
         look = _Look()
         x, chain = batch.input(shard, FRESH), list[Backward]()
         if len(bad := _rows_not_finite(x)):
-            numbers = _numbers(batch.rows_of(shard)[bad])
+            numbers = _numbers(batch.rows_of(shard)[bad], batch)
+            what = "are not finite as they enter" if len(bad) > 1 else "is not finite as it enters"
+            suspects = _foreign(batch.transforms, registry) or "the data and the transforms"
             return TrainingError(
-                f"the loss is not finite {when}: {numbers} of the training split is not finite as "
-                "it enters the first layer; check the data and the transforms"
+                f"the loss is not finite {when}: {numbers} {what} the first layer; check {suspects}"
             )
         for segment in plan.segments:
             ctx = batch.context(shard, FRESH, bool(chain), look)
@@ -67,7 +70,15 @@ def first_nonfinite(
                 dy, _ = back(dy)
         if look.found:
             return look.error(batch, shard, when, registry)
-    return TrainingError(f"the loss is not finite {when}, though every layer's output is; {ADVICE}")
+    foreign = _foreign([plan.loss], registry)
+    remedy = f"check {foreign}, or {advice}" if foreign else advice
+    return TrainingError(f"the loss is not finite {when}, though every layer's output is; {remedy}")
+
+
+def _foreign(components: Sequence[Component], registry: Registry) -> str:
+    """Name those that are not cnnkit's own."""
+    foreign = [describe("", one, registry) for one in components if is_foreign(one, registry)]
+    return " and ".join(foreign)
 
 
 class _Look:
@@ -103,7 +114,7 @@ class _Look:
 
     def error(self, batch: Batch, shard: int, when: str, registry: Registry) -> TrainingError:
         """Return what was found as an error."""
-        numbers = _numbers(batch.rows_of(shard)[self._rows])
+        numbers = _numbers(batch.rows_of(shard)[self._rows], batch)
         what = "the gradient" if self._what else "the loss"
         name, advice = spoken(self.found), ADVICE
         if self._layer is not None and is_foreign(self._layer, registry):
@@ -111,7 +122,7 @@ class _Look:
             advice = f"if it should take these, this is a fault of the layer; else {ADVICE}"
         text = (
             f"{what} is not finite {when}: {name} is the first to give values that are not finite "
-            f"{self._what}({numbers} of the training split, from values of {self._range}); {advice}"
+            f"{self._what}({numbers}, from values of {self._range}); {advice}"
         )
         error = TrainingError(text)
         error.layer_path = self.found
@@ -122,11 +133,12 @@ def _rows_not_finite(x: Array) -> Array:
     return np.flatnonzero(~np.isfinite(x.reshape(len(x), -1)).all(axis=1))
 
 
-def _numbers(rows: Array) -> str:
-    """Return "image 17" or "images 3, 4, 9 and 13 more"."""
+def _numbers(rows: Array, batch: Batch) -> str:
+    """Return "image 17 of the training split" or "images 3, 4, 9 and 13 more of ..."."""
     shown = ", ".join(map(str, rows[:3]))
     more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
-    return f"image{'s' * (len(rows) > 1)} {shown}{more}"
+    where = "the training split" if batch.training else "these"
+    return f"image{'s' * (len(rows) > 1)} {shown}{more} of {where}"
 
 
 _KEY = (0, 0, 0, 0)

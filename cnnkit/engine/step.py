@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from cnnkit.arrays import Arena, Array, FlatLayout, Scratch, Weights, flatten
+from cnnkit.arrays import Arena, Array, FlatLayout, Scratch, Weights, flatten, locked
 from cnnkit.base import (
     Backward,
     BatchTransform,
@@ -41,6 +41,7 @@ class Batch:
         dtype: of the network.
         tap: looks at the layers at work; mostly None.
         classes: how many there are, for transforms that mix targets.
+        training: False where nothing is learned, and dropout stands still.
     """
 
     split: Split
@@ -51,6 +52,7 @@ class Batch:
     dtype: npt.DTypeLike
     tap: Tap | None = None
     classes: int = 0
+    training: bool = True
     losses: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,13 +94,15 @@ class Batch:
         fuse: Fusing | None = None,
     ) -> Context:
         """Return the context in which the shard meets the first layer of a segment."""
-        return Context(True, wants_dx, scratch, (*self.key, shard), "", tap or self.tap, fuse)
+        return Context(
+            self.training, wants_dx, scratch, (*self.key, shard), "", tap or self.tap, fuse
+        )
 
     def loss_gradient(self, shard: int, y: Array, loss: Loss) -> Array:
         """Record the shard's loss; return the gradient of the whole batch's mean loss at y."""
         targets = self._targets.get(shard)
         labels = self.split.labels[self.rows_of(shard)] if targets is None else targets
-        given = loss.forward(y, labels)
+        given = loss.forward(locked(y), labels)
         each, gradient = checked_losses(loss, y, given)
         self.losses[shard] = float(each.sum())
         dy = checked_dy(loss, y, gradient())

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from cnnkit.arrays import Array, FlatLayout, Shape, default_shard, flatten, replace_leaves
+from cnnkit.arrays import Array, FlatLayout, Shape, default_shard, flatten, locked, replace_leaves
 from cnnkit.base import Backend, Context, Epoch, Loss, Metric, Optimizer, Schedule, Split
 from cnnkit.base.component import Table
-from cnnkit.base.contract import checked_factor, checked_figure, checked_fit
-from cnnkit.base.layer import generator
+from cnnkit.base.contract import checked_factor, checked_figure, checked_fit, checked_losses
+from cnnkit.base.layer import Tap, generator
 from cnnkit.base.optimizer import State
 from cnnkit.base.transform import hard_to_mix
 from cnnkit.engine.guard import (
@@ -31,7 +32,7 @@ from cnnkit.engine.step import Batch, Gradients
 from cnnkit.engine.update import Update
 from cnnkit.errors import DataError, RunError, TrainingError
 from cnnkit.model import Model, check_images
-from cnnkit.provenance import attribute
+from cnnkit.provenance import attribute, describe, is_foreign
 from cnnkit.registry import Registry
 from cnnkit.values import check_values
 from cnnkit.workers import Threads, one_blas_thread, shared_threads
@@ -44,6 +45,7 @@ def evaluate(
     split: Split,
     threads: Threads,
     average: bool = True,
+    tap: Tap | None = None,
 ) -> dict[str, Any]:
     """Return `{"loss": mean loss, type of each metric: its figure}` on `split`.
 
@@ -53,17 +55,18 @@ def evaluate(
         average: over the views that the model averages over in prediction; else images as they are.
     """
     check_images(model, split.images)
+    labels = locked(split.labels)
     if average and model.average:
-        y = model.predictor(model.network.steps, model.average)(split.images, threads)
-        losses, _ = plan.whole.forward(y, split.labels)
+        y = model.predictor(model.network.steps, model.average, tap)(split.images, threads)
+        losses, _ = checked_losses(plan.whole, y, plan.whole.forward(locked(y), labels))
     else:
         steps = [step for segment in plan.segments for step in segment.steps]
-        y = model.predictor(steps)(split.images, threads)
-        losses, _ = plan.loss.forward(y, split.labels)
+        y = model.predictor(steps, tap=tap)(split.images, threads)
+        losses, _ = checked_losses(plan.loss, y, plan.loss.forward(locked(y), labels))
         if plan.head is not None:
             y, _ = plan.head.forward(y, {}, Context())
-    classes = len(model.classes)
-    figures = {m.type: checked_figure(m, m.evaluate(y, split.labels, classes)) for m in metrics}
+    y, classes = locked(y), len(model.classes)
+    figures = {m.type: checked_figure(m, m.evaluate(y, labels, classes)) for m in metrics}
     return {"loss": float(losses.mean()), **figures}
 
 
@@ -216,6 +219,16 @@ class Trainer:
         return self._update.state
 
     @property
+    def _foreign(self) -> str:
+        """What the optimizer is called where cnnkit did not write it, else ""."""
+        foreign = is_foreign(self._optimizer, self._registry)
+        return describe("", self._optimizer, self._registry) if foreign else ""
+
+    @property
+    def _advice(self) -> str:
+        return ADVICE + (f", or check the optimizer {self._foreign}" if self._foreign else "")
+
+    @property
     def notes(self) -> list[str]:
         """What went wrong and changed no result; whoever has told it may clear the list."""
         return self._gradients.notes
@@ -259,7 +272,11 @@ class Trainer:
                 # values that are not finite are looked for, and named
                 ignored = np.errstate(over="ignore", invalid="ignore", divide="ignore")
                 with ignored, one_blas_thread(), attribute(self._registry, self._now):
+                    whole = self._foreign and self.position.index == 0
+                    before = self._update.copy() if whole else None
                     self._epoch(epoch, train, threads)
+                    if before is not None and self._lr(epoch + 1) > 0:
+                        self._update.check_moved(before)
                     self._check_weights(epoch)
                     self.judging = True
                     figures = self._judge(validation, threads, False) if validation else None
@@ -279,13 +296,16 @@ class Trainer:
             return self._judge(split, threads)
 
     def _judge(self, split: Split, threads: Threads, average: bool = True) -> dict[str, Any]:
-        figures = evaluate(self.model, self.plan, self._metrics, split, threads, average)
-        if not math.isfinite(figures["loss"]):
-            raise TrainingError(
-                f"the loss of {len(split):,} images outside the training split is not finite, "
-                f"though every weight is; {ADVICE}"
-            )
-        return figures
+        with suppress(FloatingPointError):
+            facts = self._metrics, split, threads, average, self._tap
+            figures = evaluate(self.model, self.plan, *facts)
+            if math.isfinite(figures["loss"]):
+                return figures
+        batch = replace(self._batch(split, np.arange(len(split)), 0, 0), training=False)
+        raise self._nonfinite(batch, f"for {len(split):,} images outside the training split")
+
+    def _nonfinite(self, batch: Batch, when: str) -> TrainingError:
+        return first_nonfinite(self.plan, self.model, batch, when, self._registry, self._advice)
 
     def _batch(self, train: Split, rows: Array, epoch: int, step: int) -> Batch:
         key, model = (self._seed, epoch, step), self.model
@@ -324,13 +344,12 @@ class Trainer:
             self._update.apply(shard_grads, self._gradients, lr, self.step)
         except FloatingPointError:
             when = f"at epoch {batch.key[1] + 1}, step {self.step + 1}"
-            culprit = first_nonfinite(self.plan, self.model, batch, when, self._registry)
-            raise culprit from None
+            raise self._nonfinite(batch, when) from None
         return loss
 
     def _check_weights(self, epoch: int) -> None:
         """The loss of a step is that before its update, so the last update has not been judged."""
-        if culprit := diverged(self.model, self._update.state):
+        if culprit := diverged(self.model, self._update.state, self._advice):
             raise TrainingError(f"training failed at the last step of epoch {epoch + 1}: {culprit}")
 
 

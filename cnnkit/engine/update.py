@@ -9,9 +9,10 @@ import numpy as np
 
 from cnnkit.arrays import Array, FlatLayout, demand_finite
 from cnnkit.base import Optimizer
-from cnnkit.base.contract import checked_state
+from cnnkit.base.contract import checked_state, checked_update
 from cnnkit.base.optimizer import State
 from cnnkit.engine.step import Gradients
+from cnnkit.errors import ContractError
 from cnnkit.workers import shared_vector
 
 _SLICE = 32768
@@ -82,7 +83,7 @@ class Update:
                 _add_up(gradients.vectors(len(shard_grads)))
             for path in self._small:
                 demand_finite(shard_grads[0].get(path, self._head[:0]).reshape(-1))
-            self._optimizer.update(self.weights, shard_grads[0], self.state, lr, step)
+            self._move(self.weights, shard_grads[0], self.state, lr, step)
         elif len(shard_grads) == 1:
             self._update_one(shard_grads[0], lr, step)
         else:
@@ -96,7 +97,7 @@ class Update:
         joined = {path: grads[path] for path in self._joined if path in grads}
         joined[_ALL] = self._head
         demand_finite(self._head)
-        self._optimizer.update(self._joined, joined, self._joined_state, lr, step)
+        self._move(self._joined, joined, self._joined_state, lr, step)
 
     def _update_slices(self, vectors: Sequence[Array], lr: float, step: int) -> None:
         """Add up and update slice by slice. On one thread: two took as long at a million weights,
@@ -107,7 +108,33 @@ class Update:
             if start == 0:  # where the small arrays are
                 demand_finite(grads[_ALL])
             state = {slot: {_ALL: vector[here]} for slot, vector in self._slots.items()}
-            self._optimizer.update({_ALL: self._vector[here]}, grads, state, lr, step)
+            self._move({_ALL: self._vector[here]}, grads, state, lr, step)
+
+    def _move(
+        self,
+        weights: dict[str, Array],
+        grads: dict[str, Array],
+        state: State,
+        lr: float,
+        step: int,
+    ) -> None:
+        given = dict(weights)
+        self._optimizer.update(weights, grads, state, lr, step)
+        checked_update(self._optimizer, weights, given)
+
+    def copy(self) -> Array:
+        """Return all weights that learn, as they are now."""
+        return self._vector.copy()
+
+    def check_moved(self, before: Array) -> None:
+        """Hold the optimizer to having changed a weight since `before`.
+
+        Raises:
+            ContractError: where all are as they were.
+        """
+        if np.array_equal(self._vector, before):
+            expected = "weights[path] changed in place for every path in grads"
+            raise ContractError(self._optimizer, "update", "moved no weight", expected)
 
 
 def _add_up(vectors: Sequence[Array]) -> Array:

@@ -74,8 +74,11 @@ def judge(model: Model, data: Data) -> Judged | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of unlikely values: whoever trained has heard it
         y = model.predict(split.images)
-    values = model.trained_on or range_of(data.train.images)
-    return Judged(split, index, shares_of(model, y), predicted_classes(y), data.classes, values)
+    guesses = predicted_classes(y)
+    low, high = (model.trained_on or range_of(data.train.images))[:2]
+    return Judged(
+        split, index, shares_of(model, y), predicted_classes(y), data.classes, (low, high)
+    )
 
 
 def range_of(images: Array) -> Range:

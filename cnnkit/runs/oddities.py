@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from cnnkit.arrays import Array
 from cnnkit.base import Data, Split
 
 _FEW = 10
 """Images of a class to train on, below which it can hardly be learned."""
+_BEYOND = 16
+"""What images reach that are not scaled to 0..1."""
 _UNEVEN = 20
 """Times the images of the rarest class that the most frequent one may have."""
 
@@ -23,14 +26,26 @@ def oddities(data: Data) -> Iterator[str]:
     if counts[most] > _UNEVEN * counts[least]:
         shares = f"{counts[most]:,} of {names[most]}, {counts[least]:,} of {names[least]}"
         yield f"warning: some classes have over {_UNEVEN} times the images of others: {shares}"
+    depth, height, width = data.train.images.shape[1:]
+    if depth == height > 4 and width in (1, 3):
+        yield f"warning: images of {depth}x{height}x{width}: {depth} channels, {width} pixels wide"
     known = _first_places(data.train)
     for part, split in data.splits().items():
         if part != "train":
             yield from _compare(part, split, data.classes, known)
         flat = split.images.reshape(len(split), -1)
+        if odd := _otherwise_scaled(flat):
+            yield f"warning: {odd} of {len(split):,} {part} images have values within 0..1 alone"
         if (blank := np.flatnonzero(flat.min(axis=1) == flat.max(axis=1))).size:
             what = "image is" if len(blank) == 1 else "images are"
             yield f"warning: {len(blank):,} {part} {what} of one colour all over: {_some(blank)}"
+
+
+def _otherwise_scaled(flat: Array) -> str:
+    """Return how many images stay within 0..1 where others go far beyond, or ""."""
+    peaks = flat.max(axis=1)
+    count = np.count_nonzero((peaks > 0) & (peaks <= 1)) if peaks.max() > _BEYOND else 0
+    return f"{count:,}" if count else ""
 
 
 def _compare(

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from cnnkit.base import Epoch
+from cnnkit.base.component import walk
+from cnnkit.provenance import describe, is_foreign
 from cnnkit.specfile.runspec import RunSpec
 
 _PARTED = 1.25
@@ -34,7 +36,9 @@ def after_training(
     # two standard errors; of few images, chance would explain too much
     chance = 2 * sqrt(share * (1 - share) / len(labels)) if len(labels) >= 100 else 0
     cause = _cause(spec, epochs)
-    if matrix.sum() and len(taken) > 1 and taken.max() == taken.sum():
+    if share == 1:  # figures of one class say nothing
+        pass
+    elif matrix.sum() and len(taken) > 1 and taken.max() == taken.sum():
         yield f"every test image is taken for one class: nothing was learned; {cause}"
     elif matrix.sum() and accuracy <= share + chance:
         yield (
@@ -54,10 +58,15 @@ def after_training(
 
 def _cause(spec: RunSpec, epochs: Sequence[Epoch]) -> str:
     """Return the likeliest cause of a network that learned nothing, and what to try."""
+    parts = walk([spec.model.layers, spec.loss, spec.optimizer, spec.data.transforms])
+    if foreign := [describe("", one, spec.registry) for _, one in parts
+                   if is_foreign(one, spec.registry)]:  # fmt: skip
+        suspects = " or ".join(dict.fromkeys(foreign))
+        return f"the first to doubt is {suspects}: try without"
     if spec.optimizer.lr == 0:
         return "lr = 0 moves no weight: try 0.001"
     lr, usual = spec.optimizer.lr, 0.001 if spec.optimizer.type == "adam" else 0.05
-    if lr > 4 * usual:
+    if lr > 10 * usual:
         return f"the learning rate {lr:g} is probably too high: try {usual:g}"
     if lr < usual / 50:
         return f"the learning rate {lr:g} is probably too low: try {usual:g}"

@@ -309,6 +309,10 @@ def _parts(data: Data, dataset: Dataset, spec: RunSpec, paths: DataPaths) -> Dat
     parts = parts_of(data, dataset, spec.seed)
     if data.validation and "validation" in dataset.model_fields_set:
         paths.say(f"note: {data.name} comes with validation images: no share is set aside")
+    batch, count = spec.train.batch, len(parts.train)
+    if batch > count and "batch" in spec.train.model_fields_set:
+        what = f"warning: [train] batch = {batch:,}, but there are {count:,} images to train on"
+        paths.say(f"{what}: one update of the weights an epoch; 32 is usual")
     for line in oddities(parts):
         paths.say(line)
     return parts

@@ -13,7 +13,7 @@ from cnnkit.testing.manners import manners
 
 def _use(schedule: Schedule) -> None:
     for moment in _moments():
-        schedule.multiplier(*moment)
+        schedule.factor(*moment)
 
 
 kit = Kit("schedule", options.kit, manners(_use))

@@ -362,5 +362,7 @@ def test_transparent_pictures_are_laid_over_white(trained, digits, call):
     same = call("predict", str(trained), "opaque0.png", "opaque1.png", "--json")
     assert listed(outcome) == listed(same)
     assert outcome.err == (
+        "warning: 2 pictures: the edges of the images are bright, those of the training images "
+        "dark; where light and dark are exchanged, invert the images\n"
         "note: 2 pictures are transparent: laid over white (clear0.png, clear1.png)\n"
     )

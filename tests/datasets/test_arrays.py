@@ -92,11 +92,13 @@ def test_integers_become_uint8(dtype):
         ),
         (
             np.array([[[0.5, np.nan], [np.inf, 1.0]]]),
-            "the images hold NaN or infinity\n  --> a.npz\n   = got: 2 such values",
+            "the images hold NaN or infinity\n  --> a.npz\n   = got: 2 such values, "
+            "the first in image 0",
         ),
         (
             np.array([[[0.5, 1e300]]]),
-            "the images hold NaN or infinity\n  --> a.npz\n   = got: 1 such values",
+            "the images hold NaN or infinity\n  --> a.npz\n   = got: 1 such values, "
+            "the first in image 0",
         ),
         (
             np.array([[["a", "b"]]]),

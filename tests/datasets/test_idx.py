@@ -292,8 +292,8 @@ def test_label_outside_and_gap(tmp_path, four, to_idx):
         "  --> DIR/train_labels.gz\n"
         "   = expected: labels 0, 1, 2, ... without a gap\n"
         "   = got: 3 classes with labels up to 255\n"
-        "   = help: renumber them, numpy.unique(labels, return_inverse=True)[1], or name every "
-        'class: classes = ["cat", "dog"] in [data]'
+        "   = help: renumber them, numpy.searchsorted(numpy.unique(training_labels), labels), of "
+        'each split, or name every class: classes = ["cat", "dog"] in [data]'
     )
 
 

@@ -423,7 +423,8 @@ def test_folders_that_do_not_fit(flat):
         "there are no pictures in the class folder empty\n"
         "  --> DIR/pets/empty\n"
         f"   = expected: files named {SUFFIXES}\n"
-        "   = got: 0 other files"
+        "   = got: 0 other files\n"
+        "   = help: put pictures into it, or take empty away"
     )
     (pets / "empty").rename(pets / "test")
     assert message(flat) == (
@@ -482,4 +483,4 @@ def test_too_few_to_part(flat):
 
 def test_file_in_place_of_the_folder(tmp_path):
     (tmp_path / "pets").write_bytes(b"x")
-    assert message(tmp_path) == "cannot list pets: Not a directory\n  --> DIR/pets"
+    assert message(tmp_path) == "pets is a file, not a folder\n  --> DIR/pets"

@@ -133,7 +133,8 @@ def test_missing_array(tmp_path, arrays):
         "  --> DIR/d.npz\n"
         "   = got: train_images, train_labels, test_images, test_labels\n"
         "   = help: name the arrays with train_images, train_labels, test_images and test_labels; "
-        "where there are none for test, take a share: test = 0.2"
+        "where there are none for test, take a share: test = 0.2; "
+        "arrays of several files go into one with numpy.savez"
     )
 
 
@@ -149,8 +150,8 @@ def test_objects_are_not_unpickled(tmp_path, named):
         "  --> DIR/d.npz\n"
         "   = expected: numbers\n"
         "   = got: dtype object\n"
-        "   = help: save it as a plain array: words with .astype(str), images of one size with "
-        "numpy.stack"
+        "   = help: save it as a plain array: words with .astype(str), numbers with "
+        ".astype(int), images of one size with numpy.stack"
     )
     assert not (tmp_path / "sprung").exists()
 
@@ -160,7 +161,8 @@ def test_error_names_the_array(tmp_path, named):
     named["x_test"][1, 2, 3] = np.nan
     np.savez(tmp_path / "d.npz", **named)
     assert message(tmp_path / "d.npz") == (
-        "the images hold NaN or infinity\n  --> DIR/d.npz (x_test)\n   = got: 1 such values"
+        "the images hold NaN or infinity\n  --> DIR/d.npz (x_test)\n   = got: 1 such values, "
+        "the first in image 1"
     )
 
 
@@ -177,14 +179,22 @@ def test_splits_of_different_dtype(tmp_path, named):
 
 def test_not_an_archive(tmp_path):
     path = tmp_path / "d.npz"
-    for data in (b"", b"<html>", npy(np.arange(3))):
+    save = (
+        'its arrays with numpy.savez("data.npz", x_train=..., y_train=..., x_test=..., y_test=...)'
+    )
+    for data, help in (
+        (b"", "get the file anew from where it came"),
+        (b"<html>", "get the file anew from where it came"),
+        (npy(np.arange(3)), f"this is one array (npy): load it, and save {save}"),
+        (b"MATLAB 5.0 MAT-file", f"this is a MATLAB file: load it, and save {save}"),
+    ):
         path.write_bytes(data)
         assert message(path) == (
             "d.npz is not an npz file, or is damaged\n"
             "  --> DIR/d.npz\n"
             "   = expected: what numpy.savez writes, with an array x_train\n"
             "   = got: BadZipFile: File is not a zip file\n"
-            "   = help: get the file anew from where it came"
+            f"   = help: {help}"
         )
 
 

@@ -221,7 +221,8 @@ WRONG = [*lines()[:3], "0,1,2,x,4", "", "0,1,2,3", "1,,2,3,4", *lines()[5:]]
             "t.csv is not a table of text\n"
             "  --> DIR/t.csv\n"
             "   = expected: lines of comma-separated values\n"
-            "   = got: line 1 is no UTF-8",
+            "   = got: line 1 is no UTF-8\n"
+            "   = help: save it as CSV, in UTF-8",
         ),
         (
             "1," * (1 << 22),
@@ -229,7 +230,8 @@ WRONG = [*lines()[:3], "0,1,2,x,4", "", "0,1,2,3", "1,,2,3,4", *lines()[5:]]
             "t.csv is not a table of text\n"
             "  --> DIR/t.csv\n"
             "   = expected: lines of comma-separated values\n"
-            "   = got: line 1 has no end",
+            "   = got: line 1 has no end\n"
+            "   = help: save it as CSV, in UTF-8",
         ),
         (
             '"' + "1" * 131_073 + '",2',
@@ -237,7 +239,8 @@ WRONG = [*lines()[:3], "0,1,2,x,4", "", "0,1,2,3", "1,,2,3,4", *lines()[5:]]
             "t.csv is not a table of text\n"
             "  --> DIR/t.csv\n"
             "   = expected: lines of comma-separated values\n"
-            "   = got: field larger than field limit (131072)",
+            "   = got: field larger than field limit (131072)\n"
+            "   = help: save it as CSV, in UTF-8",
         ),
     ],
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,17 @@ sys.path.append(str(Path(__file__).parent))  # the modules that lie beside these
 
 from nursery import Nursery
 
+from cnnkit.cli import main
+
 TABLE = {
-    "K1": "kind 1: values of another range",
-    "K2": "kinds 2 and 3: the word of a plugin, and blame",
+    "K1": "the range of pixel values",
+    "K2": "a plugin's word",
+    "K3": "who is blamed",
+    "K4": "help, when followed",
+    "K5": "left out or changed",
+    "K6": "a run that cannot be meant",
+    "K7": "paths and text",
+    "K8": "data in the usual forms",
     "R1": "killed at any moment, and resumed",
     "R2": "every system call of a save fails in turn",
     "R3": "full disk",
@@ -37,7 +47,7 @@ TABLE = {
     "R17": "pages",
 }
 ENTRIES: dict[str, list[int]] = {}
-"""Cases begun and cases passed, by id."""
+"""Cases begun and cases passed, by id; and those that were silent, and that blamed another."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,8 @@ class Cases:
         self._id = Path(request.node.path).name.split("_")[1].upper()  # test_r3_full_disk.py
         self._salt = list(request.node.nodeid.encode())
         self.now = ""
+        self.whole = False
+        """Whether the test itself is one case."""
 
     def __call__(self, quick: int, full: int) -> Iterator[Case]:
         """Yield as many cases as the tier wants."""
@@ -80,11 +92,39 @@ class Cases:
             yield row
             self.count(passed=1)
 
-    def count(self, begun: int = 0, passed: int = 0) -> None:
+    def count(self, begun: int = 0, passed: int = 0, silent: int = 0, misblamed: int = 0) -> None:
         """Enter cases that were made elsewhere."""
-        entry = ENTRIES.setdefault(self._id, [0, 0])
-        entry[0] += begun
-        entry[1] += passed
+        entry = ENTRIES.setdefault(self._id, [0, 0, 0, 0])
+        for place, number in enumerate((begun, passed, silent, misblamed)):
+            entry[place] += number
+
+    def judge(
+        self,
+        code: int,
+        said: str,
+        names: str,
+        follow: Callable[[], object] | None = None,
+        spares: str = "(?!)",
+    ) -> None:
+        """Judge what a command said of an input.
+
+        It was silent where it ended well without a word of what `names` matches: what is at fault,
+        or was changed. It blamed another where it did not end well, and the word is missing or
+        `spares` matches, or it took the blame itself. A case that fails otherwise was unhelpful.
+
+        Args:
+            names: a pattern; "" where there is nothing to say.
+            follow: does what the help says; returns whether it came to a right end.
+        """
+        named = re.search(names, said) is not None
+        silent = code == 0 and not named
+        ours = code == 101 or "bug in cnnkit" in said or "Traceback" in said
+        misblamed = ours or re.search(spares, said) is not None or (code != 0 and not named)
+        self.count(silent=silent, misblamed=misblamed and not silent)
+        told = f"exit {code}, expected {names!r}:\n{said}"
+        assert not silent, told
+        assert not misblamed, told
+        assert follow is None or follow(), f"the help leads to no right end: {told}"
 
 
 @pytest.fixture
@@ -99,6 +139,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Say in a failure which case it was, so that it can be repeated."""
     report = yield
     made = getattr(item, "reliability_cases", None)
+    if made is not None and made.whole and report.when == "call":
+        made.count(begun=1, passed=report.passed)
     if report.failed and made is not None:
         report.sections.append(("reliability", made.now))
     return report
@@ -111,11 +153,39 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
     tier = "full" if config.getoption("--full") else "quick"
     terminalreporter.section(f"reliability, {tier} tier, seed {config.getoption('--seed')}")
-    terminalreporter.line(f"{'id':4} {'cases':>7} {'passed':>7}  what")
-    for key, what in TABLE.items():
-        if key in ENTRIES:
-            begun, passed = ENTRIES[key]
-            terminalreporter.line(f"{key:4} {begun:7} {passed:7}  {what}")
+    _print(terminalreporter, "kind", ("inputs", "silent", "misblamed", "unhelpful"), {
+        key: (begun, silent, misblamed, begun - passed - silent - misblamed)
+        for key, (begun, passed, silent, misblamed) in ENTRIES.items() if key.startswith("K")
+    })  # fmt: skip
+    _print(terminalreporter, "id", ("cases", "passed"), {
+        key: entry[:2] for key, entry in ENTRIES.items() if not key.startswith("K")
+    })  # fmt: skip
+
+
+def _print(
+    reporter: pytest.TerminalReporter, id: str, columns: Sequence[str], rows: dict[str, Any]
+) -> None:
+    if rows:
+        reporter.line(f"{id:4} {' '.join(f'{one:>9}' for one in columns)}  what")
+    for key in (key for key in TABLE if key in rows):
+        reporter.line(f"{key:4} {' '.join(f'{n:9}' for n in rows[key])}  {TABLE[key]}")
+
+
+@pytest.fixture
+def call(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str]]:
+    """Run the command where no plugin is installed; return exit code and stderr."""
+    monkeypatch.setenv("CNNKIT_PLUGINS", "")
+
+    def run(*arguments: str | Path) -> tuple[int, str]:
+        capsys.readouterr()
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")  # which the command tells in a line
+            code = main([str(one) for one in arguments])
+        return code, capsys.readouterr().err
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -70,3 +70,17 @@ def test_images_of_one_colour():
         "warning: 2 train images are of one colour all over: 4, 9",
         "warning: 1 test image is of one colour all over: 2",
     ]
+
+
+def test_images_scaled_otherwise_than_others():
+    train, test = split(20, 20, 20), split(3, 3, 3)
+    train.images[:7] = train.images[:7] // 128
+    assert said(train, test) == ["warning: 7 of 60 train images have values within 0..1 alone"]
+
+
+def test_channels_at_the_end():
+    images, labels = RNG.integers(0, 256, (30, 8, 8, 3), np.uint8), np.repeat(range(3), 10)
+    data = Split(images, labels)
+    assert said(data, Split(255 - images, labels)) == [
+        "warning: images of 8x8x3: 8 channels, 3 pixels wide"
+    ]

@@ -1,4 +1,4 @@
-"""Every help of an error about data is followed, to data that is right.
+"""K4: every help of an error about data is followed, to data that is right.
 
 A row of a table: what was wrong, a part of the help, what was done, and the outcome, which is the
 same for all of it: the images and labels that were meant.
@@ -20,6 +20,7 @@ from cnnkit.base import DataPaths, Dataset
 from cnnkit.datasets import Csv, Digits, Idx, ImageFolder, Npz
 from cnnkit.errors import DataError
 
+pytestmark = pytest.mark.reliability
 DIGITS = Digits().load(DataPaths()).train
 X, Y = DIGITS.images[:200, 0], DIGITS.labels[:200]
 ONE_HOT = np.eye(10, dtype=np.int64)[Y]
@@ -27,6 +28,13 @@ SEVERAL = ONE_HOT.copy()
 SEVERAL[::4] |= ONE_HOT[1::4]
 RGB = np.stack([X, X // 2, X // 3], 3)
 COLUMNS = RGB.transpose(1, 2, 3, 0)  # as MATLAB has them
+
+
+@pytest.fixture(autouse=True)
+def counted(cases):
+    """Each test is a case: its help comes to a right end where the test does."""
+    cases.whole = True
+
 
 Arrays = dict[str, np.ndarray]
 Options = dict[str, object]
@@ -42,7 +50,7 @@ def unique(labels: np.ndarray) -> np.ndarray:
 
 NAMED = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 WORDS = np.array(NAMED)[Y]
-RENUMBER = "numpy.unique(labels, return_inverse=True)[1]"
+RENUMBER = "numpy.searchsorted(numpy.unique(training_labels), labels), of each split"
 NPZ: dict[str, tuple[Arrays, Options, str, Arrays, Options]] = {
     "halves": (arrays(y=Y + 0.5), {}, f"number them: {RENUMBER}", arrays(y=unique(Y + 0.5)), {}),
     "dates": (
