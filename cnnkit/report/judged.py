@@ -76,9 +76,7 @@ def judge(model: Model, data: Data) -> Judged | None:
         y = model.predict(split.images)
     guesses = predicted_classes(y)
     low, high = (model.trained_on or range_of(data.train.images))[:2]
-    return Judged(
-        split, index, shares_of(model, y), predicted_classes(y), data.classes, (low, high)
-    )
+    return Judged(split, index, shares_of(model, y), guesses, data.classes, (low, high))
 
 
 def range_of(images: Array) -> Range:
