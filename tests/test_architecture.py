@@ -54,8 +54,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": {*LOOKUP, *SERVICES, "values", "memory", "summary", "prediction"},
     "engine": {*LOOKUP, *SERVICES, "prediction", "model", "values"},
     "runs": {*SPECS, *SERVICES, "split", "model", "values", "engine"},
+    "report": {*SPECS, *SERVICES, "summary", "model", "values", "engine", "runs"},
     "scaffold": {"errors"},
-    "commands": {*SPECS, *SERVICES, "summary", "model", "values", "engine", "runs", "scaffold"},
+    "commands": {
+        *SPECS,
+        *SERVICES,
+        "summary",
+        "model",
+        "values",
+        "engine",
+        "runs",
+        "report",
+        "scaffold",
+    },
     "cli": {*SPECS, *SERVICES, "model", "values", "engine", "runs", "commands"},
     "__main__": {"cli", "commands"},
     "testing": {*SPECS, *SERVICES, "model", "values", "engine"},
@@ -77,6 +88,7 @@ EXCEPTIONS: dict[str, set[str]] = {
         "cnnkit.__version__",
         *(f"cnnkit.datasets.{name}" for name in ("download", "mnist", "published")),  # doctor
     },
+    "report": {"cnnkit.__version__"},
     "cli": {"cnnkit.__version__"},
 }
 MAX_FILE, MAX_FUNCTION = 400, 30

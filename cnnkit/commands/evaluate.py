@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
-
-import numpy as np
 
 from cnnkit.base import Data, DataPaths, Epoch, Metric, show
 from cnnkit.commands._console import News, emit, emit_json, facts, table
@@ -18,6 +16,7 @@ from cnnkit.model import Model
 from cnnkit.registry import Registry
 from cnnkit.runs.data import data_paths, load_data
 from cnnkit.runs.directory import StoredRun, find_run
+from cnnkit.runs.figures import confusion_rows, figure_rows, per_class
 from cnnkit.runs.recorder import data_digest
 from cnnkit.runs.remarks import after_training
 from cnnkit.specfile.runspec import RunSpec
@@ -56,7 +55,7 @@ def evaluate(
         news.say(note)
     model = Model.load(stored.checkpoint(checkpoint), registry, backend=spec.train.backend)
     paths = data_paths(spec, data_dir, news.say, progress=news.screen.is_terminal)
-    data = _data(spec, stored, paths, model, bool(set))
+    data = data_of(spec, stored, paths, model, bool(set))
     test = _judge(spec, model, data, registry)
     remarks = _remarks(spec, stored, test, data, news)
     classes = per_class(test["confusion"], model.classes)
@@ -107,7 +106,9 @@ def _remarks(
     return remarks
 
 
-def _data(spec: RunSpec, stored: StoredRun, paths: DataPaths, model: Model, others: bool) -> Data:
+def data_of(
+    spec: RunSpec, stored: StoredRun, paths: DataPaths, model: Model, others: bool = False
+) -> Data:
     """Load what the run was trained on: the spec's dataset, or the fallback that it fell to; or the
     spec's whatever it fell to, where `others` were asked for.
 
@@ -166,43 +167,3 @@ def results(
     for number, (pair, count) in enumerate(confusion_rows(test.get("confusion"), classes)):
         made.add_row("" if number else "confused", f"{pair}: {count}")
     return made
-
-
-_NAMES = {"loss": "test loss", "accuracy": "test accuracy", "macro_f1": "macro-F1"}
-
-
-def figure_rows(test: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield (name, value) for every figure that is one number, accuracy first and loss last."""
-    numbers = {name: v for name, v in test.items() if isinstance(v, int | float)}
-    order = ["accuracy", "macro_f1", *(n for n in numbers if n not in _NAMES), "loss"]
-    for name in order:
-        if name in numbers:
-            yield _NAMES.get(name, f"test {name.replace('_', ' ')}"), f"{numbers[name]:.4f}"
-
-
-def confusion_rows(
-    matrix: Sequence[Sequence[int]] | None, classes: Sequence[str], most: int = 5
-) -> Iterator[tuple[str, str]]:
-    """Yield the worst pairs, "Shirt taken for Coat" and "112 of 1,000", the most frequent first.
-
-    Args:
-        matrix: a row per true class, a column per predicted one; None yields nothing.
-    """
-    counts = np.array(matrix if matrix is not None else np.zeros((0, 0)), np.int64)
-    wrong = counts - np.diag(np.diag(counts))
-    for flat in np.argsort(-wrong, axis=None, kind="stable")[:most]:
-        true, taken = divmod(int(flat), len(counts))
-        if wrong[true, taken]:
-            pair = f"{classes[true]} taken for {classes[taken]}"
-            yield pair, f"{wrong[true, taken]:,} of {counts[true].sum():,}"
-
-
-def per_class(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> list[dict[str, Any]]:
-    """Return images, precision, recall and F1 of every class; 0 where a figure is undefined."""
-    counts = np.array(matrix, np.int64)
-    hits, taken, true = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
-    precision, recall = hits / np.maximum(taken, 1), hits / np.maximum(true, 1)
-    f1 = 2 * hits / np.maximum(taken + true, 1)
-    rows = zip(classes, *(column.tolist() for column in (true, precision, recall, f1)), strict=True)
-    names = ("class", "images", "precision", "recall", "f1")
-    return [dict(zip(names, row, strict=True)) for row in rows]

@@ -17,6 +17,7 @@ def resume(
     *,
     epochs: int | None = None,
     data_dir: Path | None = None,
+    no_report: bool = False,
     quiet: bool = False,
     json: bool = False,
 ) -> None:
@@ -26,6 +27,7 @@ def resume(
         run: a run directory.
         epochs: how many there shall be in all; by default as many as the spec says.
         data_dir: a folder of downloaded datasets; by default CNNKIT_DATA_DIR.
+        no_report: write no report.html into the run's directory.
         quiet: print only warnings and errors.
         json: print one JSON document.
     """
@@ -46,4 +48,5 @@ def resume(
             f"the {schedule.type} schedule was made for {before.train.epochs} epochs, and is laid "
             f"over {total} now: from here on rates are those of a run of {total} epochs"
         )
-    close(train(spec, news, None, data_dir, stored=stored), news, json)
+    finished, session = train(spec, news, None, data_dir, stored=stored)
+    close(finished, None if no_report else session, news, json)

@@ -89,12 +89,14 @@ def run(
     no_fallback: bool = False,
     backend: str | None = None,
     resume: bool = False,
+    no_report: bool = False,
     quiet: bool = False,
     json: bool = False,
 ) -> None:
     """Train the network a spec describes, judge it on the test images, and keep it.
 
-    News go to stderr; the closing figures, and as the last line the run's directory, to stdout.
+    News go to stderr; the closing figures to stdout, and as the last line the report in the run's
+    directory, or that directory where there is none.
 
     Args:
         spec: a TOML file.
@@ -104,13 +106,15 @@ def run(
         no_fallback: fail where the data cannot be had, whatever fallback the spec has.
         backend: what computes, such as native; as --set train.backend=native.
         resume: go on with the run in --out, if one of this spec is there.
+        no_report: write no report.html into the run's directory.
         quiet: print only warnings and errors.
         json: print one JSON document.
     """
     news, registry = begin(quiet)
     loaded = read_spec(spec, with_backend(set, backend), registry, news)
     stored = _begun(loaded, out) if resume else None
-    close(train(loaded, news, out, data_dir, not no_fallback, stored), news, json)
+    finished, session = train(loaded, news, out, data_dir, not no_fallback, stored)
+    close(finished, None if no_report else session, news, json)
 
 
 def _begun(spec: RunSpec, out: Path | None) -> StoredRun | None:
@@ -132,15 +136,24 @@ def _begun(spec: RunSpec, out: Path | None) -> StoredRun | None:
     return stored
 
 
-def close(finished: Run, news: News, json: bool) -> None:
-    """Print what came out of a run."""
+def close(finished: Run, session: Session | None, news: News, json: bool) -> None:
+    """Print what came out of a run.
+
+    Args:
+        session: of which to leave a report; None leaves none.
+    """
+    page = None
+    if session is not None:
+        from cnnkit.commands.report import report_of  # once training is done
+
+        page = report_of(session, news)
     for remark in finished.summary["remarks"]:
         news.warn(remark)
     if json:
-        emit_json({"run": str(finished.path), **finished.summary})
+        emit_json({"run": str(finished.path), "report": page and str(page), **finished.summary})
     elif not news.quiet:
         news.say("")
-        emit(_closing(finished), f"\n{finished.path}")
+        emit(_closing(finished), f"\n{page or finished.path}")
 
 
 def train(
@@ -150,7 +163,7 @@ def train(
     data_dir: Path | None,
     allow_fallback: bool = True,
     stored: StoredRun | None = None,
-) -> Run:
+) -> tuple[Run, Session]:
     """Train and say how it goes.
 
     Args:
@@ -174,7 +187,7 @@ def train(
             f"WARNING: these are figures of {session.dataset.type}, the fallback of "
             f"{spec.data.type}, which could not be had"
         )
-    return finished
+    return finished, session
 
 
 def _opening(session: Session) -> str:

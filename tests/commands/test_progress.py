@@ -84,7 +84,7 @@ def test_a_terminal_sees_the_bar_and_a_line_per_epoch(tiny):
     os.close(ours)
     text = seen.decode()
     assert process.returncode == 0
-    assert out.endswith("\nrun\n")
+    assert out.endswith("\nrun/report.html\n")
     assert "images/s  0:00 left" in text
     assert len(re.findall(r"epoch [12]/2: loss", text)) == 2
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor comes back

@@ -44,20 +44,20 @@ def test_news_on_stderr_and_results_on_stdout(call, tiny):
     assert table["test loss"] == f"{summary['test']['loss']:.4f}"
     assert re.fullmatch(rf"{NUMBER} s, {NUMBER} images/s", table["training"])
     assert re.fullmatch(r"\d taken for \d: \d+ of 3\d", table["confused"])
-    assert outcome.out.endswith("\n\nhere\n")
+    assert outcome.out.endswith("\n\nhere/report.html\n")
 
 
 def test_the_usual_place(call, tiny):
     path = call("run", "tiny.toml").out.splitlines()[-1]
-    assert re.fullmatch(r"runs/tiny/\d{8}T\d{6}Z-[0-9a-f]{4}", path)
-    assert Path(path, "summary.json").exists()
+    assert re.fullmatch(r"runs/tiny/\d{8}T\d{6}Z-[0-9a-f]{4}/report\.html", path)
+    assert Path(path).with_name("summary.json").exists()
 
 
 def test_json_is_the_only_thing_on_stdout(call, tiny):
     outcome = call("run", "tiny.toml", "--out", "here", "--json")
     document = json.loads(outcome.out)
     assert outcome.out.count("\n") == 1
-    assert document.pop("run") == "here"
+    assert (document.pop("run"), document.pop("report")) == ("here", "here/report.html")
     assert document == json.loads(Path("here/summary.json").read_text())
     assert outcome.err.startswith("tiny: ")
 

@@ -1,0 +1,214 @@
+"""Subject: a run as a page tells of it, and the sections that its records alone give."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cnnkit.base import Data
+from cnnkit.model import Model
+from cnnkit.report.charts import Chart, Series, line_chart
+from cnnkit.runs.directory import StoredRun
+from cnnkit.runs.figures import figure_rows
+from cnnkit.specfile.runspec import RunSpec
+
+_FINE = 60
+"""Points at which a schedule is drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A run, as far as it can be had.
+
+    Args:
+        path: its folder.
+        spec: what it was asked.
+        epochs: the records of its epochs.
+        summary: what summary.json says; empty where the run did not finish.
+        note: how it stands, where it did not.
+        env: what env.json says.
+        model: the network; None where it saved none.
+        data: what it was trained on; None where it cannot be had, and `missing` says why.
+    """
+
+    path: Path
+    spec: RunSpec
+    epochs: Sequence[dict[str, Any]]
+    summary: dict[str, Any]
+    note: str
+    env: dict[str, Any]
+    model: Model | None = None
+    data: Data | None = None
+    missing: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def test(self) -> dict[str, Any]:
+        """Loss and metrics on the test images; empty where there are none."""
+        found = self.summary.get("test")
+        return found if isinstance(found, dict) else {}
+
+
+def subject_of(
+    stored: StoredRun, spec: RunSpec, model: Model | None, data: Data | None, missing: str = ""
+) -> Subject:
+    """Return a run as its folder tells of it.
+
+    Raises:
+        RunError: where a record is damaged.
+    """
+    done = (stored.path / "summary.json").exists()
+    summary = stored.facts("summary.json") if done else {}
+    has_env = (stored.path / "env.json").exists()
+    env = stored.facts("env.json") if has_env else {}
+    return Subject(
+        stored.path, spec, stored.epochs(), summary, "" if done else stored.unfinished(), env,
+        model, data, missing, {"spec.toml": stored.spec_text, "resolved.toml": stored.resolved},
+    )  # fmt: skip
+
+
+def title(subject: Subject) -> str:
+    """Return what a run came to, as a heading."""
+    name, test = subject.spec.name, subject.test
+    images = _images(subject)
+    if isinstance(accuracy := test.get("accuracy"), float):
+        return f"{name} names {accuracy:.1%} of {images} right"
+    if isinstance(loss := test.get("loss"), float):
+        return f"{name} reached a loss of {loss:.4g} on {images}"
+    return f"{name} did not finish"
+
+
+def _images(subject: Subject) -> str:
+    count = sum(map(sum, subject.test.get("confusion") or []))
+    count = count or (len(subject.data.test) if subject.data else 0)
+    return f"{count:,} test images" if count else "the test images"
+
+
+def asked(subject: Subject) -> dict[str, str]:
+    """Return what the spec asked for, in words."""
+    spec = subject.spec
+    train, optimizer = spec.train, spec.optimizer
+    options = {
+        name: value for name, value in optimizer.model_dump(mode="json").items()
+        if name not in ("type", "schedule") and value not in (None, 0, 0.0, False)
+    }  # fmt: skip
+    told = ", ".join(f"{name} {value}" for name, value in options.items())
+    schedule = optimizer.schedule
+    warm = f", after {schedule.warmup:g} epochs of warm-up" if schedule.warmup else ""
+    return {
+        "Data": str(subject.summary.get("dataset", spec.data.type)),
+        "Layers": " → ".join(_short(layer) for layer in spec.model.layers),
+        "Loss": spec.loss.type,
+        "Optimizer": f"{optimizer.type}, {told}",
+        "Learning rate": f"{schedule.type}{warm}",
+        "Training": f"{counted(train.epochs, 'epoch')}, {counted(train.batch, 'image')} a step, "
+        f"seed {spec.seed}",
+    }
+
+
+def counted(count: int, what: str) -> str:
+    """Return "1 epoch", "3 epochs"."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
+def _short(layer: Any) -> str:
+    """Return "conv 6" for a layer with filters or units, else its type."""
+    amount = getattr(layer, "filters", None) or getattr(layer, "units", None)
+    return f"{layer.type} {amount}" if isinstance(amount, int) else str(layer.type)
+
+
+def reached(subject: Subject) -> dict[str, str]:
+    """Return the figures on the test images, and what training took."""
+    found = dict(figure_rows(subject.test))
+    train = subject.summary.get("train")
+    if isinstance(train, dict) and isinstance(train.get("seconds"), float):
+        found["training"] = f"{train['seconds']:.1f} s"
+        found["speed"] = f"{train.get('samples_per_second', 0):,.0f} images/s"
+    if subject.model is not None:
+        found["weights"] = f"{sum(row.weights for row in subject.model.summary()):,}"
+    return found
+
+
+def curve(epochs: Sequence[dict[str, Any]], part: str, figure: str) -> list[tuple[float, float]]:
+    """Return (epoch, figure) of the "train" or "validation" part, where it was measured."""
+    found = []
+    for record in epochs:
+        values = {"loss": record.get("train_loss")} if part == "train" else record.get(part)
+        value = values.get(figure) if isinstance(values, dict) else None
+        if isinstance(value, int | float) and isinstance(record.get("epoch"), int):
+            found.append((float(record["epoch"]), float(value)))
+    return found
+
+
+def learning(subject: Subject) -> tuple[str, list[Chart]]:
+    """Return what the curves say, and the curves: loss, validation figures, learning rate."""
+    losses = [Series(p, curve(subject.epochs, p, "loss")) for p in ("train", "validation")]
+    losses = [series for series in losses if series.points]
+    charts = [line_chart("Loss", "epoch", "loss", losses, zero=True, whole=True)]
+    names = {n for e in subject.epochs for n, v in (e.get("validation") or {}).items()
+             if isinstance(v, float) and n != "loss"}  # fmt: skip
+    figures = [Series(n.replace("_", " "), curve(subject.epochs, "validation", n))
+               for n in sorted(names)]  # fmt: skip
+    title = "On the validation images"
+    charts.append(line_chart(title, "epoch", "share or figure", figures, whole=True))
+    charts.append(_schedule(subject))
+    return _said_of(losses), [chart for chart in charts if chart]
+
+
+def _said_of(losses: Sequence[Series]) -> str:
+    if not losses:
+        return "No epoch was finished"
+    name, points = losses[-1].name, losses[-1].points
+    if len(points) == 1:
+        found = " and ".join(f"{s.points[0][1]:.4g} ({s.name})" for s in losses)
+        return f"After one epoch the loss is {found}"
+    best, last = min(points, key=lambda point: point[1]), points[-1]
+    if best is last:
+        fell = f"from {points[-2][1]:.4g} to {last[1]:.4g}"
+        return f"The {name} loss still fell in the last epoch, {fell}"
+    return f"The {name} loss was lowest after epoch {best[0]:g} of {last[0]:g} ({best[1]:.4g})"
+
+
+def _schedule(subject: Subject) -> Chart | None:
+    """Draw the learning rate as it was, step by step."""
+    spec, epochs = subject.spec, subject.spec.train.epochs
+    optimizer = spec.optimizer
+    try:
+        points = [
+            (at, optimizer.lr * float(optimizer.schedule.multiplier(at, epochs)))
+            for at in (epochs * (i or 0.02) / _FINE for i in range(_FINE + 1))
+        ]
+    except Exception:  # of a plugin, which has trained all the same
+        return None
+    title = f"Learning rate ({optimizer.schedule.type})"
+    return line_chart(title, "epoch", "rate", [Series("rate", points, plain=True)], zero=True)
+
+
+def environment_rows(env: dict[str, Any]) -> dict[str, str]:
+    """Return what env.json says of machine and versions."""
+    cpu, numpy = _table(env.get("cpu")), _table(env.get("numpy"))
+    blas = env.get("blas")
+    found = {
+        "cnnkit": env.get("cnnkit"),
+        "Python": env.get("python"),
+        "NumPy": numpy.get("version"),
+        "System": env.get("os"),
+        "Processor": f"{cpu.get('model')}, {cpu.get('count')} cores" if cpu else None,
+        "BLAS": ", ".join(f"{b.get('library')} {b.get('version')} for {b.get('kernel')}"
+                          for b in blas if isinstance(b, dict)) if isinstance(blas, list) else None,
+        "Data": _table(env.get("data")).get("sha256"),
+        "Plugins": json.dumps(_foreign(_table(env.get("plugins"))), ensure_ascii=False),
+    }  # fmt: skip
+    return {name: str(value) for name, value in found.items() if value not in (None, "", "{}")}
+
+
+def _foreign(plugins: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the types that came with cnnkit."""
+    return {name: who for name, who in plugins.items() if not str(who).startswith("cnnkit ")}
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

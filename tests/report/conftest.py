@@ -1,0 +1,86 @@
+"""Runs to make pages of, and a real browser to look at these with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cnnkit.cli import main
+
+sys.path.append(str(Path(__file__).parent))  # the module that lies beside these tests
+
+from browser import PROBE, Browser
+
+SPEC = Path(__file__).with_name("small.toml")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+Look = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CNNKIT_PLUGINS", "")
+    monkeypatch.delenv("CNNKIT_DATA_DIR", raising=False)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Path:
+    """The folder of a finished run; tests that change it take a copy."""
+    folder = tmp_path_factory.mktemp("trained")
+    assert main(["run", str(SPEC), "--out", str(folder / "run"), "--quiet"]) == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory) -> Iterator[Browser]:
+    binary = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if binary is None:
+        pytest.skip("no browser is installed: apt-get install chromium")
+    with Browser(binary, tmp_path_factory.mktemp("profile")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory) -> str:
+    """The text of axe-core, which judges whether everybody can use a page."""
+    folder = tmp_path_factory.mktemp("axe")
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    command = ["npm", "pack", "axe-core@4", "--silent"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=120)
+    packed = list(folder.glob("*.tgz"))
+    if done.returncode or not packed:
+        pytest.skip("axe-core cannot be had from npm")
+    with tarfile.open(packed[0]) as archive:
+        member = archive.extractfile("package/axe.min.js")
+        assert member is not None
+        return member.read().decode()
+
+
+@pytest.fixture
+def look(browser) -> Look:
+    """Open a page and demand what holds for every page at every width; return what was seen.
+
+    With CNNKIT_SHOTS=FOLDER in the environment, what is seen is kept there.
+    """
+
+    def look_(page: Path, width: int = 900, dark: bool = False) -> dict[str, Any]:
+        browser.open(page.resolve(), width, dark)
+        if shots := os.environ.get("CNNKIT_SHOTS"):
+            browser.screenshot(Path(shots) / f"{page.stem}-{width}{'-dark' * dark}.png")
+        found = browser.run(PROBE)
+        assert found["width"] == width
+        assert found["scroll"] <= width, "the page overflows"
+        assert (found["silent"], found["broken"], found["drawings"]) == (0, 0, 0)
+        assert browser.wrong() == []
+        return found
+
+    return look_

@@ -1,0 +1,163 @@
+"""`cnnkit report`, and the page that `cnnkit run` leaves."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import AXE
+
+from cnnkit.cli import main
+from cnnkit.report import page
+
+SPEC = Path(__file__).with_name("small.toml")
+
+
+def text_of(path: str | Path) -> str:
+    return Path(path).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def call(capsys):
+    def call_(*arguments):
+        capsys.readouterr()
+        code = main(list(map(str, arguments)))
+        return code, *capsys.readouterr()
+
+    return call_
+
+
+def test_a_run_leaves_its_report(trained):
+    text = text_of(trained / "report.html")
+    summary = json.loads(text_of(trained / "summary.json"))
+    assert f"small names {summary['test']['accuracy']:.1%} of 355 test images right" in text
+    assert f"{summary['test']['loss']:.4f}" in text
+    for section in ("asked", "learning", "confusion", "classes", "extremes", "sure", "inside",
+                    "layers", "again"):  # fmt: skip
+        assert f'<section id="{section}">' in text, section
+
+
+def test_the_same_report_once_more(trained, call, tmp_path):
+    shutil.copytree(trained, "run")
+    (tmp_path / "run/report.html").unlink()
+    assert call("report", "run") == (0, "run/report.html\n", "")
+    timed = re.compile(r'(?s)<section id="layers">.*?</section>')
+    timeless = [timed.sub("", text_of(run / "report.html")) for run in (trained, tmp_path / "run")]
+    assert timeless[0].replace(str(trained), "run") == timeless[1]
+
+
+def test_the_confusion_matrix_is_that_of_the_summary(trained):
+    matrix = json.loads(text_of(trained / "summary.json"))["test"]["confusion"]
+    table = re.search(r'(?s)<table class="confusion">.*?</table>', text_of(trained / "report.html"))
+    cells = re.findall(r"<td class=[^>]*>([\d,]+|·)</td>", table[0])
+    shown = [0 if cell == "·" else int(cell.replace(",", "")) for cell in cells]
+    assert np.array(shown).reshape(10, 10).tolist() == matrix
+
+
+def test_no_report(call, tmp_path):
+    code, out, _ = call("run", SPEC, "--out", "here", "--no-report")
+    assert (code, out.splitlines()[-1]) == (0, "here")
+    assert not Path("here/report.html").exists()
+
+
+def test_a_report_that_cannot_be_written_is_a_warning(call, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(page, "write_durably", full)
+    code, out, err = call("run", SPEC, "--out", "here")
+    assert (code, out.splitlines()[-1]) == (0, "here")
+    assert err.splitlines()[-2 if err.endswith("\n\n") else -1] == (
+        "warning: the run has no report: [Errno 28] No space left on device; "
+        "`cnnkit report here` tries again"
+    )
+    assert json.loads(text_of("here/status.json"))["status"] == "done"
+
+
+def test_nothing_but_a_page_is_replaced(trained, call, tmp_path):
+    (tmp_path / "notes.html").write_text("<!doctype html><p>mine")
+    code, out, err = call("report", trained, "--out", "notes.html")
+    assert (code, out) == (2, "")
+    assert err == (
+        "error: notes.html exists already and is no page of cnnkit's; choose another --out, or "
+        "remove it first\n"
+    )
+    assert text_of("notes.html") == "<!doctype html><p>mine"
+    assert call("report", trained, "--out", "mine.html")[0] == 0
+    assert call("report", trained, "--out", "mine.html")[0] == 0
+
+
+def test_data_that_is_gone(trained, call, tmp_path):
+    shutil.copytree(trained, "run")
+    resolved = tmp_path / "run/resolved.toml"
+    resolved.write_text(resolved.read_text().replace('type = "digits"', 'type = "npz"\npath = "x"'))
+    summary = tmp_path / "run/summary.json"
+    summary.write_text(summary.read_text().replace('"digits"', '"npz"'))
+    code, out, err = call("report", "run")
+    assert (code, out) == (0, "run/report.html\n")
+    assert err.startswith("warning: the report has no pictures, as the data cannot be had: there")
+    text = text_of("run/report.html")
+    assert "The pictures are left out" in text
+    assert '<section id="confusion">' in text
+    assert '<section id="extremes">' not in text
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_a_run_that_did_not_finish(epochs, trained, call, tmp_path):
+    shutil.copytree(trained, "run")
+    for name in ("summary.json", "report.html"):
+        (tmp_path / "run" / name).unlink()
+    lines = text_of("run/metrics.jsonl").splitlines(keepends=True)
+    (tmp_path / "run/metrics.jsonl").write_text("".join(lines[:epochs]))
+    Path("run/status.json").write_text('{"status": "running", "epoch": 0}')
+    if not epochs:
+        shutil.rmtree(tmp_path / "run/checkpoints")
+    code, out, err = call("report", "run")
+    assert (code, out) == (0, "run/report.html\n"), err
+    text = text_of("run/report.html")
+    assert "small did not finish" in text
+    assert "it ended without a word" in text
+    assert ('<section id="confusion">' in text) == bool(epochs)
+
+
+def test_several_runs(trained, call, tmp_path):
+    for number in range(2):
+        lr = f"optimizer.lr=0.0{number + 2}"
+        assert call("run", SPEC, "--out", f"run{number}", "--set", lr)[0] == 0
+    assert call("report", trained, "run0", "run1") == (0, "report.html\n", "")
+    text = text_of("report.html")
+    assert "<h1>Of 3 runs, " in text
+    assert "optimizer.lr" in text
+    assert all(f">{rate}<" in text for rate in ("0.01", "0.02", "0.03"))
+    assert "1 option differs" in text
+
+
+def test_what_is_no_run(call):
+    code, out, err = call("report", "nix")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: nix is not a run directory: ")
+
+
+def test_pages_are_files_that_need_nothing_else(trained):
+    text = text_of(trained / "report.html")
+    assert re.findall(r'(?:src|href|action)="(?!data:|#)[^"]*"', text) == []
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "<script" not in text
+    assert len(text) < 200_000
+
+
+@pytest.mark.parametrize(("width", "dark"), [(400, False), (900, True), (1600, False)])
+def test_in_a_browser(width, dark, trained, look):
+    assert look(trained / "report.html", width, dark)["images"] > 40
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_everybody_can_use_it(dark, trained, browser, axe):
+    browser.open(trained / "report.html", 900, dark)
+    browser.run(axe)
+    assert [one for one in browser.run(AXE) if one[0] in ("serious", "critical")] == []
