@@ -15,6 +15,7 @@ VERBS = {
     "doctor": "Say what works here, and how to mend what does not.",
     "evaluate": "Judge a run on its test images, class by class.",
     "report": "Show a run, or several side by side, on one page.",
+    "trace": "Follow one image through a network, on a page.",
     "predict": "Name the classes of pictures or arrays.",
 }
 """Verb and line of help, in the order of the help."""

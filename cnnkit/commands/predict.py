@@ -60,7 +60,7 @@ def predict(
     if top < 1:
         raise CnnkitError(f"--top must be at least 1, got {top}")
     model = _model(run, checkpoint, registry, news, backend)
-    found, failed = _judge(model, files, news, _background(run, registry))
+    found, failed = _judge(model, files, news, background_of(run, registry))
     rows = [row for one in found for row in _rows(one, model, top)]
     if csv is not None:
         _write_csv(csv, rows, news)
@@ -109,6 +109,26 @@ def _judge(
         found = [one for file in images if file not in failed
                  for one in _predict(model, file, images[file], pool)]  # fmt: skip
     return found, failed
+
+
+def image_of(model: Model, file: Path, background: str, news: News) -> Array:
+    """Return the one image in a picture or a file of arrays, as `predict` reads it.
+
+    Raises:
+        DataError: where it cannot be read, does not fit the model, or there are several.
+    """
+    shape = _image_shape(model)
+    if file.suffix in _ARRAYS:
+        images = _fit(read_array(file), shape, file)
+        if len(images) != 1:
+            raise problem(file, f"{file.name} holds {len(images)} images", expected="one")
+    else:
+        reader = Reader("grayscale" if shape[0] == 1 else "rgb", shape[1:], background)  # type: ignore[arg-type]
+        images = _picture(file, shape, reader)[None]
+        for line in [*reader.notes(), *_changes(reader, shape)]:
+            news.say(line)
+    image: Array = _checked(images, model, file, news)[0]
+    return image
 
 
 def _expanded(files: list[Path], news: News, failed: dict[Path, DataError]) -> list[Path]:
@@ -167,7 +187,7 @@ def _write_csv(file: Path, rows: list[_Row], news: News) -> None:
         raise RunError(f"cannot write {file}: {error.strerror}") from error
 
 
-def _background(run: Path, registry: Registry) -> str:
+def background_of(run: Path, registry: Registry) -> str:
     """Return what the run's own pictures were laid over."""
     try:
         data = find_run(run).spec(registry).data if run.is_dir() else None

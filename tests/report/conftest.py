@@ -84,3 +84,13 @@ def look(browser) -> Look:
         return found
 
     return look_
+
+
+@pytest.fixture
+def call(capsys):
+    def call_(*arguments):
+        capsys.readouterr()
+        code = main(list(map(str, arguments)))
+        return code, *capsys.readouterr()
+
+    return call_

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from browser import AXE
 
-from cnnkit.cli import main
 from cnnkit.report import page
 
 SPEC = Path(__file__).with_name("small.toml")
@@ -19,16 +18,6 @@ SPEC = Path(__file__).with_name("small.toml")
 
 def text_of(path: str | Path) -> str:
     return Path(path).read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def call(capsys):
-    def call_(*arguments):
-        capsys.readouterr()
-        code = main(list(map(str, arguments)))
-        return code, *capsys.readouterr()
-
-    return call_
 
 
 def test_a_run_leaves_its_report(trained):
