@@ -126,7 +126,8 @@ def reached(subject: Subject) -> dict[str, str]:
     train = subject.summary.get("train")
     if isinstance(train, dict) and isinstance(train.get("seconds"), float):
         found["training"] = f"{train['seconds']:.1f} s"
-        found["speed"] = f"{train.get('samples_per_second', 0):,.0f} images/s"
+        if isinstance(speed := train.get("samples_per_second"), float):
+            found["images a second"] = f"{speed:,.0f}"
     if subject.model is not None:
         found["weights"] = f"{sum(row.weights for row in subject.model.summary()):,}"
     return found

@@ -26,6 +26,7 @@ from cnnkit.layers import Conv, Softmax
 from cnnkit.losses import CrossEntropy
 from cnnkit.model import Model
 from cnnkit.plugins import load_plugins
+from cnnkit.report.looking import look_page, survey
 from cnnkit.report.several import runs_page
 from cnnkit.report.single import run_page
 from cnnkit.report.subject import subject_of
@@ -121,6 +122,7 @@ def pages(run: Path, texts: list[str]) -> dict[str, str]:
     return {
         "report": run_page(whole),
         "several": runs_page([whole, replace(whole, env={})]),
+        "look": look_page(survey(data, spec.data, spec), spec, next(some)),
         "trace": trace_page(network, found, x[0], (-0.5, 0.5), about={next(some): next(some)},
                             **told),
     }  # fmt: skip
