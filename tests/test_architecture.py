@@ -267,7 +267,7 @@ READING = {
     "prediction", "model", "workers", "engine",
 }  # fmt: skip
 """What somebody must read to understand training."""
-BUDGETS = {"package": 19_600, "reading list": 6_420, "testing": 3_400}
+BUDGETS = {"package": 19_950, "reading list": 6_420, "testing": 3_400}
 """Most lines: raising one is a commit of its own that says what the lines bought."""
 
 
