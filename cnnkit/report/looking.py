@@ -12,7 +12,7 @@ from cnnkit.arrays import FRESH, Array
 from cnnkit.base import Data, Dataset, Split
 from cnnkit.base.layer import generator
 from cnnkit.errors import DataError
-from cnnkit.model import prepare
+from cnnkit.prediction import prepare
 from cnnkit.report.inside import chosen
 from cnnkit.report.judged import range_of
 from cnnkit.report.page import render

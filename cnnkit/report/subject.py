@@ -201,6 +201,7 @@ def environment_rows(env: dict[str, Any]) -> dict[str, str]:
         "BLAS": ", ".join(f"{b.get('library')} {b.get('version')} for {b.get('kernel')}"
                           for b in blas if isinstance(b, dict)) if isinstance(blas, list) else None,
         "Data": _table(env.get("data")).get("sha256"),
+        "Backend": _table(env.get("backend")).get("type"),
         "Plugins": json.dumps(_foreign(_table(env.get("plugins"))), ensure_ascii=False),
     }  # fmt: skip
     return {name: str(value) for name, value in found.items() if value not in (None, "", "{}")}

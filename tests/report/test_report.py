@@ -55,6 +55,13 @@ def test_the_confusion_matrix_is_that_of_the_summary(trained):
     assert np.array(shown).reshape(10, 10).tolist() == matrix
 
 
+def test_a_run_that_went_on_has_a_new_report(trained, call):
+    shutil.copytree(trained, "run")
+    code, out, err = call("resume", "run", "--epochs", "3")
+    assert (code, out.splitlines()[-1]) == (0, "run/report.html"), err
+    assert "3 epochs, 32 images a step" in text_of("run/report.html")
+
+
 def test_no_report(call, tmp_path):
     code, out, _ = call("run", SPEC, "--out", "here", "--no-report")
     assert (code, out.splitlines()[-1]) == (0, "here")
