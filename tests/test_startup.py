@@ -75,7 +75,8 @@ def test_what_a_check_can_do_without():
         "rich",  # colours and aligns
         "importlib.metadata", "email",  # read metadata, of which plugins.py reads what it needs
         "numpy.random", "numpy.ma", "numpy.testing",
-        "safetensors", "zipfile", "gzip", "csv", "packaging", "pooch", "threadpoolctl", "PIL", "jinja2",
+        "safetensors", "zipfile", "gzip", "csv", "packaging", "pooch", "threadpoolctl", "PIL",
+        "jinja2",
         "cnnkit.model", "cnnkit.engine", "cnnkit.testing", "cnnkit.scaffold",
         "cnnkit.files.tensors", "difflib", "multiprocessing", "concurrent.futures",
     }  # fmt: skip

@@ -17,7 +17,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "report"))
 
-from browser import Browser
+from browser import Browser, find_browser
 
 from cnnkit.base import DataPaths, Layer
 from cnnkit.cli import main
@@ -73,8 +73,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    binary = next(filter(None, map(shutil.which, names)), None)
+    binary = find_browser()
     if binary is None:
         yield None
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -140,6 +139,7 @@ def test_duplicates_of_nothing():
 
 def test_a_terminal_with_colours_sees_images():
     """Two pixels a character: the colours of the first row are those of the first two rows."""
+    pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
     surroundings = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor",
                     "COLUMNS": "100"}  # fmt: skip
