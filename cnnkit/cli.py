@@ -226,7 +226,7 @@ def _owner(error: BaseException) -> str:
     return owner or core
 
 
-_TAKE_SET = ("run", "check", "show")
+_TAKE_SET = ("run", "check", "show", "look")
 """The verbs over whose specs --set lays values."""
 
 

@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": {*LOOKUP, *SERVICES, "values", "memory", "summary", "prediction"},
     "engine": {*LOOKUP, *SERVICES, "prediction", "model", "values"},
     "runs": {*SPECS, *SERVICES, "split", "model", "values", "engine"},
-    "report": {*SPECS, *SERVICES, "summary", "model", "values", "engine", "runs"},
+    "report": {*SPECS, *SERVICES, "summary", "prediction", "model", "values", "engine", "runs"},
     "scaffold": {"errors"},
     "commands": {
         *SPECS,

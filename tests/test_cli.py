@@ -49,12 +49,15 @@ Commands:
   resume      Go on with a run that was interrupted or killed.
   check       Check specs, without data or network.
   show        Show a spec's layers: shapes, weights, MACs, memory.
+  look        See the data of a spec before any training.
   diff        Compare two specs or runs: what differs, by key path.
   schema      Write the JSON Schema by which editors complete and check specs.
   layers      List the types that specs may name, or explain one.
   plugins     List the installed plugins and what each one offers.
   doctor      Say what works here, and how to mend what does not.
   evaluate    Judge a run on its test images, class by class.
+  report      Show a run, or several side by side, on one page.
+  trace       Follow one image through a network, on a page.
   predict     Name the classes of pictures or arrays.
   --help, -h  Display this message and exit.
   --version   Display application version.
@@ -333,7 +336,7 @@ def test_a_run_goes_on_where_nobody_can_read_the_news(tmp_path):
         arguments = ["run", str(TINY), "--out", "run", "--set", "train.epochs=1"]
         process = call(*arguments, stderr=full)
     assert process.returncode == 0
-    assert process.stdout.endswith("\nrun\n")
+    assert process.stdout.endswith("\nrun/report.html\n")
     assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "done"
 
 

@@ -60,6 +60,15 @@ def test_a_run_and_what_follows_import_no_diagnosis(tmp_path):
     assert diagnosis(imported("diff", tiny, run)) == []
 
 
+def test_pages_are_made_where_one_is_written(tmp_path):
+    tiny, run = ROOT / "specs" / "tiny.toml", tmp_path / "run"
+    arguments = ["--out", run, "--set", "train.epochs=1"]
+    pages = {"jinja2", "cnnkit.report.page"}
+    assert pages & set(imported("run", tiny, *arguments, "--no-report")) == set()
+    assert pages & set(imported("evaluate", run)) == set()
+    assert pages < set(imported("report", run))
+
+
 def test_what_a_check_can_do_without():
     heavy = {
         "cyclopts",  # reads command lines that are not plain
@@ -67,6 +76,7 @@ def test_what_a_check_can_do_without():
         "importlib.metadata", "email",  # read metadata, of which plugins.py reads what it needs
         "numpy.random", "numpy.ma", "numpy.testing",
         "safetensors", "zipfile", "gzip", "csv", "packaging", "pooch", "threadpoolctl", "PIL",
+        "jinja2",
         "cnnkit.model", "cnnkit.engine", "cnnkit.testing", "cnnkit.scaffold",
         "cnnkit.files.tensors", "difflib", "multiprocessing", "concurrent.futures",
     }  # fmt: skip

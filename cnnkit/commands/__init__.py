@@ -8,6 +8,7 @@ VERBS = {
     "resume": "Go on with a run that was interrupted or killed.",
     "check": "Check specs, without data or network.",
     "show": "Show a spec's layers: shapes, weights, MACs, memory.",
+    "look": "See the data of a spec before any training.",
     "diff": "Compare two specs or runs: what differs, by key path.",
     "schema": "Write the JSON Schema by which editors complete and check specs.",
     "layers": "List the types that specs may name, or explain one.",

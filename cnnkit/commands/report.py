@@ -20,6 +20,7 @@ from cnnkit.report.subject import Subject, subject_of
 from cnnkit.runs.data import data_paths
 from cnnkit.runs.directory import StoredRun, find_run
 from cnnkit.runs.session import Session
+from cnnkit.specfile.runspec import RunSpec
 
 REPORT = "report.html"
 
@@ -56,7 +57,8 @@ def report(
 
 def _records(stored: StoredRun, registry: Registry, kind: Literal["last", "best"]) -> Subject:
     """Return a run without its data: of several, the records say enough."""
-    return subject_of(stored, stored.spec(registry), _model(stored, registry, kind), None)
+    spec = stored.spec(registry)
+    return subject_of(stored, spec, _model(stored, spec, registry, kind), None)
 
 
 def _subject(
@@ -66,7 +68,8 @@ def _subject(
     data_dir: Path | None,
     news: News,
 ) -> Subject:
-    spec, model = stored.spec(registry), _model(stored, registry, kind)
+    spec = stored.spec(registry)
+    model = _model(stored, spec, registry, kind)
     data: Data | None = None
     missing = ""
     if model is not None:
@@ -79,11 +82,13 @@ def _subject(
     return subject_of(stored, spec, model, data, missing)
 
 
-def _model(stored: StoredRun, registry: Registry, kind: Literal["last", "best"]) -> Model | None:
+def _model(
+    stored: StoredRun, spec: RunSpec, registry: Registry, kind: Literal["last", "best"]
+) -> Model | None:
     """Return the network; None where the run ended before it saved any."""
     if stored.unfinished() and not (stored.path / "checkpoints" / f"{kind}.safetensors").exists():
         return None
-    return Model.load(stored.checkpoint(kind), registry)
+    return Model.load(stored.checkpoint(kind), registry, backend=spec.train.backend)
 
 
 def report_of(session: Session, news: News) -> Path | None:

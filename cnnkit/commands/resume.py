@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cnnkit.commands._plugins import begin
-from cnnkit.commands.run import close, report, train
+from cnnkit.commands.run import close, train
 from cnnkit.errors import RunError
 from cnnkit.runs.directory import find_run
 from cnnkit.specfile.load import load_spec
@@ -17,6 +17,7 @@ def resume(
     *,
     epochs: int | None = None,
     data_dir: Path | None = None,
+    no_report: bool = False,
     quiet: bool = False,
     json: bool = False,
 ) -> None:
@@ -26,6 +27,7 @@ def resume(
         run: a run directory.
         epochs: how many there shall be in all; by default as many as the spec says.
         data_dir: a folder of downloaded datasets; by default CNNKIT_DATA_DIR.
+        no_report: write no report.html into the run's directory.
         quiet: print only warnings and errors.
         json: print one JSON document.
     """
@@ -47,4 +49,4 @@ def resume(
             f"over {total} now: from here on rates are those of a run of {total} epochs"
         )
     finished, session = train(spec, news, None, data_dir, stored=stored)
-    close(finished, news, json, report(session, news))
+    close(finished, None if no_report else session, news, json)

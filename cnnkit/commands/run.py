@@ -114,7 +114,7 @@ def run(
     loaded = read_spec(spec, with_backend(set, backend), registry, news)
     stored = _begun(loaded, out) if resume else None
     finished, session = train(loaded, news, out, data_dir, not no_fallback, stored)
-    close(finished, news, json, None if no_report else report(session, news))
+    close(finished, None if no_report else session, news, json)
 
 
 def _begun(spec: RunSpec, out: Path | None) -> StoredRun | None:
@@ -136,12 +136,17 @@ def _begun(spec: RunSpec, out: Path | None) -> StoredRun | None:
     return stored
 
 
-def close(finished: Run, news: News, json: bool, page: Path | None) -> None:
+def close(finished: Run, session: Session | None, news: News, json: bool) -> None:
     """Print what came out of a run.
 
     Args:
-        page: its report, where there is one.
+        session: of which to leave a report; None leaves none.
     """
+    page = None
+    if session is not None:
+        from cnnkit.commands.report import report_of  # once training is done
+
+        page = report_of(session, news)
     for remark in finished.summary["remarks"]:
         news.warn(remark)
     if json:
@@ -149,13 +154,6 @@ def close(finished: Run, news: News, json: bool, page: Path | None) -> None:
     elif not news.quiet:
         news.say("")
         emit(_closing(finished), f"\n{page or finished.path}")
-
-
-def report(session: Session, news: News) -> Path | None:
-    """Write the report of a run; None where it cannot be."""
-    from cnnkit.commands.report import report_of  # once training is done
-
-    return report_of(session, news)
 
 
 def train(

@@ -15,7 +15,7 @@ from cnnkit.report.png import Picture, beside, largest, picture, pixels_of, sign
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.values import Range
 
-_BANKS, _KERNELS, _CHANNELS, _MAPS = 2, 16, 8, 8
+_BANKS, _KERNELS, _CHANNELS, _MAPS, _STRIPS = 2, 16, 8, 8, 16
 _MOST_MACS = 200_000_000
 """Multiply-accumulates per image above which timing the layers would keep people waiting."""
 
@@ -86,14 +86,18 @@ def strips(model: Model, data: Data, values: Range) -> tuple[str, list[Any]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one image may be unlike all: that is no news
         given = model.activations(image[None])
-    for path, batch in given.items():
-        maps = batch[0]
-        if maps.ndim == 3 and maps.shape[1] * maps.shape[2] > 1:
-            places = chosen(len(maps), _MAPS)
-            title = f"{spoken(path).capitalize()}: {of_all(len(places), len(maps), 'maps')} of "
-            title += f"{maps.shape[1]}×{maps.shape[2]}"
-            rows.append((title, map_tiles(path, maps, places, largest(maps))))
-    return f"What the layers make of one test image ({name})", rows
+    all_maps = [(path, batch[0]) for path, batch in given.items()
+                if batch.ndim == 4 and batch.shape[2] * batch.shape[3] > 1]  # fmt: skip
+    few = chosen(len(all_maps), _STRIPS)
+    for path, maps in (all_maps[i] for i in few):
+        places = chosen(len(maps), _MAPS)
+        title = f"{spoken(path).capitalize()}: {of_all(len(places), len(maps), 'maps')} of "
+        title += f"{maps.shape[1]}×{maps.shape[2]}"
+        rows.append((title, map_tiles(path, maps, places, largest(maps))))
+    layers = (
+        "the layers" if len(few) == len(all_maps) else of_all(len(few), len(all_maps), "layers")
+    )
+    return f"What {layers} make of one test image ({name})", rows
 
 
 def layer_table(model: Model, spec: RunSpec) -> dict[str, Any]:

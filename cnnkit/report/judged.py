@@ -100,9 +100,9 @@ def confusion(matrix: Any, classes: Sequence[str]) -> dict[str, Any] | None:
     said = "No test image is taken for another class"
     if worst:
         pair, count = worst[0]
-        said = (
-            f"{pair.replace(' taken for ', ' is taken for ')} {count.replace(' of', ' times of')}"
-        )
+        comma = "," * pair[-1:].isdigit()  # behind classes that are numbers themselves
+        often = count.replace(" of", " times of")
+        said = f"{pair.replace(' taken', ' is taken', 1)}{comma} {often}"
     found: dict[str, Any] = {"said": said, "worst": worst, "rows": [], "picture": None}
     if len(classes) <= _TABLE:
         found["rows"] = [

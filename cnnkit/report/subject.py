@@ -126,7 +126,8 @@ def reached(subject: Subject) -> dict[str, str]:
     train = subject.summary.get("train")
     if isinstance(train, dict) and isinstance(train.get("seconds"), float):
         found["training"] = f"{train['seconds']:.1f} s"
-        found["speed"] = f"{train.get('samples_per_second', 0):,.0f} images/s"
+        if isinstance(speed := train.get("samples_per_second"), float):
+            found["images a second"] = f"{speed:,.0f}"
     if subject.model is not None:
         found["weights"] = f"{sum(row.weights for row in subject.model.summary()):,}"
     return found
@@ -200,6 +201,7 @@ def environment_rows(env: dict[str, Any]) -> dict[str, str]:
         "BLAS": ", ".join(f"{b.get('library')} {b.get('version')} for {b.get('kernel')}"
                           for b in blas if isinstance(b, dict)) if isinstance(blas, list) else None,
         "Data": _table(env.get("data")).get("sha256"),
+        "Backend": _table(env.get("backend")).get("type"),
         "Plugins": json.dumps(_foreign(_table(env.get("plugins"))), ensure_ascii=False),
     }  # fmt: skip
     return {name: str(value) for name, value in found.items() if value not in (None, "", "{}")}

@@ -15,12 +15,13 @@ from cnnkit.layers.sequential import Sequential
 from cnnkit.model import Model
 from cnnkit.report.how import CHANNELS, how, packed, script_facts, size_of
 from cnnkit.report.inside import chosen, kernel_tile, map_tiles, of_all
+from cnnkit.report.judged import percent
 from cnnkit.report.page import render
 from cnnkit.report.png import Picture, largest, picture, pixels_of, signed
 from cnnkit.report.tracing import Seen, Traced
 from cnnkit.values import Range
 
-_SCRIPT = 900_000
+_SCRIPT = 600_000
 """Characters of numbers that a page carries for its script; layers beyond explain no cells."""
 _VECTOR, _ROW = 400, 25
 """Numbers of a flat layer that are shown, and how many in a row."""
@@ -68,7 +69,7 @@ def trace_page(
 
 def _title(traced: Traced, classes: Sequence[str], truth: str) -> str:
     guess = classes[traced.guess]
-    sure = "" if traced.shares is None else f", {float(traced.shares[traced.guess]):.1%} sure"
+    sure = "" if traced.shares is None else f", {percent(float(traced.shares[traced.guess]))}"
     if not truth:
         return f"The network says {guess}{sure}"
     if truth == guess:
@@ -169,7 +170,8 @@ def _section(one: Seen) -> dict[str, Any]:
     limit = largest(one.y)
     places = chosen(len(one.y), CHANNELS) if one.y.ndim == 3 else []
     tiles = map_tiles(one.path, one.y, places, limit) if places else [_flat(one, limit)]
-    inputs = chosen(len(one.x), CHANNELS) if one.x.ndim == 3 else []
+    found = how(one)
+    inputs = [term.channel for term in found.terms] if found else []
     return {
         "place": spoken(one.path),
         "head": f"{spoken(one.path)} turns {described(one.x.shape)} into "
@@ -183,7 +185,7 @@ def _section(one: Seen) -> dict[str, Any]:
                                              largest(one.x)), strict=True)),
         "shape": one.x.shape,
         "kernels": _kernels(one),
-        "how": how(one),
+        "how": found,
     }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "report"))
 
-from browser import Browser
+from browser import Browser, find_browser
 
 from cnnkit.base import DataPaths, Layer
 from cnnkit.cli import main
@@ -26,6 +26,7 @@ from cnnkit.layers import Conv, Softmax
 from cnnkit.losses import CrossEntropy
 from cnnkit.model import Model
 from cnnkit.plugins import load_plugins
+from cnnkit.report.looking import look_page, survey
 from cnnkit.report.several import runs_page
 from cnnkit.report.single import run_page
 from cnnkit.report.subject import subject_of
@@ -72,8 +73,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    binary = next(filter(None, map(shutil.which, names)), None)
+    binary = find_browser()
     if binary is None:
         yield None
         return
@@ -121,6 +121,7 @@ def pages(run: Path, texts: list[str]) -> dict[str, str]:
     return {
         "report": run_page(whole),
         "several": runs_page([whole, replace(whole, env={})]),
+        "look": look_page(survey(data, spec.data, spec), spec, next(some)),
         "trace": trace_page(network, found, x[0], (-0.5, 0.5), about={next(some): next(some)},
                             **told),
     }  # fmt: skip

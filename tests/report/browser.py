@@ -7,13 +7,15 @@ from file descriptor 3 and writes answers to 4, each ended by a NUL.
 from __future__ import annotations
 
 import base64
-import fcntl
 import json
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 QUIET = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -34,10 +36,18 @@ AXE = """axe.run().then(found => found.violations.map(
   one => [one.impact, one.id, one.nodes[0].html.slice(0, 300)]))"""
 
 
+def find_browser() -> str | None:
+    """Return the path of an installed browser; None where there is none, or no such pipe."""
+    found = filter(None, map(shutil.which, BROWSERS))
+    return next(found, None) if sys.platform != "win32" else None
+
+
 class Browser:
     """One browser with one page; use as a context manager."""
 
     def __init__(self, binary: str, profile: Path) -> None:
+        import fcntl  # where there is one: on Windows nobody looks
+
         down, self._write = os.pipe()
         self._read, up = os.pipe()
         command = [binary, *QUIET, f"--user-data-dir={profile}", "about:blank"]

@@ -17,10 +17,9 @@ from cnnkit.cli import main
 
 sys.path.append(str(Path(__file__).parent))  # the module that lies beside these tests
 
-from browser import PROBE, Browser
+from browser import PROBE, Browser, find_browser
 
 SPEC = Path(__file__).with_name("small.toml")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 Look = Callable[..., dict[str, Any]]
 
 
@@ -41,7 +40,7 @@ def trained(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory) -> Iterator[Browser]:
-    binary = next(filter(None, map(shutil.which, BROWSERS)), None)
+    binary = find_browser()
     if binary is None:
         pytest.skip("no browser is installed: apt-get install chromium")
     with Browser(binary, tmp_path_factory.mktemp("profile")) as found:

@@ -70,6 +70,10 @@ def test_confusion():
     assert [row["mostly"] for row in class_rows(matrix, CLASSES)] == ["dog (2)", "cow (1)", ""]
 
 
+def test_classes_that_are_numbers():
+    assert confusion([[1, 3], [0, 2]], "19")["said"] == "1 is taken for 9, 3 times of 4"
+
+
 def test_a_perfect_matrix():
     assert confusion([[3, 0], [0, 2]], "ab")["said"] == "No test image is taken for another class"
 

@@ -22,6 +22,17 @@ def test_pillow_reads_what_was_written(shape):
         assert np.array_equal(np.asarray(image), pixels)
 
 
+@pytest.mark.parametrize("colours", [1, 2, 255, 256, 257])
+def test_few_colours_are_numbered(colours):
+    rng = np.random.default_rng(0)
+    some = rng.permutation(2**24)[:colours]
+    pixels = some[np.arange(40 * 50).reshape(40, 50) % colours]
+    pixels = np.stack([pixels >> 16, pixels >> 8 & 255, pixels & 255], axis=2).astype(np.uint8)
+    with PIL.open(io.BytesIO(png(pixels))) as image:
+        assert image.mode == ("P" if colours <= 256 else "RGB")
+        assert np.array_equal(np.asarray(image.convert("RGB")), pixels)
+
+
 def test_large_pictures_are_thinned_out():
     pixels = np.arange(200 * 100, dtype=np.uint32).reshape(200, 100).astype(np.uint8)
     found = picture(pixels, "alt", most=64)

@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from browser import AXE
 
+from cnnkit.base import Data, Split
+from cnnkit.layers import Conv, Softmax
+from cnnkit.model import Model
+from cnnkit.plugins import load_plugins
 from cnnkit.report import page
+from cnnkit.report.single import run_page
+from cnnkit.report.subject import subject_of
+from cnnkit.runs.directory import StoredRun
 
 SPEC = Path(__file__).with_name("small.toml")
 
@@ -45,6 +53,13 @@ def test_the_confusion_matrix_is_that_of_the_summary(trained):
     cells = re.findall(r"<td class=[^>]*>([\d,]+|·)</td>", table[0])
     shown = [0 if cell == "·" else int(cell.replace(",", "")) for cell in cells]
     assert np.array(shown).reshape(10, 10).tolist() == matrix
+
+
+def test_a_run_that_went_on_has_a_new_report(trained, call):
+    shutil.copytree(trained, "run")
+    code, out, err = call("resume", "run", "--epochs", "3")
+    assert (code, out.splitlines()[-1]) == (0, "run/report.html"), err
+    assert "3 epochs, 32 images a step" in text_of("run/report.html")
 
 
 def test_no_report(call, tmp_path):
@@ -123,6 +138,26 @@ def test_several_runs(trained, call, tmp_path):
     assert "optimizer.lr" in text
     assert all(f">{rate}<" in text for rate in ("0.01", "0.02", "0.03"))
     assert "1 option differs" in text
+
+
+def test_eight_runs_are_a_small_page(trained, call):
+    for number in range(8):
+        shutil.copytree(trained, f"run{number}")
+    assert call("report", *(f"run{number}" for number in range(8)))[0] == 0
+    assert Path("report.html").stat().st_size < 300_000
+
+
+def test_a_page_of_large_noise_is_small_all_the_same(trained, tmp_path):
+    """40 layers, 30 classes, and images of which nothing can be compressed."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (200, 3, 96, 96), np.uint8)
+    split = Split(images, np.arange(200) % 30)
+    data = Data("noise", split, split, tuple(f"class {k}" for k in range(30)))
+    stack = [Conv(filters=4, kernel=3, padding="same"), "sigmoid"] * 20
+    model = Model.build([*stack, "pool", Softmax(units=30)], (3, 96, 96), classes=data.classes)
+    stored = StoredRun(trained)
+    subject = subject_of(stored, stored.spec(load_plugins()), model, data)
+    assert 500_000 < len(run_page(replace(subject, summary={}))) < 2_000_000
 
 
 def test_what_is_no_run(call):

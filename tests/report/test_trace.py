@@ -53,7 +53,7 @@ def test_forward(model, x):
     assert found.loss == pytest.approx(-np.log(outputs(model, x)[0, 3]))
     assert [one.path for one in found.seen] == [
         "0_conv", "1_relu", "2_residual/0_conv", "2_residual/1_relu", "2_residual", "3_pool",
-        "4_softmax/0_dense", "4_softmax/1_softmax",
+        "4_softmax/0_dense", "4_softmax", "4_softmax/1_softmax",
     ]  # fmt: skip
     for before, after in zip(found.seen[:2], found.seen[1:3], strict=True):
         assert np.array_equal(before.y, after.x)
