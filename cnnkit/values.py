@@ -72,7 +72,7 @@ def _measured(x: Array, transforms: Sequence[Transform], where: str) -> Range:
     """Return the range of what the transforms give."""
     rng = np.random.default_rng(0)
     for transform in transforms:
-        x = transform.apply(locked(x), rng, FRESH)
+        x = transform.fit([x]).apply(locked(x), rng, FRESH)
     return find_range(x, where)
 
 

@@ -268,7 +268,7 @@ READING = {
     "prediction", "model", "workers", "engine",
 }  # fmt: skip
 """What somebody must read to understand training."""
-BUDGETS = {"package": 22_000, "reading list": 8_530, "testing": 3_600}
+BUDGETS = {"package": 22_400, "reading list": 8_530, "testing": 3_600}
 """Most lines: raising one is a commit of its own that says what the lines bought."""
 
 

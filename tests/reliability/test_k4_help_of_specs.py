@@ -32,6 +32,10 @@ NOT_FOLLOWED = {
 }
 
 ADVICE: list[tuple[str, str, list[tuple[str, str]]]] = [
+    ("shape-transform", "cut less, or use more padding", [("size = 12", "size = 10")]),
+    ("shape-branches-differ", "keep the shape", [
+        ("filters = 8, kernel = 3", 'filters = 1, kernel = 3, padding = "same"')]),
+    ("shape-pool-padding", "use less padding, or a larger size", [("padding = 2", "padding = 1")]),
     ("kind-input", "write it as [C, H, W]", [("input = 8", "input = [1, 8, 8]")]),
     ("kind-metrics", "write it in brackets", [('= "accuracy"', '= ["accuracy"]')]),
     ("layer-a-number", 'or "relu"', [("  7,", '  "relu",')]),
