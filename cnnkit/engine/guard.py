@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from cnnkit.arrays import FRESH, Array, Weights, demand_finite, flatten
@@ -21,6 +23,7 @@ from cnnkit.base.weight import declared
 from cnnkit.engine.plan import Plan
 from cnnkit.engine.step import Batch
 from cnnkit.errors import TrainingError
+from cnnkit.meeting import Meeting
 from cnnkit.model import Model
 from cnnkit.provenance import attribute, describe, is_foreign
 from cnnkit.registry import Registry
@@ -48,6 +51,9 @@ def first_nonfinite(
     finite though what it was given is; and the images with which that happened."""
     if culprit := diverged(model):
         return TrainingError(f"the loss is not finite {when}: {culprit}")
+    meeting = None
+    if plan.gathers:  # then a shard by itself would see other numbers
+        batch, meeting = replace(batch, shard=len(batch.rows)), Meeting(1)
     for shard in range(len(batch)):
         look = _Look()
         x, chain = batch.input(shard, FRESH), list[Backward]()
@@ -58,7 +64,7 @@ def first_nonfinite(
                 "it enters the first layer; check the data and the transforms"
             )
         for segment in plan.segments:
-            ctx = batch.context(shard, FRESH, bool(chain), look)
+            ctx = batch.context(shard, FRESH, bool(chain), look, meeting=meeting)
             x, back = forward_chain(segment.steps, x, model.weights, ctx)
             chain.append(back)
         if not look.found:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -127,6 +127,7 @@ class Trainer:
         optimizer = model.backend.fuse_optimizer(self._optimizer, model.dtype)
         self._update = Update(optimizer, layout, weights)
         replace_leaves(model.weights, self._update.weights)
+        self._fixed = {path: w for path, w in weights.items() if path not in learning}
         self._gradients = Gradients(self.plan, model.weights, layout)
 
     @property
@@ -233,12 +234,28 @@ class Trainer:
             if not math.isfinite(loss):
                 raise FloatingPointError
             self._update.apply(shard_grads, self._gradients, lr, self.step)
+            self._renew(self._gradients.renewed)
         except FloatingPointError:
             when = f"at epoch {batch.key[1] + 1}, step {self.step + 1}"
             culprit = first_nonfinite(self.plan, self.model, batch, when, self._registry)
             raise culprit from None
         self.step += 1
         return loss
+
+    def _renew(self, renewed: Mapping[str, Array]) -> None:
+        """Set weights that do not learn, such as running means, to what layers made of the batch.
+
+        Raises:
+            TrainingError: where it is no such weight, or its shape another.
+        """
+        for path, value in renewed.items():
+            weight = self._fixed.get(path)
+            if weight is None or weight.shape != np.shape(value):
+                raise TrainingError(
+                    f"a layer renews {path} by an array of shape {np.shape(value)}; expected one "
+                    f"of {', '.join(f'{p} {w.shape}' for p, w in self._fixed.items()) or 'none'}"
+                )
+            weight[...] = value
 
     def _check_weights(self, epoch: int) -> None:
         """The loss of a step is that before its update, so the last update has not been judged."""
