@@ -12,6 +12,7 @@ from cnnkit.arrays import Arena, Array, Scratch, Shape, Weights
 from cnnkit.base import Context, Layer, Transform, chain_shapes, forward_chain
 from cnnkit.base.backend import Fusing
 from cnnkit.base.contract import checked_images
+from cnnkit.folding import fold, merged
 from cnnkit.memory import needs
 from cnnkit.workers import Threads
 
@@ -59,9 +60,10 @@ class Predictor:
         dtype: np.dtype[Any],
         fuse: Fusing | None = None,
     ) -> None:
-        self._steps, self._shape, self._weights = steps, shape, weights
+        self._shape, self._weights = shape, weights
         self._transforms, self._dtype, self._fuse = transforms, dtype, fuse
-        self._layers = [layer for _, layer in steps]
+        self._steps, self._folds = fold(steps, shape)
+        self._layers = [layer for _, layer in self._steps]
 
     def __call__(self, images: Array, threads: Threads) -> Array:
         """Return what the last layer gives for all `images`, (N, *its shape)."""
@@ -70,18 +72,20 @@ class Predictor:
             return np.empty((0, *last), self._dtype)
         shard = predict_shard(len(images), self._layers, self._shape, self._dtype.itemsize)
         outputs: list[Array] = [np.empty(0)] * -(-len(images) // shard)
+        weights = merged(self._weights, self._folds)  # anew each time: training moves them
 
         def job(number: int, arena: Arena) -> None:
-            outputs[number] = self._one(images[number * shard : (number + 1) * shard], arena)
+            part = images[number * shard : (number + 1) * shard]
+            outputs[number] = self._one(part, weights, arena)
 
         threads.run(len(outputs), job)
         return np.concatenate(outputs) if len(outputs) != 1 else outputs[0]
 
-    def _one(self, images: Array, arena: Arena) -> Array:
+    def _one(self, images: Array, weights: Weights, arena: Arena) -> Array:
         arena.reset()
         x = prepare(images, self._transforms, self._dtype, None, arena)
         ctx = Context(scratch=arena, wants_dx=False, fuse=self._fuse)
-        return forward_chain(self._steps, x, self._weights, ctx)[0].copy()
+        return forward_chain(self._steps, x, weights, ctx)[0].copy()
 
 
 def prepare(

@@ -51,7 +51,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "memory": WORDS,
     "summary": WORDS,
     "values": WORDS,
-    "prediction": {*WORDS, "memory", "workers"},
+    "folding": WORDS,
+    "prediction": {*WORDS, "folding", "memory", "workers"},
     "model": {*LOOKUP, *SERVICES, "values", "memory", "summary", "prediction"},
     "engine": {*LOOKUP, *SERVICES, "prediction", "model", "values"},
     "runs": {*SPECS, *SERVICES, "split", "model", "values", "engine"},
@@ -69,6 +70,10 @@ EXCEPTIONS: dict[str, set[str]] = {
     "losses": {"cnnkit.layers.softmax", "cnnkit.layers.sigmoid"},  # to fuse with them
     "memory": {"cnnkit.layers.conv"},  # whose columns are larger than its maps
     "summary": {"cnnkit.layers.sequential"},
+    "folding": {
+        f"cnnkit.layers.{name}"
+        for name in ("batch_norm", "conv", "parallel", "residual", "sequential")
+    },
     "model": {"cnnkit.layers.sequential"},  # the container that a model is
     "engine": {"cnnkit.layers.sequential"},
     "testing": {"cnnkit.layers.sequential"},  # which a chain is
@@ -250,7 +255,7 @@ def test_functions_stay_short(path):
 READING = {
     "errors", "arrays", "base", "kernels", "layers", "losses", "optimizers", "schedules",
     "initializers", "metrics", "transforms", "observers", "backends",
-    "prediction", "model", "workers", "engine",
+    "folding", "prediction", "model", "workers", "engine",
 }  # fmt: skip
 """What somebody must read to understand training."""
 BUDGETS = {"package": 18_600, "reading list": 7_620, "testing": 3_580}
