@@ -14,6 +14,7 @@ from cnnkit.base import Context, Layer, Transform, chain_shapes, forward_chain
 from cnnkit.base.backend import Fusing
 from cnnkit.base.contract import checked_fit, checked_images
 from cnnkit.base.layer import Tap
+from cnnkit.folding import fold, merged
 from cnnkit.memory import needs
 from cnnkit.workers import Threads
 
@@ -64,9 +65,11 @@ class Predictor:
         average: Sequence[Transform] = (),
         tap: Tap | None = None,
     ) -> None:
-        self._steps, self._shape, self._weights = steps, shape, weights
+        self._shape, self._weights = shape, weights
         self._transforms, self._dtype, self._fuse, self._tap = transforms, dtype, fuse, tap
-        self._layers, self._average = [layer for _, layer in steps], average
+        # whoever looks at layers sees those of the spec
+        self._steps, self._folds = fold(steps, shape) if tap is None else (steps, [])
+        self._layers, self._average = [layer for _, layer in self._steps], average
 
     @cached_property
     def _bytes(self) -> int:
@@ -81,28 +84,31 @@ class Predictor:
             return np.empty((0, *last), self._dtype)
         shard = predict_shard(len(images), self._bytes) if len(images) > 1 else 1
         outputs: list[Array] = [np.empty(0)] * -(-len(images) // shard)
+        weights = merged(self._weights, self._folds)  # anew each time: training moves them
 
         def job(number: int, arena: Arena) -> None:
-            outputs[number] = self._one(images[number * shard : (number + 1) * shard], arena)
+            part = images[number * shard : (number + 1) * shard]
+            outputs[number] = self._one(part, weights, arena)
 
         threads.run(len(outputs), job)
         return np.concatenate(outputs) if len(outputs) != 1 else outputs[0]
 
-    def _one(self, images: Array, arena: Arena) -> Array:
+    def _one(self, images: Array, weights: Weights, arena: Arena) -> Array:
         arena.reset()
         x = prepare(images, self._transforms, self._dtype, None, arena)
         if not self._average:
-            return self._run(x, arena).copy()
+            return self._run(x, weights, arena).copy()
         x, views = x.copy(), 0  # as the arena is used anew for each view
         total = np.zeros(())
         for view in _views(x, self._average):
             arena.reset()
-            total, views = total + self._run(np.ascontiguousarray(view), arena), views + 1
+            y = self._run(np.ascontiguousarray(view), weights, arena)
+            total, views = total + y, views + 1
         return total / total.dtype.type(views)
 
-    def _run(self, x: Array, arena: Arena) -> Array:
+    def _run(self, x: Array, weights: Weights, arena: Arena) -> Array:
         ctx = Context(scratch=arena, wants_dx=False, tap=self._tap, fuse=self._fuse)
-        return forward_chain(self._steps, x, self._weights, ctx)[0]
+        return forward_chain(self._steps, x, weights, ctx)[0]
 
 
 def _views(x: Array, transforms: Sequence[Transform]) -> list[Array]:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from cnnkit.arrays import Arena, Array
 from cnnkit.errors import RunError
+from cnnkit.meeting import Deserted
 
 T = TypeVar("T")
 
@@ -84,14 +85,23 @@ class Threads:
 
     def __init__(self, threads: int | None = None) -> None:
         self.count = threads or physical_cores()
-        self._arenas = [Arena() for _ in range(self.count)]
+        self._arenas = [Arena()]
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._workers = [Thread(target=self._serve, daemon=True) for _ in range(self.count - 1)]
-        for worker in self._workers:
-            worker.start()
+        self._workers: list[Thread] = []
+        self._hire(self.count)
 
-    def run(self, jobs: int, job: Job) -> None:
+    def _hire(self, workers: int) -> None:
+        """Have at least as many workers, the caller's own thread included."""
+        while len(self._arenas) < workers:
+            self._arenas.append(Arena())
+            self._workers.append(Thread(target=self._serve, daemon=True))
+            self._workers[-1].start()
+
+    def run(self, jobs: int, job: Job, *, together: bool = False) -> None:
         """Do jobs 0 .. jobs-1 and return when all are done.
+
+        Args:
+            together: give each job a thread of its own, as they wait for one another.
 
         Raises:
             Exception: what the lowest-numbered failing job raised.
@@ -100,6 +110,8 @@ class Threads:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 job(0, self._arenas[0])
             return
+        workers = max(jobs, self.count) if together else self.count
+        self._hire(workers)
         numbers, failures = count(), dict[int, BaseException]()
         done: SimpleQueue[None] = SimpleQueue()
         stopped = False
@@ -120,7 +132,7 @@ class Threads:
             work(arena)
             done.put(None)
 
-        helpers = min(self.count, jobs) - 1
+        helpers = min(workers, jobs) - 1
         try:
             for arena in self._arenas[1 : helpers + 1]:
                 self._calls.put(partial(help_out, arena))
@@ -130,21 +142,21 @@ class Threads:
         except BaseException:  # Ctrl-C: nobody waits for the helpers, who may be at work yet
             stopped, self._arenas = True, [Arena() for _ in self._arenas]
             raise
-        if failures:
-            raise failures[min(failures)]
+        if failures:  # who was deserted has nothing to tell
+            raise min(failures.items(), key=lambda f: (isinstance(f[1], Deserted), f[0]))[1]
 
     def _serve(self) -> None:
         while (call := self._calls.get()) is not None:
             call()
 
-    def map(self, jobs: int, function: Callable[[int], T]) -> list[T]:
-        """Return what `function` returns for 0 .. jobs-1."""
+    def map(self, jobs: int, function: Callable[[int], T], *, together: bool = False) -> list[T]:
+        """Return what `function` returns for 0 .. jobs-1; `together` as in `run`."""
         results: dict[int, T] = {}
 
         def job(number: int, _: Arena) -> None:
             results[number] = function(number)
 
-        self.run(jobs, job)
+        self.run(jobs, job, together=together)
         return [results[number] for number in range(jobs)]
 
     def close(self) -> None:

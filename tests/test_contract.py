@@ -11,6 +11,7 @@ from cnnkit import schedules as s
 from cnnkit.base.component import walk
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.layers import (
+    BatchNorm,
     Conv,
     Dense,
     DepthwiseSeparable,
@@ -91,6 +92,9 @@ LAYERS = [
     (HardSwish(), (2, 3, 3)),
     (GlobalPool(), (3, 4, 5)),
     (GlobalPool(kind="max"), (3, 4, 5)),
+    (BatchNorm(), (5,)),
+    (BatchNorm(), (3, 2, 4)),
+    (BatchNorm(eps=0.01, momentum=1.0), (2, 3, 3)),
     (LayerNorm(), (5,)),
     (LayerNorm(), (3, 2, 4)),
     (LayerNorm(over="sample", eps=0.01), (3, 2, 4)),
@@ -109,6 +113,8 @@ LAYERS = [
     (Residual(body=[Conv(filters=2, **SAME)], drop=0.5), (2, 4, 4)),
     (Residual(body=["relu", Conv(filters=2, **SAME)]), (2, 4, 4)),
     (Residual(body=[Conv(filters=3, **SAME)], shortcut=[Conv(filters=3, kernel=1)]), (2, 4, 4)),
+    (Residual(body=["batch_norm", "relu"]), (3, 2, 2)),
+    (DepthwiseSeparable(filters=2, between=["batch_norm", "relu"]), (3, 4, 4)),
     (Residual(body=[Residual(body=["dropout"]), "sigmoid"]), (2, 3)),
     (Sequential(layers=[Conv(filters=2, kernel=3), "relu", "pool", Softmax(units=3)]), (1, 6, 6)),
 ]

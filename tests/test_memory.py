@@ -156,6 +156,8 @@ MEASURED = {
     "activations": ([{**_CONV, "filters": 32}, "gelu", "silu", "layer_norm",
                      {"type": "pool", "size": 3, "stride": 1, "padding": 1}, "tanh", _HEAD],
                     (3, 40, 40), 32),
+    "norms": ([{**_CONV, "bias": "none"}, "batch_norm", "relu", {**_CONV, "bias": "none"},
+               "batch_norm", "relu", "pool", "batch_norm", _HEAD], (3, 48, 48), 64),
     "branches": ([{"type": "parallel", "branches": [[_CONV, "relu"], [], ["tanh"]]},
                   {"type": "depthwise_separable", "filters": 48}, "squeeze_excite",
                   {"type": "residual", "body": [_CONV, "relu"], "project": True}, "global_pool",

@@ -99,7 +99,7 @@ class UnfusedBinary(BinaryCrossEntropy):
 class Backwards(Threads):
     """Runs the jobs one after the other, last first."""
 
-    def run(self, jobs, job):
+    def run(self, jobs, job, *, together=False):
         for number in reversed(range(jobs)):
             job(number, self._arenas[0])
 

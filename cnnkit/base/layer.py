@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 from pydantic import SerializeAsAny
@@ -37,6 +37,7 @@ class Context(NamedTuple):
         path: the layer's place, such as "2_residual/0_conv".
         tap: stands between a chain and its layers, to look at what passes; mostly None.
         fuse: turns a chain's steps into those of the backend; None where layers run as they are.
+        meet: the shard's place among the others of its batch; None outside training.
     """
 
     training: bool = False
@@ -46,12 +47,14 @@ class Context(NamedTuple):
     path: str = ""
     tap: Tap | None = None
     fuse: Fusing | None = None
+    meet: Meets | None = None
 
     def child(self, name: str, wants_dx: bool | None = None) -> Context:
         """Return the context of the child layer `name`; whether dx is wanted is inherited."""
         path = f"{self.path}/{name}" if self.path else name
         wants_dx = self.wants_dx if wants_dx is None else wants_dx
-        return Context(self.training, wants_dx, self.scratch, self.key, path, self.tap, self.fuse)
+        rest = self.tap, self.fuse, self.meet
+        return Context(self.training, wants_dx, self.scratch, self.key, path, *rest)
 
     def rng(self, stream: str = "layer") -> np.random.Generator:
         """Return a generator that is a pure function of key, path and stream.
@@ -60,6 +63,33 @@ class Context(NamedTuple):
         Source: Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3 (2011), Philox.
         """
         return generator(self.key, f"{stream}:{self.path}")
+
+    def gather(self, value: Any) -> list[Any]:
+        """Return what every shard of the batch gives at this very call, in the order of the shards.
+
+        For layers that declare `gathers`, in forward and in backward; a shard waits here for the
+        others, and all get the same list. Outside training, and in a batch of one shard, it is
+        `[value]`. It changes nothing in what it is given, which nobody may change afterwards.
+        """
+        return [value] if self.meet is None else self.meet.gather(self.path, value)
+
+    def renew(self, name: str, value: Array) -> None:
+        """Set the layer's weight `name`, which does not learn, once this step has moved the others.
+
+        The value follows from w and what `gather` returned: in every shard it must be the same.
+        """
+        if self.meet is not None:
+            self.meet.renew(f"{self.path}/{name}" if self.path else name, value)
+
+
+class Meets(Protocol):
+    """A shard's place among the others of its batch."""
+
+    def gather(self, path: str, value: Any) -> list[Any]:
+        """Return every shard's value, in the order of the shards."""
+
+    def renew(self, path: str, value: Array) -> None:
+        """Note another value for a weight that does not learn."""
 
 
 def generator(key: tuple[int, int, int, int], stream: str) -> np.random.Generator:
@@ -100,11 +130,17 @@ class Layer(Component, ABC):
       `forward_chain` tells each of them whether somebody before it learns.
     - y, dx and gradients have the dtype of x, whatever its strides, and a sample's y and dx are
       the same in any batch, unless the layer says `couples_batch`.
+    - Where samples meet through `ctx.gather` alone, the layer says `gathers` as well, and shards
+      stay apart: each gives a part, such as its sums, gets everybody's, and goes on. y, dx and the
+      gradients' sum are those of the whole batch, whatever the shards. Only such a layer may
+      `ctx.renew` weights that do not learn, in training alone: a running mean, say.
     """
 
     family: ClassVar[str] = "layers"
     couples_batch: ClassVar[bool] = False
-    """True where the samples of a batch meet; the engine then hands over whole batches."""
+    """True where the samples of a batch meet; unless it gathers, it is given whole batches."""
+    gathers: ClassVar[bool] = False
+    """True where it leaves it to `ctx.gather` that they meet."""
     probabilities: ClassVar[bool] = False
     """True where each output row is a distribution over classes (>= 0, sum 1)."""
 

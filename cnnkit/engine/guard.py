@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from cnnkit.base.weight import declared
 from cnnkit.engine.plan import Plan
 from cnnkit.engine.step import Batch
 from cnnkit.errors import TrainingError
+from cnnkit.meeting import Meeting
 from cnnkit.model import Model
 from cnnkit.provenance import attribute, describe, is_foreign
 from cnnkit.registry import Registry
@@ -50,18 +52,16 @@ def first_nonfinite(
     finite though what it was given is; and the images with which that happened."""
     if culprit := diverged(model, advice=advice):
         return TrainingError(f"the loss is not finite {when}: {culprit}")
+    meeting = None
+    if plan.gathers:  # then a shard by itself would see other numbers
+        batch, meeting = replace(batch, shard=len(batch.rows)), Meeting(1)
     for shard in range(len(batch)):
         look = _Look()
         x, chain = batch.input(shard, FRESH), list[Backward]()
         if len(bad := _rows_not_finite(x)):
-            numbers = _numbers(batch.rows_of(shard)[bad], batch)
-            what = "are not finite as they enter" if len(bad) > 1 else "is not finite as it enters"
-            suspects = _foreign(batch.transforms, registry) or "the data and the transforms"
-            return TrainingError(
-                f"the loss is not finite {when}: {numbers} {what} the first layer; check {suspects}"
-            )
+            return _entered(batch, batch.rows_of(shard)[bad], when, registry)
         for segment in plan.segments:
-            ctx = batch.context(shard, FRESH, bool(chain), look)
+            ctx = batch.context(shard, FRESH, bool(chain), look, meeting=meeting)
             x, back = forward_chain(segment.steps, x, model.weights, ctx)
             chain.append(back)
         if not look.found:
@@ -73,6 +73,16 @@ def first_nonfinite(
     foreign = _foreign([plan.loss], registry)
     remedy = f"check {foreign}, or {advice}" if foreign else advice
     return TrainingError(f"the loss is not finite {when}, though every layer's output is; {remedy}")
+
+
+def _entered(batch: Batch, rows: Array, when: str, registry: Registry) -> TrainingError:
+    """Return the error of images that are not finite before any layer has seen them."""
+    what = "are not finite as they enter" if len(rows) > 1 else "is not finite as it enters"
+    suspects = _foreign(batch.transforms, registry) or "the data and the transforms"
+    numbers = _numbers(rows, batch)
+    return TrainingError(
+        f"the loss is not finite {when}: {numbers} {what} the first layer; check {suspects}"
+    )
 
 
 def _foreign(components: Sequence[Component], registry: Registry) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -18,10 +19,15 @@ Steps = tuple[tuple[str, Layer], ...]
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Consecutive layers that run together: shard by shard, or on the whole batch."""
+    """Consecutive layers that run together: shard by shard, or on the whole batch.
+
+    Args:
+        gathers: whether the shards meet in one of them, each in the middle of its way.
+    """
 
     steps: Steps
     couples_batch: bool
+    gathers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,11 @@ class Plan:
     loss: Loss
     whole: Loss
     fuse: Fusing | None = None
+
+    @property
+    def gathers(self) -> bool:
+        """Whether shards meet anywhere on their way."""
+        return any(segment.gathers for segment in self.segments)
 
     def on(self, backend: Backend, dtype: np.dtype[Any]) -> Plan:
         """Return the plan as a backend runs it."""
@@ -72,10 +83,18 @@ def _without_tail(network: Sequential) -> Steps:
 
 
 def couples(layer: Layer) -> bool:
-    """Tell if samples of a batch meet anywhere inside `layer`."""
-    return any(isinstance(i, Layer) and i.couples_batch for _, i in walk(layer))
+    """Tell if anything inside `layer` needs the whole batch at once."""
+    return any(i.couples_batch and not i.gathers for i in _inside(layer))
+
+
+def _inside(layer: Layer) -> Iterator[Layer]:
+    return (inner for _, inner in walk(layer) if isinstance(inner, Layer))
 
 
 def _segments(steps: Steps) -> tuple[Segment, ...]:
-    grouped = groupby(steps, key=lambda step: couples(step[1]))
-    return tuple(Segment(tuple(group), together) for together, group in grouped)
+    found = []
+    for together, group in groupby(steps, key=lambda step: couples(step[1])):
+        part = tuple(group)
+        gathers = any(inner.gathers for _, layer in part for inner in _inside(layer))
+        found.append(Segment(part, together, gathers))
+    return tuple(found)

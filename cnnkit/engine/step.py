@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +25,11 @@ from cnnkit.base.backend import Fusing
 from cnnkit.base.contract import checked_dy, checked_losses, checked_mix
 from cnnkit.base.layer import Tap, generator
 from cnnkit.engine.plan import Plan, Segment
+from cnnkit.meeting import Alone, Meeting
 from cnnkit.prediction import prepare
 from cnnkit.workers import Processes, Threads, can_fork, one_blas_thread, shared_vector
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -92,11 +96,12 @@ class Batch:
         wants_dx: bool = False,
         tap: Tap | None = None,
         fuse: Fusing | None = None,
+        meeting: Meeting | None = None,
     ) -> Context:
         """Return the context in which the shard meets the first layer of a segment."""
-        return Context(
-            self.training, wants_dx, scratch, (*self.key, shard), "", tap or self.tap, fuse
-        )
+        meet = meeting.seat(shard) if meeting else Alone(len(self))
+        key, tap = (*self.key, shard), tap or self.tap
+        return Context(self.training, wants_dx, scratch, key, "", tap, fuse, meet)
 
     def loss_gradient(self, shard: int, y: Array, loss: Loss) -> Array:
         """Record the shard's loss; return the gradient of the whole batch's mean loss at y."""
@@ -127,6 +132,8 @@ class Gradients:
         self._views: list[dict[str, Array]] = []
         self._arenas: list[Arena] = []  # one per shard, for networks of several segments
         self._own = Arena()
+        self.renewed: Mapping[str, Array] = {}
+        """Values for weights that do not learn, by path, of the last batch."""
         self._processes: Processes | None = None
         self._rows = np.empty(0, np.int64)  # of the batch at hand; shared with the processes
 
@@ -140,14 +147,43 @@ class Gradients:
         if self._processes and len(batch) > 1:
             self._by_processes(self._processes, batch)
             shard_grads = self._views[: len(batch)]
+        elif self.plan.gathers:
+            self._meeting(batch, threads, shard_grads)
         elif self._at_once:
             threads.run(len(batch), lambda s, arena: self._whole(batch, s, arena, shard_grads))
         else:
-            self._arenas += [Arena() for _ in range(len(batch) + 1 - len(self._arenas))]
-            trees = by_segment(self.plan, self._weights, batch, threads, self._arenas)
-            for shard, grads in enumerate(trees):
-                self._keep(shard, grads, shard_grads)
+            self._by_segment(batch, threads, shard_grads)
         return shard_grads
+
+    def _meeting(self, batch: Batch, threads: Threads, shard_grads: list[dict[str, Array]]) -> None:
+        """Let the shards meet on their way."""
+        meeting = Meeting(len(batch), threads.count)
+
+        def job(shard: int, arena: Arena) -> None:
+            with meeting.attended():
+                self._whole(batch, shard, arena, shard_grads, meeting)
+
+        try:
+            if self._at_once:
+                threads.run(len(batch), job, together=True)
+            else:
+                self._by_segment(batch, threads, shard_grads, meeting)
+        except BaseException:  # Ctrl-C may come where no shard is at work
+            meeting.leave()
+            raise
+        self.renewed = meeting.renewed
+
+    def _by_segment(
+        self,
+        batch: Batch,
+        threads: Threads,
+        shard_grads: list[dict[str, Array]],
+        meeting: Meeting | None = None,
+    ) -> None:
+        self._arenas += [Arena() for _ in range(len(batch) + 1 - len(self._arenas))]
+        trees = by_segment(self.plan, self._weights, batch, threads, self._arenas, meeting)
+        for shard, grads in enumerate(trees):
+            self._keep(shard, grads, shard_grads)
 
     @property
     def _at_once(self) -> bool:
@@ -165,12 +201,17 @@ class Gradients:
             self._views.append(self._layout.views(self._vectors[-1]))
 
     def _whole(
-        self, batch: Batch, shard: int, arena: Arena, shard_grads: list[dict[str, Array]]
+        self,
+        batch: Batch,
+        shard: int,
+        arena: Arena,
+        shard_grads: list[dict[str, Array]],
+        meeting: Meeting | None = None,
     ) -> None:
         """Take a shard through the whole network at once, while its activations are hot."""
         arena.reset()
         x = batch.input(shard, arena)
-        ctx = batch.context(shard, arena, fuse=self.plan.fuse)
+        ctx = batch.context(shard, arena, fuse=self.plan.fuse, meeting=meeting)
         y, back = forward_chain(self.plan.segments[0].steps, x, self._weights, ctx)
         _, grads = back(batch.loss_gradient(shard, y, self.plan.loss))
         self._keep(shard, grads, shard_grads)
@@ -197,7 +238,7 @@ class Gradients:
         """
         shards = len(batch_of(np.arange(images), 0, 0))
         helpers = min(count, shards) - 1
-        if helpers < 1 or not (self._at_once and can_fork()):
+        if helpers < 1 or self.plan.gathers or not (self._at_once and can_fork()):
             yield
             return
         self._reserve(shards)  # before the fork: this memory is what they share
@@ -245,7 +286,12 @@ class Gradients:
 
 
 def by_segment(
-    plan: Plan, weights: Weights, batch: Batch, threads: Threads, arenas: Sequence[Arena]
+    plan: Plan,
+    weights: Weights,
+    batch: Batch,
+    threads: Threads,
+    arenas: Sequence[Arena],
+    meeting: Meeting | None = None,
 ) -> list[Weights]:
     """Fill `batch.losses` and return each shard's gradients, in a network where samples meet.
 
@@ -254,28 +300,50 @@ def by_segment(
 
     Args:
         arenas: one per shard and one more; arrays live in them until the backward pass is over.
+        meeting: of the shards; None where none of the layers gathers.
     """
     for arena in arenas:
         arena.reset()
     values = [batch.input(shard, arenas[shard]) for shard in range(len(batch))]
     tape: list[list[Backward]] = []
+    each = partial(_side_by_side, threads, meeting)
     for segment in plan.segments:
-        context = partial(batch.context, wants_dx=bool(tape), fuse=plan.fuse)
-        values, backs = _forward(segment, weights, context, threads, arenas, values)
+        whole = Meeting(1) if meeting and segment.couples_batch else meeting
+        if whole and meeting:
+            whole.renewed = meeting.renewed
+        context = partial(batch.context, wants_dx=bool(tape), fuse=plan.fuse, meeting=whole)
+        values, backs = _forward(segment, weights, context, each, arenas, values)
         tape.append(backs)
     for shard, y in enumerate(values):
         values[shard] = batch.loss_gradient(shard, y, plan.loss)
     grads: list[Weights] = [{} for _ in values]
     for segment, backs in zip(reversed(plan.segments), reversed(tape), strict=True):
-        values = _backward(segment, backs, threads, values, grads)
+        values = _backward(segment, backs, each, values, grads)
     return grads
+
+
+Each = Callable[[int, Callable[[int], T]], list[T]]
+"""(count, function) -> what the function returns for 0 .. count-1."""
+
+
+def _side_by_side(
+    threads: Threads, meeting: Meeting | None, count: int, function: Callable[[int], T]
+) -> list[T]:
+    if meeting is None or count < len(meeting):
+        return threads.map(count, function)
+
+    def attend(shard: int) -> T:
+        with meeting.attended():
+            return function(shard)
+
+    return threads.map(count, attend, together=True)
 
 
 def _forward(
     segment: Segment,
     weights: Weights,
     context: Callable[[int, Arena], Context],
-    threads: Threads,
+    each: Each[tuple[Array, Backward]],
     arenas: Sequence[Arena],
     values: list[Array],
 ) -> tuple[list[Array], list[Backward]]:
@@ -287,21 +355,21 @@ def _forward(
         ctx = context(i, arenas[-1 if together else i])
         return forward_chain(segment.steps, inputs[i], weights, ctx)
 
-    outputs, backs = zip(*threads.map(len(inputs), pass_on), strict=True)
+    outputs, backs = zip(*each(len(inputs), pass_on), strict=True)
     return (_cut_alike(outputs[0], values) if together else list(outputs)), list(backs)
 
 
 def _backward(
     segment: Segment,
     backs: Sequence[Backward],
-    threads: Threads,
+    each: Each[tuple[Array, Weights]],
     values: list[Array],
     grads: list[Weights],
 ) -> list[Array]:
     """Return each shard's dx; add what the segment's weights get to `grads`."""
     together = segment.couples_batch
     inputs = [np.concatenate(values)] if together else values
-    results = threads.map(len(inputs), lambda i: backs[i](inputs[i]))
+    results = each(len(inputs), lambda i: backs[i](inputs[i]))
     for i, (_, found) in enumerate(results):
         grads[i].update(found)
     return _cut_alike(results[0][0], values) if together else [dx for dx, _ in results]

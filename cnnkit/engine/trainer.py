@@ -180,6 +180,7 @@ class Trainer:
         optimizer = model.backend.fuse_optimizer(self._optimizer, model.dtype)
         self._update = Update(optimizer, layout, weights)
         replace_leaves(model.weights, self._update.weights)
+        self._fixed = {path: w for path, w in weights.items() if path not in learning}
         self._gradients = Gradients(self.plan, model.weights, layout)
 
     judging: bool
@@ -204,8 +205,7 @@ class Trainer:
             ("weights", {"": flatten(self.model.weights)}, {"": weights}),
             ("optimizer", self._update.state, state),
         ):
-            there, here = _shapes(given), _shapes(mine)
-            if there != here:
+            if (there := _shapes(given)) != (here := _shapes(mine)):
                 odd = sorted(there.keys() ^ here.keys() or [k for k in here if here[k] != there[k]])
                 raise RunError(f"cannot go on from these {what}: {odd[0]} is not what it was")
             for slot, arrays in mine.items():
@@ -342,10 +342,25 @@ class Trainer:
             if not math.isfinite(loss):
                 raise FloatingPointError
             self._update.apply(shard_grads, self._gradients, lr, self.step)
+            self._renew(self._gradients.renewed)
         except FloatingPointError:
             when = f"at epoch {batch.key[1] + 1}, step {self.step + 1}"
             raise self._nonfinite(batch, when) from None
         return loss
+
+    def _renew(self, renewed: Mapping[str, Array]) -> None:
+        """Set weights that do not learn, such as running means, to what layers made of the batch.
+
+        Raises:
+            TrainingError: where it is no such weight, or its shape another.
+        """
+        for path, value in renewed.items():
+            weight = self._fixed.get(path)
+            if weight is None or weight.shape != np.shape(value):
+                known = ", ".join(f"{p} {w.shape}" for p, w in self._fixed.items()) or "none"
+                what = f"a layer renews {path} by an array of shape {np.shape(value)}"
+                raise TrainingError(f"{what}; expected one of {known}")
+            weight[...] = value
 
     def _check_weights(self, epoch: int) -> None:
         """The loss of a step is that before its update, so the last update has not been judged."""

@@ -2,6 +2,7 @@
 
 from cnnkit.base import Layer
 from cnnkit.hookspecs import hookimpl
+from cnnkit.layers.batch_norm import BatchNorm as BatchNorm
 from cnnkit.layers.conv import Conv as Conv
 from cnnkit.layers.dense import Dense as Dense
 from cnnkit.layers.depthwise_separable import DepthwiseSeparable as DepthwiseSeparable
@@ -30,5 +31,5 @@ def cnnkit_layers() -> list[type[Layer]]:
     return [
         Conv, DepthwiseSeparable, Dense, Flatten, Pool, GlobalPool,
         Relu, LeakyRelu, Tanh, Sigmoid, Silu, Gelu, HardSwish, Softmax,
-        LayerNorm, Dropout, SqueezeExcite, Residual, Parallel, Sequential,
+        BatchNorm, LayerNorm, Dropout, SqueezeExcite, Residual, Parallel, Sequential,
     ]  # fmt: skip

@@ -14,6 +14,15 @@ from cnnkit.layers.pool import Pool
 from cnnkit.layers.relu import Relu
 
 
+class Passage(Layer):
+    """The input itself, in the place of a layer that has nothing to do: names count on."""
+
+    type: Literal["passage"] = "passage"
+
+    def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
+        return x, lambda dy: (dy, {})
+
+
 class Sequential(Layer):
     """Layers one after the other: (N, *shape) -> (N, *output_shape(shape)).
 
@@ -50,7 +59,7 @@ class Sequential(Layer):
         for i, (one, other) in enumerate(pairwise(self.layers)):
             if isinstance(one, Relu) and isinstance(other, Pool) and other.kind == "max":
                 steps[i], steps[i + 1] = steps[i + 1], steps[i]
-        return steps
+        return [step for step in steps if not isinstance(step[1], Passage)]
 
     def output_shape(self, shape: Shape) -> Shape:
         return chain_shapes(self.layers, shape, "layers")[-1]

@@ -14,6 +14,7 @@ from cnnkit.arrays import Arena, Array
 from cnnkit.base import Backend, Loss
 from cnnkit.base.backend import Fusing
 from cnnkit.errors import ContractError
+from cnnkit.meeting import Seat
 from cnnkit.testing import loss as losses
 from cnnkit.testing import options
 from cnnkit.testing.chains import (
@@ -30,6 +31,7 @@ from cnnkit.testing.chains import (
     plain,
 )
 from cnnkit.testing.check import Fault, Kit, require, require_equal
+from cnnkit.testing.layer_meeting import Listener, gathers, side_by_side
 from cnnkit.testing.manners import manners
 from cnnkit.testing.optimizer import Course
 from cnnkit.testing.tools import HostileScratch, built_ins, require_same
@@ -176,6 +178,22 @@ def steps_keep_no_state(trial: Trial) -> None:
 
 
 _BACKWARDS, _ONE = slice(None, None, -1), slice(1)
+
+
+@kit.check("put together by ctx.gather what the shards found, and renew by ctx.child(name).renew")
+def meets_as_the_layers(trial: Trial) -> None:
+    """Shards that gather give what the layers give for the whole batch, and renew it alike."""
+    gathering = [name for name in CHAINS if any(gathers(layer) for _, layer in chain(name).steps)]
+    for case in (Case(name, dtype, 5) for name, dtype in product(gathering, TOLERANCE)):
+        fuse, listener = trial.fuse(case), Listener()
+        wanted = case.run(None, meet=listener) | listener.renewed
+
+        def run(shard: int, seat: Seat, case: Case = case, fuse: Fusing = fuse) -> Arrays:
+            rows = slice(0, 2) if shard == 0 else slice(2, None)
+            return case.run(fuse, _images(case, rows), meet=seat)
+
+        what = f"shards that meet change the results of {case}"
+        _require_alike(wanted, side_by_side(2, 2, run), what)
 
 
 def _images(case: Case, part: slice) -> Arrays:

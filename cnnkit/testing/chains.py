@@ -115,6 +115,16 @@ CHAINS: dict[str, tuple[list[Any], Shape]] = {
         _conv(6), "layer_norm", "relu", {"type": "squeeze_excite", "ratio": 2},
         {"type": "layer_norm", "over": "sample"}, {"type": "dropout", "of": "channels"},
         "global_pool", _of("dense", 3)], (2, 6, 5)),
+    "batch norms": ([
+        _conv(4, bias="none"), "batch_norm", "relu", _pool(), _conv(3), "relu",
+        {"type": "batch_norm", "eps": 0.01, "momentum": 0.3}, _of("dense", 5), "batch_norm",
+        "relu"], (2, 6, 7)),
+    "residuals with batch norms": ([
+        {"type": "residual", "project": True, "body": [
+            _conv(4, bias="none", stride=2), "batch_norm", "relu", _conv(4, bias="none"),
+            "batch_norm"]}, "relu",
+        {"type": "depthwise_separable", "filters": 3, "between": ["batch_norm", "relu"]}],
+        (3, 6, 7)),
     "branches": ([
         {"type": "parallel", "branches": [[_conv(3), "relu"], [], [_conv(2, 1)]]},
         {"type": "parallel", "join": "mean", "branches": [[_conv(4)], ["relu", _conv(4)]]},
@@ -185,13 +195,16 @@ def drawn(case: Case) -> Arrays:
     """Draw what a case is run on. No value lies so near to a kink, a relu's or a maximum's, that
     rounding decides its side: with a little noise on everything, results hardly change."""
     layers, shape = chain(case.name), (CHAINS | SPECS)[case.name][1]
-    shapes = {path: weight.shape for path, weight in declared(layers.weights(shape)).items()}
+    weights = declared(layers.weights(shape))
+    shapes = {path: weight.shape for path, weight in weights.items()}
     shapes["x"], shapes["dy"] = ((case.images, *s) for s in (shape, layers.output_shape(shape)))
     for seed in count():
         rng = np.random.default_rng([seed, case.images])
         made = {name: rng.standard_normal(s) for name, s in shapes.items()}
         for name in made.keys() - {"x", "dy"}:  # what layers pass on keeps its size
             made[name] *= (2 / max(*shapes[name][:1], prod(shapes[name][1:]), 1)) ** 0.5
+            if not weights[name].learns:  # such as a variance
+                made[name] = 0.5 + np.abs(made[name])
         wanted, *noisy = (
             case.run(None, {name: _shaken(one, noise, rng, case) for name, one in made.items()})
             for noise in (0, 1, 1, 1)

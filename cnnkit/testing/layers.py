@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from cnnkit.arrays import Shape
 from cnnkit.base import Layer
 from cnnkit.testing import (
+    layer_meeting,
     layer_numerics,
     layer_purity,
     layer_shape,
@@ -22,6 +23,7 @@ kit = Kit(
     layer_shape.kit,
     layer_purity.kit,
     layer_weights.kit,
+    layer_meeting.kit,
     layer_threads.kit,
     layer_numerics.kit,
 )

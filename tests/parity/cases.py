@@ -17,6 +17,7 @@ from cnnkit.arrays import flatten, unflatten
 from cnnkit.base import Context, Layer, Split
 from cnnkit.base.weight import draw as draw_weights
 from cnnkit.layers import (
+    BatchNorm,
     Conv,
     Dense,
     DepthwiseSeparable,
@@ -37,6 +38,7 @@ from cnnkit.layers import (
     Tanh,
 )
 from cnnkit.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
+from cnnkit.meeting import Meeting
 from cnnkit.model import Model
 from cnnkit.runs.session import trainer_of
 from cnnkit.specfile.runspec import RunSpec
@@ -108,6 +110,8 @@ LAYERS: dict[str, tuple[Layer, tuple[int, ...]]] = {
     **{f"activation {i} {layer.type}": (layer, (3, 4, 5)) for i, layer in enumerate(ACTIVATIONS)},
     "global_pool mean": (GlobalPool(), (3, 4, 5)),
     "global_pool max": (GlobalPool(kind="max"), (3, 4, 5)),
+    "batch_norm of maps": (BatchNorm(), (3, 4, 5)),
+    "batch_norm of vectors": (BatchNorm(eps=0.01, momentum=0.3), (7,)),
     "layer_norm of a vector": (LayerNorm(), (7,)),
     "layer_norm over channels": (LayerNorm(eps=0.001), (5, 3, 4)),
     "layer_norm over samples": (LayerNorm(over="sample"), (5, 3, 4)),
@@ -166,6 +170,25 @@ NETWORKS: dict[str, dict[str, Any]] = {
             Softmax(units=CLASSES),
         ]
     },
+    "batch_norm": {
+        "layers": [
+            Conv(filters=4, kernel=3, padding="same", bias="none"),
+            BatchNorm(),
+            Relu(),
+            Residual(
+                body=[
+                    Conv(filters=4, kernel=3, padding="same", bias="none"),
+                    BatchNorm(momentum=0.5),
+                ]
+            ),
+            Tanh(),  # without it the second norm would undo the first one's shift, and Adam would
+            GlobalPool(),  # make whole steps of its gradient's rounding errors, as of a bias's
+            Dense(units=8, bias="none"),
+            BatchNorm(),
+            Relu(),
+            Softmax(units=CLASSES),
+        ]
+    },
 }
 NAMES = [
     *(f"layer: {name}" for name in LAYERS),
@@ -199,7 +222,9 @@ def network_problem(network: str, optimizer: str) -> tuple[RunSpec, Model, Split
     model = Model.build(
         spec.model.layers, (1, 12, 12), dtype="float64", classes=[str(k) for k in range(CLASSES)]
     )
-    for seed, w in enumerate(flatten(model.weights).values()):
+    for seed, (path, w) in enumerate(flatten(model.weights).items()):
+        if path not in model.learning:  # running statistics
+            continue
         fan_in = prod(w.shape[1:]) if w.ndim == 4 else w.shape[0]
         w[...] = draw(w.shape, 20 + seed) * (1.4 / fan_in**0.5 if w.ndim > 1 else 0.1)
     images = draw((STEPS * BATCH, 1, 12, 12), 3)
@@ -217,9 +242,12 @@ def by_cnnkit(name: str) -> Arrays:
 
 def _layer(name: str) -> Arrays:
     layer, x, weights, dy = layer_problem(name)
-    y, back = layer.lower().forward(x, unflatten(weights), Context(training=True))
+    meeting = Meeting(1)
+    ctx = Context(training=True, meet=meeting.seat(0))
+    y, back = layer.lower().forward(x, unflatten(weights), ctx)
     dx, grads = back(dy)
-    return {"y": y, "dx": dx, **{f"d{path}": grad for path, grad in flatten(grads).items()}}
+    slopes = {f"d{path}": grad for path, grad in flatten(grads).items()}
+    return {"y": y, "dx": dx, **slopes, **meeting.renewed}
 
 
 def _loss(name: str) -> Arrays:

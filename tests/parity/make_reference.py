@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +54,30 @@ def tensor(array: Any, learn: bool = False) -> Any:
 
 def _layer(name: str) -> Arrays:
     layer, x, weights, dy = layer_problem(name)
-    tx, tw = tensor(x, True), {path: tensor(w, True) for path, w in weights.items()}
-    y = run(layer, tx, tw)
+    tx, tw = tensor(x, True), tensors(weights)
+    with training():
+        y = run(layer, tx, tw)
     y.backward(tensor(dy))
-    grads = {f"d{path}": w.grad.numpy() for path, w in tw.items()}
-    return {"y": y.detach().numpy(), "dx": tx.grad.numpy(), **grads}
+    grads = {f"d{path}": w.grad.numpy() for path, w in tw.items() if w.requires_grad}
+    renewed = {path: w.numpy() for path, w in tw.items() if not w.requires_grad}
+    return {"y": y.detach().numpy(), "dx": tx.grad.numpy(), **grads, **renewed}
+
+
+RUNNING = ("mean", "variance")
+"""Names of weights that do not learn."""
+_TRAINING = [False]
+
+
+@contextmanager
+def training() -> Iterator[None]:
+    """Take statistics of the batch, and renew the running ones in place."""
+    _TRAINING[0] = True
+    yield
+    _TRAINING[0] = False
+
+
+def tensors(weights: Arrays) -> dict[str, Any]:
+    return {path: tensor(w, path.rpartition("/")[2] not in RUNNING) for path, w in weights.items()}
 
 
 def run(layer: Layer, x: Any, w: dict[str, Any]) -> Any:
@@ -77,6 +98,9 @@ def run(layer: Layer, x: Any, w: dict[str, Any]) -> Any:
         return F.avg_pool2d(x, lowered.size, **options, count_include_pad=lowered.count_padding)
     if lowered.type == "dense":
         return F.linear(x.flatten(1), w["W"].T, w.get("b"))
+    if lowered.type == "batch_norm":
+        running, own = (w[name] for name in RUNNING), (w["gamma"], w["beta"])
+        return F.batch_norm(x, *running, *own, _TRAINING[0], lowered.momentum, lowered.eps)
     if lowered.type == "layer_norm":
         return _layer_norm(lowered, x, w)
     if lowered.type in CONTAINERS:
@@ -202,15 +226,16 @@ def _steps(name: str) -> Arrays:
 
     network, optimizer = name.split(" ")
     _, model, split = network_problem(network, optimizer)
-    w = {path: tensor(array, True) for path, array in flatten(model.weights).items()}
+    w = tensors(flatten(model.weights))
     options = {key: value for key, value in OPTIMIZERS[optimizer].items() if key != "type"}
     kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
-    optim = kinds[optimizer](list(w.values()), **options)
+    optim = kinds[optimizer]([each for each in w.values() if each.requires_grad], **options)
     x, labels = tensor(split.images), tensor(split.labels)
     start, total = run(model.network, x, w).detach().numpy(), 0.0
     for step in range(STEPS):
         rows = slice(step * BATCH, (step + 1) * BATCH)
-        picked = run(model.network, x[rows], w)[torch.arange(BATCH), labels[rows]]
+        with training():
+            picked = run(model.network, x[rows], w)[torch.arange(BATCH), labels[rows]]
         loss = -picked.log().mean()
         optim.zero_grad()
         loss.backward()

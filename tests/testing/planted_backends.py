@@ -11,7 +11,7 @@ from planted import planted
 
 from cnnkit.arrays import FRESH
 from cnnkit.base import Backend, Loss, Optimizer
-from cnnkit.layers import Conv, Relu
+from cnnkit.layers import BatchNorm, Conv, Relu
 
 
 class Step:
@@ -116,6 +116,21 @@ class TakesAll(Pair):
             return dx, {name: grads} if grads else {}
 
         return y, backward
+
+
+@planted("meets_as_the_layers")
+class NormsByShard(TakesAll):
+    """Takes batch_norm for a layer like any other, and each shard for the whole batch."""
+
+    type: Literal["norms_by_shard"] = "norms_by_shard"
+
+    def fuse(self, steps, dtype, training):
+        return [
+            ("", Step(self, [step])) if isinstance(step[1], BatchNorm) else step for step in steps
+        ]
+
+    def run(self, step, x, w, ctx):
+        return super().run(step, x, w, ctx._replace(meet=None))
 
 
 @planted("forward_as_the_layers")
