@@ -79,10 +79,35 @@ class Op:
         return down, across
 
 
+_OPTIONS: dict[type[Layer], str] = {
+    Conv: "filters kernel stride padding dilation groups bias init bias_init",
+    Dense: "units bias init bias_init",
+    Pool: "kind size stride",
+    Relu: "",
+    Flatten: "",
+    Sigmoid: "units init bias_init",
+    Softmax: "units init bias_init",
+    Sequential: "layers label",
+    Residual: "body shortcut",
+}
+"""The options that programs were written for; another one, set, means something else."""
+
+
+def _is_as_known(layer: Layer) -> bool:
+    known = {"type", *_OPTIONS[type(layer)].split()}
+    others = ((n, f) for n, f in type(layer).model_fields.items() if n not in known)
+    return all(
+        getattr(layer, name) == field.get_default(call_default_factory=True)
+        for name, field in others
+    )
+
+
 def knows(layer: Layer) -> bool:
     """Tell if `layer` can be part of a program. Its class counts, not what it derives from: a
     subclass may do otherwise."""
     kind = type(layer)
+    if kind not in _OPTIONS or not _is_as_known(layer):
+        return False
     if kind in (Conv, Dense, Relu, Flatten):
         return True
     if isinstance(layer, Softmax | Sigmoid):

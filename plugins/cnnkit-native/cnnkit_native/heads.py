@@ -17,7 +17,7 @@ from cnnkit_native.library import LIB, NativeError, address
 def faster_loss(loss: Loss) -> Loss:
     """Return the compiled form of a loss in float32, or the loss itself."""
     if type(loss) is _SoftmaxCrossEntropy:
-        return NativeCrossEntropy(label_smoothing=loss.label_smoothing)
+        return NativeCrossEntropy(label_smoothing=loss.label_smoothing, weights=loss.weights)
     return loss
 
 
@@ -33,7 +33,7 @@ class NativeCrossEntropy(_SoftmaxCrossEntropy):
     """Softmax and cross-entropy in one; y (N, K) are logits, finite however large."""
 
     def forward(self, y: Array, labels: Array) -> tuple[Array, Callable[[], Array]]:
-        if y.dtype != np.float32:
+        if y.dtype != np.float32 or labels.ndim == 2 or self.weights is not None:
             return super().forward(y, labels)
         y, labels = np.ascontiguousarray(y), np.ascontiguousarray(labels, np.int64)
         (n, K), losses, dy = y.shape, np.empty(len(y), np.float32), np.empty(y.shape, np.float32)
