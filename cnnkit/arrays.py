@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -193,9 +193,10 @@ class FlatLayout:
             view[...] = arrays[path]
 
     @classmethod
-    def by_size(cls, arrays: Mapping[str, Array]) -> FlatLayout:
-        """Return a layout of `arrays` by size, in their own order where sizes are equal."""
-        ordered = sorted(arrays, key=lambda path: arrays[path].size)
+    def by_size(cls, arrays: Mapping[str, Array], first: Collection[str] = ()) -> FlatLayout:
+        """Return a layout of `arrays` by size, in their own order where sizes are equal; those at
+        the paths in `first` lie before all others."""
+        ordered = sorted(arrays, key=lambda path: (path not in first, arrays[path].size))
         return cls({path: arrays[path].shape for path in ordered})
 
 

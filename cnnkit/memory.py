@@ -169,6 +169,7 @@ def training_bytes(
     if any(isinstance(one, Layer) and one.couples_batch for _, one in walk(list(layers))):
         workers = shards  # every shard waits for all others
     images, kept = min(batch, workers * shard), _slot_count(optimizer)
+    shards += optimizer.waits + (optimizer.accumulate > 1)  # the sum, and what is to be added
     return [itemsize * need.training(images, shards, workers, kept) for need in found]
 
 

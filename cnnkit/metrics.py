@@ -19,6 +19,7 @@ class Accuracy(Metric):
     """Share of samples whose predicted class is the label, 0 to 1."""
 
     type: Literal["accuracy"] = "accuracy"
+    better: ClassVar[Literal["higher"]] = "higher"
     synonyms: ClassVar[Synonyms] = {"accuracy": "acc"}
 
     def evaluate(self, y: Array, labels: Array, classes: int) -> float:
@@ -26,19 +27,26 @@ class Accuracy(Metric):
 
 
 class MacroF1(Metric):
-    """Mean over all classes of the harmonic mean of precision and recall, 0 to 1.
+    """Mean over the classes that occur of the harmonic mean of precision and recall, 0 to 1.
 
-    A class counts 0 where either is undefined (it never occurs, or is never predicted).
+    Those occur that a sample has or is predicted to have. One that is never hit counts 0. As of
+    scikit-learn's f1_score(average="macro").
+
+    >>> y = np.eye(4)[[0, 0, 1]]  # predicted: 0, 0, 1; nobody speaks of classes 2 and 3
+    >>> round(MacroF1().evaluate(y, np.array([0, 1, 1]), 4), 4)  # 2/3 and 2/3
+    0.6667
     """
 
     type: Literal["macro_f1"] = "macro_f1"
+    better: ClassVar[Literal["higher"]] = "higher"
     synonyms: ClassVar[Synonyms] = {"macro_f1": "f1 f1score fscore"}
 
     def evaluate(self, y: Array, labels: Array, classes: int) -> float:
         counts = confusion_counts(y, labels, classes)
         hits, mentions = np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1)
-        # 2PR / (P + R) = 2 hits / (predicted + true); without hits it is 0 or undefined: 0.
-        return float(np.mean(2 * hits / np.maximum(mentions, 1)))
+        # 2PR / (P + R) = 2 hits / (predicted + true), which is 0 without hits.
+        occurs = mentions > 0
+        return float(np.mean(2 * hits[occurs] / mentions[occurs]))
 
 
 class Confusion(Metric):

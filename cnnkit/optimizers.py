@@ -33,17 +33,9 @@ def _as_tuple(value: Any) -> Any:
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Adam(Optimizer):
-    """Steps along the mean gradient over its root mean square; with weight decay it is AdamW.
+class _Adaptive(Optimizer):
+    """What adam and adamw share."""
 
-    m = beta1 * m + (1 - beta1) * g; v = beta2 * v + (1 - beta2) * g**2;
-    W -= lr * weight_decay * W; W -= lr * m^ / (sqrt(v^) + eps), m^ and v^ corrected for their
-    start at zero. Weight decay is decoupled: it never enters m and v.
-
-    Source: Kingma and Ba, Adam (2015); Loshchilov and Hutter, Decoupled Weight Decay (2019).
-    """
-
-    type: Literal["adam"] = "adam"
     elementwise: ClassVar[bool] = True
 
     lr: Annotated[float, Field(ge=0)] = 1e-3
@@ -53,7 +45,8 @@ class Adam(Optimizer):
     eps: Annotated[float, Field(ge=1e-30)] = 1e-8  # smaller ones are zero in float32
     """Added to the root mean square, so that a weight without gradient stands still."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """Share of every weight, times the learning rate, that each step removes."""
+    """Share of a weight, times the learning rate, that each step removes; biases and others that
+    are declared so stay as they are."""
 
     def init_state(self, weights: dict[str, Array]) -> State:
         return {"mean": zeros(weights), "square": zeros(weights)}
@@ -68,11 +61,50 @@ class Adam(Optimizer):
             adam(W, g.reshape(-1), m, v, *rest)
 
 
+class Adam(_Adaptive):
+    """Steps along the mean gradient over its root mean square; with weight decay it is AdamW.
+
+    m = beta1 * m + (1 - beta1) * g; v = beta2 * v + (1 - beta2) * g**2;
+    W -= lr * weight_decay * W; W -= lr * m^ / (sqrt(v^) + eps), m^ and v^ corrected for their
+    start at zero. Weight decay is decoupled: it never enters m and v.
+
+    Source: Kingma and Ba, Adam (2015); Loshchilov and Hutter, Decoupled Weight Decay (2019).
+
+    >>> W = {"W": np.array([1.0])}
+    >>> one = Adam(lr=0.1)
+    >>> one.update(W, {"W": np.array([5.0])}, one.init_state(W), lr=0.1, step=0)
+    >>> W["W"].round(6)
+    array([0.9])
+    """
+
+    type: Literal["adam"] = "adam"
+
+
+class AdamW(_Adaptive):
+    """Adam with the weight decay that its authors took for images: see adam, of which all else is.
+
+    Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (2019); the default is
+    PyTorch's.
+
+    >>> W = {"W": np.array([1.0])}
+    >>> one = AdamW(lr=0.1, weight_decay=0.5)
+    >>> one.update(W, {"W": np.array([5.0])}, one.init_state(W), lr=0.1, step=0)
+    >>> W["W"].round(6)  # 1 - 0.1 * 0.5 * 1 - 0.1
+    array([0.85])
+    """
+
+    type: Literal["adamw"] = "adamw"
+
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Share of a weight, times the learning rate, that each step removes; biases and others that
+    are declared so stay as they are."""
+
+
 class Sgd(Optimizer):
     """Steps against the gradient, with momentum, Nesterov's look-ahead and L2 weight decay.
 
     g += weight_decay * W; v = momentum * v + g; W -= lr * v (Nesterov: lr * (g + momentum * v)).
-    Weight decay is the classic L2 kind, part of the gradient, and applies to every weight.
+    Weight decay is the classic L2 kind, part of the gradient; see `weight_decay`.
 
     Source: Sutskever et al., On the Importance of Initialization and Momentum (2013), in the
     form PyTorch uses (the learning rate outside the velocity).
@@ -86,7 +118,8 @@ class Sgd(Optimizer):
     nesterov: bool = False
     """Look ahead along the velocity; needs momentum."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """L2 penalty: this times the weights is added to their gradient."""
+    """L2 penalty: this times the weights is added to their gradient; biases and others that are
+    declared so have none."""
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Self:
@@ -110,4 +143,4 @@ class Sgd(Optimizer):
 @hookimpl
 def cnnkit_optimizers() -> list[type[Optimizer]]:
     """Return the optimizers that come with cnnkit."""
-    return [Sgd, Adam]
+    return [Sgd, Adam, AdamW]

@@ -132,7 +132,9 @@ LOSSES = [
 OPTIMIZERS = [
     o.Sgd(lr=0.1),
     o.Sgd(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01, schedule="cosine"),
+    o.Sgd(lr=0.1, clip=1.0, clip_value=0.5, accumulate=2),
     o.Adam(),
+    o.AdamW(),
     o.Adam(lr=0.01, weight_decay=0.1, betas=(0.5, 0.9)),
 ]
 SCHEDULES = [
@@ -140,6 +142,11 @@ SCHEDULES = [
     s.Cosine(floor=0.1),
     s.Cosine(warmup=2.0),
     s.Step(every=2, scale=0.5),
+    s.Multistep(milestones=[1, 2, 40]),
+    s.Linear(),
+    s.Linear(floor=0.1, warmup=0.5),
+    s.OneCycle(),
+    s.OneCycle(rise=0, start=1, floor=0),
 ]
 INITIALIZERS = [
     *(i.Glorot(distribution=name) for name in ("normal", "uniform")),

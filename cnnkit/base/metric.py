@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -15,6 +15,9 @@ class Metric(Component, ABC):
     """A figure (or a list of lists) from all outputs and labels of a split."""
 
     family: ClassVar[str] = "metrics"
+    better: ClassVar[Literal["higher", "lower"] | None] = None
+    """Which of two figures is the better one, where they are numbers: `[train] best` may name the
+    metric then. None where they cannot be compared, as tables cannot."""
 
     @abstractmethod
     def evaluate(self, y: Array, labels: Array, classes: int) -> Any:

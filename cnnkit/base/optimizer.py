@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, SerializeAsAny
 
 from cnnkit.arrays import Array
-from cnnkit.base.component import Component, Option, Table, child, default
+from cnnkit.base.component import Component, Option, Positive, Table, child, default
 from cnnkit.base.schedule import Schedule
 
 State = dict[str, dict[str, Array]]
@@ -29,6 +29,18 @@ class Optimizer(Component, ABC):
         default("constant")
     )
     """How the learning rate changes over training."""
+    clip: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    """The most that the norm of all gradients together may be; longer ones are made that long."""
+    clip_value: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    """The largest size of any number in a gradient; clipped before `clip` is applied."""
+    accumulate: Positive = 1
+    """Batches whose gradients are averaged for one update: as one batch so many times as large, in
+    the memory of one. The last update of an epoch takes what is left."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether an update waits for the gradients of all weights."""
+        return self.accumulate > 1 or self.clip is not None or self.clip_value is not None
 
     def init_state(self, weights: dict[str, Array]) -> State:
         """Return fresh state for `{path: array}`; every array shaped like its weight."""

@@ -12,7 +12,7 @@ from cnnkit.base import Epoch
 from cnnkit.commands._console import News, emit, emit_json
 from cnnkit.commands._plugins import begin, read_spec, with_backend
 from cnnkit.commands.evaluate import results
-from cnnkit.engine.trainer import Progress
+from cnnkit.engine.progress import Progress
 from cnnkit.errors import CnnkitError
 from cnnkit.runs.data import data_paths
 from cnnkit.runs.directory import StoredRun, find_run

@@ -46,6 +46,7 @@ class Batch:
         tap: looks at the layers at work; mostly None.
         classes: how many there are, for transforms that mix targets.
         training: False where nothing is learned, and dropout stands still.
+        images: over which the update averages; 0 for those of this batch.
     """
 
     split: Split
@@ -57,6 +58,7 @@ class Batch:
     tap: Tap | None = None
     classes: int = 0
     training: bool = True
+    images: int = 0
     losses: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -104,14 +106,15 @@ class Batch:
         return Context(self.training, wants_dx, scratch, key, "", tap, fuse, meet)
 
     def loss_gradient(self, shard: int, y: Array, loss: Loss) -> Array:
-        """Record the shard's loss; return the gradient of the whole batch's mean loss at y."""
+        """Record the shard's loss; return the gradient of the mean loss at y, over all images of
+        the update."""
         targets = self._targets.get(shard)
         labels = self.split.labels[self.rows_of(shard)] if targets is None else targets
         given = loss.forward(locked(y), labels)
         each, gradient = checked_losses(loss, y, given)
         self.losses[shard] = float(each.sum())
         dy = checked_dy(loss, y, gradient())
-        dy *= dy.dtype.type(1 / len(self.rows))
+        dy *= dy.dtype.type(1 / (self.images or len(self.rows)))
         return dy
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -28,8 +28,9 @@ from cnnkit.engine.guard import (
     watch_foreign,
 )
 from cnnkit.engine.plan import Plan, make_plan, tail
+from cnnkit.engine.progress import Position, Progress, Watcher
 from cnnkit.engine.step import Batch, Gradients
-from cnnkit.engine.update import Update
+from cnnkit.engine.update import Update, decays
 from cnnkit.errors import DataError, RunError, TrainingError
 from cnnkit.model import Model, check_images
 from cnnkit.provenance import attribute, describe, is_foreign
@@ -68,43 +69,6 @@ def evaluate(
     y, classes = locked(y), len(model.classes)
     figures = {m.type: checked_figure(m, m.evaluate(y, labels, classes)) for m in metrics}
     return {"loss": float(losses.mean()), **figures}
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where in an epoch training is: `samples` done of `total`, and the loss so far."""
-
-    epoch: int
-    samples: int
-    total: int
-    loss: float
-
-
-Watcher = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """How far training is, all of it: randomness is a function of where it is used.
-
-    Args:
-        epoch: whole epochs done; its record is due where all steps of the next one are done.
-        index: steps done of the epoch after those.
-        step: steps done over the whole run.
-        samples, total: images of these `index` steps, and the sum of their losses.
-        seconds: that these steps took.
-    """
-
-    epoch: int = 0
-    index: int = 0
-    step: int = 0
-    samples: int = 0
-    total: float = 0.0
-    seconds: float = 0.0
-
-    def __str__(self) -> str:
-        steps = f"{self.index} steps of epoch {self.epoch + 1}"
-        return steps if self.index else f"epoch {self.epoch}"
 
 
 class Trainer:
@@ -176,9 +140,10 @@ class Trainer:
     def _lay_out(self, model: Model, learning: frozenset[str]) -> None:
         """Put the weights that learn into one vector, beside the optimizer's state."""
         weights = flatten(model.weights)
-        layout = FlatLayout.by_size({path: w for path, w in weights.items() if path in learning})
-        optimizer = model.backend.fuse_optimizer(self._optimizer, model.dtype)
-        self._update = Update(optimizer, layout, weights)
+        resting = model.resting if decays(self._optimizer) else frozenset[str]()
+        layout = FlatLayout.by_size({p: w for p, w in weights.items() if p in learning}, resting)
+        fuse = partial(model.backend.fuse_optimizer, dtype=model.dtype)
+        self._update = Update(self._optimizer, layout, weights, None, resting, fuse)
         replace_leaves(model.weights, self._update.weights)
         self._fixed = {path: w for path, w in weights.items() if path not in learning}
         self._gradients = Gradients(self.plan, model.weights, layout)
@@ -275,7 +240,7 @@ class Trainer:
                     whole = self._foreign and self.position.index == 0
                     before = self._update.copy() if whole else None
                     self._epoch(epoch, train, threads)
-                    if before is not None and self._lr(epoch + 1) > 0:
+                    if before is not None and self._lr(epoch + 1, 1 / self.position.index) > 0:
                         self._update.check_moved(before)
                     self._check_weights(epoch)
                     self.judging = True
@@ -284,7 +249,8 @@ class Trainer:
                 done = self.position
                 self.position = Position(epoch + 1, step=done.step)
                 loss, speed = done.total / done.samples, done.samples / done.seconds
-                yield Epoch(epoch + 1, loss, figures, done.seconds, speed, self._lr(epoch + 1))
+                lr = self._lr(epoch + 1, 1 / done.index)
+                yield Epoch(epoch + 1, loss, figures, done.seconds, speed, lr)
 
     def evaluate(self, split: Split) -> dict[str, Any]:
         """Return loss and metrics on `split`, averaged over views where the model says so.
@@ -310,7 +276,9 @@ class Trainer:
     def _batch(self, train: Split, rows: Array, epoch: int, step: int) -> Batch:
         key, model = (self._seed, epoch, step), self.model
         common = self._shard, model.transforms, model.dtype, self._tap, len(model.classes)
-        return Batch(train, rows, key, *common)
+        together = self._optimizer.accumulate * self._batch_size  # images of a whole update
+        first = step * self._batch_size // together * together
+        return Batch(train, rows, key, *common, images=min(together, len(train) - first))
 
     def _now(self) -> str:
         return f"at step {self.step + 1}"
@@ -322,8 +290,8 @@ class Trainer:
         steps, started = -(-len(train) // size), time.perf_counter() - at.seconds
         for index in range(at.index, steps):
             rows = order[index * size : (index + 1) * size]
-            lr = self._lr(epoch + (index + 1) / steps)
-            loss = self._step(self._batch(train, rows, epoch, index), lr, threads)
+            lr = self._lr(epoch + (index + 1) / steps, 1 / steps)
+            loss = self._step(self._batch(train, rows, epoch, index), lr, threads, steps)
             samples, total = at.samples + len(rows), at.total + loss
             seconds = time.perf_counter() - started
             at = Position(epoch, index + 1, at.step + 1, samples, total, seconds)
@@ -331,17 +299,27 @@ class Trainer:
             if self._watch is not None:
                 self._watch(Progress(epoch + 1, samples, len(train), total / samples))
 
-    def _lr(self, epoch: float) -> float:
-        factor = self._schedule.multiplier(epoch, self._epochs)
+    def _lr(self, epoch: float, step: float) -> float:
+        """Return the rate of a step that takes `step` of an epoch and ends at `epoch`. The last one
+        has the rate of its middle: a schedule that ends at 0 would make it a step for nothing."""
+        factor = self._schedule.multiplier(min(epoch, self._epochs - step / 2), self._epochs)
         return self._optimizer.lr * checked_factor(self._schedule, factor)
 
-    def _step(self, batch: Batch, lr: float, threads: Threads) -> float:
+    def _step(self, batch: Batch, lr: float, threads: Threads, steps: int) -> float:
+        """Take a batch, of an epoch of `steps`, forward and backward; where an update ends with it,
+        move the weights."""
+        _, epoch, index = batch.key
+        together = self._optimizer.accumulate
+        update = epoch * -(-steps // together) + index // together  # done before this one
         try:
             shard_grads = self._gradients.compute(batch, threads)
             loss = sum(batch.losses)
             if not math.isfinite(loss):
                 raise FloatingPointError
-            self._update.apply(shard_grads, self._gradients, lr, self.step)
+            if (index + 1) % together == 0 or index + 1 == steps:
+                self._update.apply(shard_grads, self._gradients, lr, update)
+            else:
+                self._update.add(shard_grads, self._gradients)
             self._renew(self._gradients.renewed)
         except FloatingPointError:
             when = f"at epoch {batch.key[1] + 1}, step {self.step + 1}"

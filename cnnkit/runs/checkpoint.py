@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.arrays import Array
-from cnnkit.engine.trainer import Position
+from cnnkit.engine.progress import Position
 from cnnkit.errors import RunError
 from cnnkit.files.tensors import load_tensors, save_tensors
 

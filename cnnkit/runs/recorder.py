@@ -9,7 +9,8 @@ from typing import Any
 
 from cnnkit.arrays import flatten
 from cnnkit.base import Data, Epoch
-from cnnkit.engine.trainer import Position, Trainer
+from cnnkit.engine.progress import Position
+from cnnkit.engine.trainer import Trainer
 from cnnkit.errors import RunError
 from cnnkit.files.tensors import digest
 from cnnkit.provenance import suppliers
@@ -88,7 +89,7 @@ class Recorder:
         """Save the checkpoint of an epoch, before it a second one where it is the best so far: a
         run that goes on from "last" comes by the best again."""
         figures = epoch.validation or {"loss": epoch.train_loss}
-        best = self._best is None or _better(figures, self._best)
+        best = self._best is None or _better(figures, self._best, self._spec)
         if best:
             self._best = {"epoch": epoch.epoch, **figures}
             self._save("best")
@@ -175,8 +176,9 @@ def data_digest(data: Data) -> str:
     return digest(arrays | {f"{name}/labels": split.labels for name, split in splits.items()})
 
 
-def _better(now: dict[str, Any], before: dict[str, Any]) -> bool:
-    """Compare validation accuracy, or the loss where accuracy is not measured."""
-    if "accuracy" in now:
-        return bool(now["accuracy"] > before["accuracy"])
-    return bool(now["loss"] < before["loss"])
+def _better(now: dict[str, Any], before: dict[str, Any], spec: RunSpec) -> bool:
+    """Compare what the spec says, else accuracy, or the loss where that is not measured."""
+    name = next((n for n in (spec.train.best, "accuracy") if n in now), "loss")
+    higher = any(m.type == name and m.better == "higher" for m in spec.metrics)
+    better: bool = now[name] > before[name] if higher else now[name] < before[name]
+    return better

@@ -16,7 +16,8 @@ from cnnkit.arrays import Array
 from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo, Epoch, Observer, RunInfo
 from cnnkit.base.component import SPEC_PATH
 from cnnkit.base.contract import checked_fit
-from cnnkit.engine.trainer import Progress, Trainer, Watcher
+from cnnkit.engine.progress import Progress, Watcher
+from cnnkit.engine.trainer import Trainer
 from cnnkit.errors import CnnkitError, PluginError
 from cnnkit.model import Model
 from cnnkit.provenance import attribute, exhausted

@@ -79,6 +79,16 @@ def check_squeezed(spec: RunSpec) -> list[Finding]:
     ]
 
 
+def check_best(spec: RunSpec) -> list[Finding]:
+    """Refuse to choose the best checkpoint by a figure that is not measured, or not comparable."""
+    best, known = spec.train.best, [m.type for m in spec.metrics if m.better]
+    if best in (None, "loss", *known):
+        return []
+    message = f'[train]: "{best}" is no figure by which a checkpoint can be the best'
+    help_ = "name a metric of the spec whose figure is a number, or the loss"
+    return [Finding(("train", "best"), message, f"expected {' or '.join(['loss', *known])}", help_)]
+
+
 def doubts(spec: RunSpec) -> list[Finding]:
     """Return what a valid spec says that can be run, but hardly be meant."""
     lr, warmup, epochs = spec.optimizer.lr, spec.optimizer.schedule.warmup, spec.train.epochs
@@ -354,11 +364,7 @@ def network_input(dataset: Dataset, info: DatasetInfo) -> Shape:
 
 def _path_of(spec: RunSpec, dataset: Dataset) -> KeyPath:
     """Return where the spec has its dataset, or the fallback that stands in for it."""
-    path: KeyPath = ("data",)
-    one: Dataset | None = spec.data
-    while one is not None and one is not dataset:
-        one, path = one.fallback, (*path, "fallback")
-    return path if one else ("data",)
+    return ("data",) if dataset is spec.data else ("data", "fallback")
 
 
 def shape_finding(error: ShapeError, base: KeyPath = ("model",)) -> Finding:

@@ -18,6 +18,7 @@ from cnnkit.provenance import attribute
 from cnnkit.registry import Registry
 from cnnkit.source import BIDI, Finding, FindingError, Override, Source, slot_at
 from cnnkit.specfile.checks import (
+    check_best,
     check_classes,
     check_mended,
     check_network,
@@ -170,8 +171,7 @@ def load_spec(
     tree = _parse(source)
     registry = (registry or load_plugins()).offering(types)
     overrides, findings = apply_overrides(tree, set, registry)
-    source = source._replace(overrides=overrides)
-    paths = paths or DataPaths(spec_dir=source.folder)
+    source, paths = source._replace(overrides=overrides), paths or DataPaths(source.folder)
     findings += check_requirements(tree, registry)
     if too_deep := _too_deep(tree):
         raise _failure([*findings, too_deep], source)
@@ -182,6 +182,7 @@ def load_spec(
         raise _failure(findings + _diagnose(error, tree, registry, paths), source) from None
     spec._source, spec._registry = source, registry
     findings += [*check_storable(spec, tree, registry), *check_squeezed(spec)]
+    findings += check_best(spec)
     with attribute(registry, lambda: "when the spec was checked", PluginError):
         findings += check_classes(spec.data, paths)
         findings += check_network(spec, spec.data, dataset_info(spec.data, paths))

@@ -60,6 +60,10 @@ class TrainSpec(Section):
     """What computes: "numpy", or a faster one that a plugin brings; decides the rounding."""
     checkpoint: CheckpointSpec = Field(default_factory=lambda: CheckpointSpec())
     """When a run is saved besides the ends of its epochs, such as `{ seconds = 10 }`."""
+    best: str | None = None
+    """What the best checkpoint is best by on the validation split: "loss", or one of the metrics;
+    by default accuracy, or the loss where that is not measured. Without validation images, by the
+    training loss."""
     memory: Annotated[float, Field(gt=0)] | None = None
     """GiB that weights, optimizer and activations may take; without it, 80 % of the machine's."""
 

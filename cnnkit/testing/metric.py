@@ -91,6 +91,22 @@ def metric_ignores_order(judged: Judged) -> None:
     _require_alike(judged, y, labels, "the figure depends on the order of the samples")
 
 
+@kit.check("return float(...), or leave out `better`")
+def metric_is_comparable(judged: Judged) -> None:
+    """A metric that declares which figure is `better` gives numbers, and the better one for the
+    labels themselves than for what is always wrong."""
+    metric, K = judged.metric, judged.y.shape[1]
+    if metric.better is None:
+        return
+    hits = np.eye(judged.classes)[judged.labels][:, -K:]
+    figures = [judged.figure(y.astype(np.float32), judged.labels) for y in (hits, 1 - hits)]
+    numbers = all(isinstance(one, int | float) for one in figures)
+    require(numbers, "figures cannot be compared", expected="numbers", got=repr(figures))
+    right, wrong = figures if metric.better == "higher" else figures[::-1]
+    what = f"{metric.better} is declared better, and outputs that are right have no better figure"
+    require(right > wrong, what, expected="the better figure for right outputs", got=repr(figures))
+
+
 def _require_alike(judged: Judged, y: Array, labels: Array, what: str) -> None:
     wanted, got = judged.figure(judged.y, judged.labels), judged.figure(y, labels)
     require(_alike(wanted, got), what, expected=repr(wanted), got=repr(got))

@@ -74,7 +74,7 @@ def test_every_plugin_has_a_row(call, site, monkeypatch):
     assert "<9,>=0.1" in rows["cnnkit_same"] or ">=0.1,<9" in rows["cnnkit_same"]
     assert "FAILED: SystemExit: stop" in rows["cnnkit_broken"]
     assert "verbs: hello, big-bug, check, four" in rows["cnnkit_verbs"]
-    assert "schedules: constant, step, cosine" in rows["schedules"]
+    assert "schedules: constant, step, multistep, linear, cosine, one_cycle" in rows["schedules"]
     assert outcome.out.endswith(
         "\nnote: the verb check of cnnkit-verbs 1.0 is not used: it is a built-in one; its "
         "author can give it another name\n"

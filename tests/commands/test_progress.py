@@ -14,7 +14,7 @@ from rich.console import Console
 
 from cnnkit.commands import run
 from cnnkit.commands.run import EpochBar
-from cnnkit.engine.trainer import Progress
+from cnnkit.engine.progress import Progress
 
 
 @pytest.fixture

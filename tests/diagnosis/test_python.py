@@ -51,7 +51,7 @@ error: conv: unknown option "kernal"
         """\
 error: sgd: unknown option "learning_rate"
   = note: did you mean "lr"?
-  = help: sgd takes lr, schedule, momentum, nesterov, weight_decay""",
+  = help: sgd takes lr, schedule, clip, clip_value, accumulate, momentum, nesterov, weight_decay""",
     ),
     "wrong type": (
         Dense,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from cnnkit.arrays import flatten
 from cnnkit.base import Context, Metric
 from cnnkit.engine.plan import make_plan
-from cnnkit.engine.trainer import Progress, epoch_order, evaluate
+from cnnkit.engine.progress import Progress
+from cnnkit.engine.trainer import epoch_order, evaluate
 from cnnkit.errors import TrainingError
 from cnnkit.layers import Dense, Dropout, Relu, Sequential, Sigmoid, Softmax
 from cnnkit.metrics import Accuracy, Confusion

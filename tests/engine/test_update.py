@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import pytest
 
 from cnnkit.arrays import FlatLayout
+from cnnkit.base import Optimizer
 from cnnkit.engine.update import Update
-from cnnkit.optimizers import Adam, Sgd
+from cnnkit.optimizers import Adam, AdamW, Sgd
 
 SHAPES = {"a/W": (300, 200), "a/b": (200,), "c/W": (3, 2, 5, 5), "d/W": (90, 110)}
 
@@ -105,3 +106,115 @@ def test_initial_weights_are_copied_not_kept():
     update.apply(gradients.parts, gradients, 0.1, 0)
     assert all(np.array_equal(weights[p], before[p]) for p in SHAPES)
     assert not np.array_equal(update.weights["a/b"], before["a/b"])
+
+
+# --- what waits for the gradients of all weights --------------------------------------------------
+
+
+def clipped(total, optimizer):
+    """Clip by the definition, in one vector."""
+    flat = np.concatenate([total[path].ravel() for path in SHAPES])
+    if optimizer.clip_value:
+        flat = np.minimum(np.maximum(flat, -optimizer.clip_value), optimizer.clip_value)
+    if optimizer.clip:
+        flat = flat * min(1, optimizer.clip / np.sqrt((flat**2).sum()))
+    return FlatLayout(SHAPES).views(flat)
+
+
+class Decays(Optimizer):
+    """Somebody's optimizer, with an option called weight_decay and whole arrays."""
+
+    type: Literal["decays"] = "decays"
+    weight_decay: float = 0.5
+
+    def update(self, weights, grads, state, lr, step):
+        for path, g in grads.items():
+            weights[path] -= lr * (g + self.weight_decay * weights[path])
+
+
+WAITING = {
+    "norm": Sgd(lr=1, momentum=0.9, clip=3.0),
+    "value": Adam(clip_value=0.2),
+    "both": Sgd(lr=1, clip=5.0, clip_value=0.3),
+    "longer than any": Sgd(lr=1, clip=1e6),
+    "whole arrays": Plain(clip=2.0),
+    "somebody's": Decays(lr=1, clip=1.0),
+}
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("optimizer", WAITING.values(), ids=WAITING)
+def test_clipping_sees_the_whole_gradient(optimizer, count):
+    alone, layout = draw(), FlatLayout.by_size(draw())
+    state = optimizer.init_state(alone)
+    update = Update(optimizer, layout, draw())
+    for step in range(3):
+        gradients = Parts(layout, count, seed=step)
+        optimizer.update(alone, clipped(gradients.total, optimizer), state, 0.1, step)
+        update.apply(gradients.parts, gradients, 0.1, step)
+    for path, w in alone.items():
+        np.testing.assert_allclose(update.weights[path], w, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        Sgd(lr=1, momentum=0.9, weight_decay=0.1),
+        Adam(weight_decay=0.1),
+        AdamW(),
+        Plain(weight_decay=0.1),
+        Decays(lr=1),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_weight_decay_leaves_alone_what_rests(optimizer, count):
+    resting = {"a/b", "d/W"}
+    twins = {True: optimizer.model_copy(update={"weight_decay": 0.0}), False: optimizer}
+    alone, layout = draw(), FlatLayout.by_size(draw(), resting)
+    assert list(layout.shapes) == ["a/b", "d/W", "c/W", "a/W"]
+    state = optimizer.init_state(alone)
+    update = Update(optimizer, layout, draw(), None, resting)
+    for step in range(3):
+        gradients = Parts(layout, count, seed=step)
+        for path, g in gradients.total.items():
+            twins[path in resting].update(alone, {path: g.copy()}, state, 0.1, step)
+        update.apply(gradients.parts, gradients, 0.1, step)
+    for path, w in alone.items():
+        np.testing.assert_array_equal(update.weights[path], w, err_msg=path)
+        for slot, arrays in state.items():
+            np.testing.assert_array_equal(update.state[slot][path], arrays[path])
+
+
+@pytest.mark.parametrize("optimizer", [Sgd(lr=1, accumulate=3), Plain(accumulate=3)])
+def test_what_was_added_counts_once(optimizer):
+    alone, layout = draw(), FlatLayout.by_size(draw())
+    state = optimizer.init_state(alone)
+    update = Update(optimizer, layout, draw())
+    for step in range(2):
+        groups = [Parts(layout, count, seed=10 * step + count) for count in (2, 1, 2)]
+        total = {path: sum(one.total[path] for one in groups) for path in SHAPES}
+        for one in groups[:2]:
+            update.add(one.parts, one)
+        update.apply(groups[2].parts, groups[2], 0.1, step)
+        optimizer.update(alone, total, state, 0.1, step)
+    for path, w in alone.items():
+        np.testing.assert_allclose(update.weights[path], w, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("place", ["a/b", "a/W"])
+def test_a_gradient_that_is_not_finite_moves_nothing(place):
+    layout = FlatLayout.by_size(draw())
+    update, gradients = Update(Sgd(lr=1, clip=1.0), layout, draw()), Parts(layout, 2, 0)
+    gradients.parts[1][place].flat[-1] = np.nan
+    with pytest.raises(FloatingPointError):
+        update.apply(gradients.parts, gradients, 0.1, 0)
+    assert all(np.array_equal(update.weights[path], w) for path, w in draw().items())
+
+
+def test_a_norm_beyond_float32():
+    weights = {"W": np.zeros(3, np.float32)}
+    layout = FlatLayout.by_size(weights)
+    update = Update(Sgd(lr=1, clip=5.0), layout, weights)
+    update.apply([{"W": np.array([3e25, 0, -4e25], np.float32)}], None, 1.0, 0)
+    np.testing.assert_allclose(update.weights["W"], [-3, 0, 4], rtol=1e-6)

@@ -7,14 +7,21 @@ from math import exp, log, log1p
 import numpy as np
 import pytest
 
+from cnnkit.arrays import flatten
 from cnnkit.base import Context
+from cnnkit.engine.trainer import Trainer
+from cnnkit.errors import ShapeError
 from cnnkit.layers import Relu, Sigmoid, Softmax
 from cnnkit.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
+from cnnkit.model import Model
+from cnnkit.optimizers import Sgd
 
 N = 7
 CASES = [
     (CrossEntropy(), 4),
     (CrossEntropy(label_smoothing=0.3), 4),
+    (CrossEntropy(weights=[0.5, 2.0, 0.0, 1.0]), 4),
+    (CrossEntropy(label_smoothing=0.3, weights=[0.5, 2.0, 0.0, 1.0]), 4),
     (BinaryCrossEntropy(), 1),
     (BinaryCrossEntropy(), 4),
     (MeanSquaredError(), 1),
@@ -47,7 +54,8 @@ def slow(loss, y, labels):
             t = wanted(labels, K, n, k)
             if loss.type == "cross_entropy":
                 s = loss.label_smoothing
-                total -= ((1 - s) * t + s / K) * log(p)
+                w = loss.weights[k] if loss.weights else 1.0
+                total -= w * ((1 - s) * t + s / K) * log(p)
             elif loss.type == "binary_cross_entropy":
                 total -= (t * log(p) + (1 - t) * log1p(-p)) / K
             else:
@@ -146,3 +154,41 @@ def test_a_wrong_certain_answer_is_pushed_the_right_way():
     assert slope()[0, 1] < 0
     _, slope = BinaryCrossEntropy().forward(np.array([[1.0]]), np.array([0]))
     assert slope()[0, 0] > 0
+
+
+# --- class weights --------------------------------------------------------------------------------
+
+
+def test_balanced_weights_come_from_the_labels():
+    labels = np.repeat([0, 1, 3], [6, 3, 1])
+    fitted = CrossEntropy(weights="balanced").fit(labels, 4)
+    assert fitted.weights == [10 / 24, 10 / 12, 1.0, 2.5]
+    assert fitted.fit(labels[:3], 4) is fitted
+    assert CrossEntropy().fit(labels, 4) == CrossEntropy()
+
+
+def test_balanced_weights_are_scikit_learns():
+    weights = pytest.importorskip("sklearn.utils.class_weight").compute_class_weight
+    labels = np.random.default_rng(0).integers(0, 5, 200)
+    wanted = weights("balanced", classes=np.arange(5), y=labels)
+    np.testing.assert_allclose(CrossEntropy(weights="balanced").fit(labels, 5).weights, wanted)
+
+
+def test_a_trainer_fits_the_loss_before_its_first_step():
+    """Nine images of class 0 and one of class 1, in a batch, count alike."""
+    x, y = np.ones((10, 1, 1, 1)), np.array([0] * 9 + [1])
+    model = Model.build([{"type": "softmax", "units": 2, "init": "zeros"}], (1, 1, 1),
+                        dtype="float64")  # fmt: skip
+    trainer = Trainer(model, CrossEntropy(weights="balanced"), Sgd(lr=1.0), epochs=1, batch=10)
+    (epoch,) = trainer.fit(x, y)
+    assert epoch.train_loss == pytest.approx(log(2))
+    assert all(np.abs(w).max() < 1e-15 for w in flatten(model.weights).values())
+
+
+def test_weights_for_another_number_of_classes():
+    with pytest.raises(ShapeError) as caught:
+        CrossEntropy(weights=[1.0, 2.0]).check(Softmax(), (3,), 3)
+    assert str(caught.value) == (
+        "gives 3 probabilities, but cross_entropy has 2 weights; expected 3 weights, one for each "
+        'class; give as many, or weights = "balanced"'
+    )

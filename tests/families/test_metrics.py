@@ -19,13 +19,15 @@ def slow(y, labels, classes):
     scores = []
     for k in range(classes):
         true, predicted = sum(table[k]), sum(table[j][k] for j in range(classes))
-        if true == 0 or predicted == 0 or table[k][k] == 0:
+        if true == predicted == 0:  # it does not occur
+            continue
+        if table[k][k] == 0:
             scores.append(0.0)
             continue
         precision, recall = table[k][k] / predicted, table[k][k] / true
         scores.append(2 * precision * recall / (precision + recall))
     right = sum(table[k][k] for k in range(classes))
-    return right / len(labels), sum(scores) / classes, table
+    return right / len(labels), sum(scores) / len(scores), table
 
 
 def draw(classes, outputs, N=300, seed=0):
@@ -58,8 +60,8 @@ def test_against_scikit_learn(classes, outputs):
     sklearn = pytest.importorskip("sklearn.metrics")
     y, labels = draw(classes, outputs, seed=1)
     guess = (y[:, 0] > 0.5).astype(int) if outputs == 1 else y.argmax(axis=1)
-    names = list(range(classes))
-    f1 = sklearn.f1_score(labels, guess, average="macro", labels=names, zero_division=0)
+    names = list(range(classes))  # of the table; f1 is over those that occur
+    f1 = sklearn.f1_score(labels, guess, average="macro", zero_division=0)
     table = sklearn.confusion_matrix(labels, guess, labels=names)
     assert Accuracy().evaluate(y, labels, classes) == sklearn.accuracy_score(labels, guess)
     assert MacroF1().evaluate(y, labels, classes) == pytest.approx(f1, abs=1e-14)
@@ -69,12 +71,12 @@ def test_against_scikit_learn(classes, outputs):
 def test_by_hand():
     """True 0 0 0 1 1 2, taken for 0 0 1 1 0 0; class 3 never occurs.
 
-    Class 0: precision 2/4, recall 2/3, F1 4/7. Class 1: 1/2, 1/2, 1/2. Class 2 is never predicted
-    and class 3 never seen: 0 each.
+    Class 0: precision 2/4, recall 2/3, F1 4/7. Class 1: 1/2, 1/2, 1/2. Class 2 is never predicted:
+    0. Class 3 does not occur, and does not count.
     """
     y, labels = np.eye(4)[[0, 0, 1, 1, 0, 0]], np.array([0, 0, 0, 1, 1, 2])
     assert Accuracy().evaluate(y, labels, 4) == 0.5
-    assert MacroF1().evaluate(y, labels, 4) == pytest.approx((4 / 7 + 1 / 2) / 4)
+    assert MacroF1().evaluate(y, labels, 4) == pytest.approx((4 / 7 + 1 / 2) / 3)
     table = [[2, 1, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
     assert Confusion().evaluate(y, labels, 4) == table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cnnkit.errors import OptionError
-from cnnkit.schedules import Constant, Cosine, Step
+from cnnkit.schedules import Constant, Cosine, Linear, Multistep, OneCycle, Step
 
 
 @pytest.mark.parametrize("epoch", [0, 0.01, 3, 10])
@@ -73,6 +73,12 @@ def test_warm_up_scales_the_factor(schedule, values):
         (Step, {"every": 1, "scale": 1.5}),
         (Cosine, {"floor": -0.1}),
         (Cosine, {"floor": 1.1}),
+        (Multistep, {"milestones": []}),
+        (Multistep, {"milestones": [2, 1]}),
+        (Multistep, {"milestones": [1, 1]}),
+        (Linear, {"floor": 1.1}),
+        (OneCycle, {"rise": 1}),
+        (OneCycle, {"start": 0}),
         (Constant, {"warmup": -1}),
         (Constant, {"warmup": float("inf")}),
     ],
@@ -80,3 +86,25 @@ def test_warm_up_scales_the_factor(schedule, values):
 def test_options_out_of_range(cls, options):
     with pytest.raises(OptionError):
         cls(**options)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "factor"), [(1, 1), (2, 1), (2.1, 0.5), (3, 0.5), (3.1, 0.25), (9, 0.25)]
+)
+def test_multistep(epoch, factor):
+    assert Multistep(milestones=[2, 3], scale=0.5).multiplier(epoch, 9) == factor
+
+
+@pytest.mark.parametrize(("epoch", "factor"), [(0, 1), (2, 0.8), (5, 0.5), (10, 0.0), (11, 0.0)])
+def test_linear(epoch, factor):
+    assert Linear().multiplier(epoch, 10) == pytest.approx(factor, abs=1e-15)
+    assert Linear(floor=0.5).multiplier(epoch, 10) == pytest.approx(0.5 + factor / 2, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "factor"),  # half a wave up over 2 of 8 epochs, half a wave down over 6
+    [(0, 0.2), (1, 0.6), (2, 1), (4, 0.75 + 0.25 * 0.1), (5, 0.55), (8, 0.1), (9, 0.1)],
+)
+def test_one_cycle(epoch, factor):
+    one = OneCycle(rise=0.25, start=0.2, floor=0.1)
+    assert one.multiplier(epoch, 8) == pytest.approx(factor, abs=1e-15)

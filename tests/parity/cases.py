@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import tomli
 
-from cnnkit.arrays import flatten, unflatten
+from cnnkit.arrays import FRESH, flatten, unflatten
 from cnnkit.base import Context, Layer, Split
 from cnnkit.base.weight import draw as draw_weights
+from cnnkit.kernels.images import resample, warp
 from cnnkit.layers import (
     BatchNorm,
     Conv,
@@ -41,7 +42,9 @@ from cnnkit.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
 from cnnkit.meeting import Meeting
 from cnnkit.model import Model
 from cnnkit.runs.session import trainer_of
+from cnnkit.schedules import Multistep, OneCycle
 from cnnkit.specfile.runspec import RunSpec
+from cnnkit.transforms import Normalize
 from cnnkit.workers import Threads
 
 Arrays = dict[str, np.ndarray]
@@ -144,17 +147,36 @@ LAYERS: dict[str, tuple[Layer, tuple[int, ...]]] = {
     "sigmoid": (Sigmoid(), (5,)),
     "softmax": (Softmax(), (5,)),
 }
+WEIGHTS = [0.5, 1.0, 2.0, 3.0, 0.0, 1.5]
 HEADS = {
     "softmax cross_entropy": (Softmax(), CrossEntropy(), 6),
     "softmax cross_entropy smoothed": (Softmax(), CrossEntropy(label_smoothing=0.2), 6),
+    "softmax cross_entropy weighted": (Softmax(), CrossEntropy(weights=WEIGHTS), 6),
+    "softmax cross_entropy weighted and smoothed": (
+        Softmax(),
+        CrossEntropy(weights=WEIGHTS, label_smoothing=0.2),
+        6,
+    ),
+    "softmax cross_entropy soft": (Softmax(), CrossEntropy(), 6),
+    "softmax cross_entropy soft, weighted and smoothed": (
+        Softmax(),
+        CrossEntropy(weights=WEIGHTS, label_smoothing=0.2),
+        6,
+    ),
     "sigmoid binary_cross_entropy": (Sigmoid(), BinaryCrossEntropy(), 1),
     "sigmoid binary_cross_entropy one-hot": (Sigmoid(), BinaryCrossEntropy(), 4),
+    "sigmoid binary_cross_entropy soft": (Sigmoid(), BinaryCrossEntropy(), 4),
     "softmax mean_squared_error": (Softmax(), MeanSquaredError(), 5),
     "relu mean_squared_error": (Relu(), MeanSquaredError(), 5),
 }
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {"type": "sgd", "lr": 0.05, "momentum": 0.9},
     "adam": {"type": "adam", "lr": 0.002},
+    "adamw": {"type": "adamw", "lr": 0.002, "weight_decay": 0.3},
+    "sgd-decaying": {"type": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 0.1},
+    "sgd-clipped": {"type": "sgd", "lr": 0.05, "momentum": 0.9, "clip": 0.1},
+    "adam-clipped-by-value": {"type": "adam", "lr": 0.002, "clip_value": 1e-3},
+    "sgd-accumulating": {"type": "sgd", "lr": 0.05, "momentum": 0.9, "accumulate": 2},
 }
 NETWORKS: dict[str, dict[str, Any]] = {
     "simple": {},  # specs/simple.toml itself
@@ -190,9 +212,25 @@ NETWORKS: dict[str, dict[str, Any]] = {
         ]
     },
 }
+TRANSFORMS = {
+    "warp, edge": lambda x: warp(x, maps(), None, FRESH, np.float64),
+    "warp, zeros": lambda x: warp(x, maps(), 0.0, FRESH, np.float64),
+    "resize, larger": lambda x: resample(x, (11, 13), FRESH, np.float64),
+    "resize, smaller": lambda x: resample(x, (3, 4), FRESH, np.float64),
+    "resize, wider and lower": lambda x: resample(x, (2, 12), FRESH, np.float64),
+    "normalize": lambda x: Normalize().fit(iter([x[:1], x[1:]])).apply(x, None, FRESH),
+}
+SCHEDULES = {
+    "one_cycle": OneCycle(),
+    "one_cycle, other options": OneCycle(rise=0.25, start=0.1, floor=0.01),
+    "multistep": Multistep(milestones=[2, 5, 6], scale=0.5),
+}
+EPOCHS = 20
 NAMES = [
     *(f"layer: {name}" for name in LAYERS),
     *(f"loss: {name}" for name in HEADS),
+    *(f"transform: {name}" for name in TRANSFORMS),
+    *(f"schedule: {name}" for name in SCHEDULES),
     *(f"steps: {network} {optimizer}" for network in NETWORKS for optimizer in OPTIMIZERS),
 ]
 
@@ -206,10 +244,20 @@ def layer_problem(name: str) -> tuple[Layer, np.ndarray, Arrays, np.ndarray]:
     return layer, x, weights, draw((3, *layer.output_shape(shape)), 9)
 
 
+def maps() -> np.ndarray:
+    """Return three maps of positions (row, column): a turn, a shear with a zoom, and anything."""
+    turn, shear = [[0.8, -0.6], [0.6, 0.8]], [[0.7, 0.0], [0.3, 0.7]]
+    return np.array([turn, shear, draw((2, 2), 5)])
+
+
 def head_problem(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return logits (7, K) and labels (7,)."""
+    """Return logits (7, K) and labels (7,), or soft targets (7, K)."""
     K = HEADS[name][2]
-    return 3 * draw((7, K), 4), np.arange(7) % max(K, 2)
+    logits, labels = 3 * draw((7, K), 4), np.arange(7) % max(K, 2)
+    if "soft," not in name and not name.endswith(" soft"):
+        return logits, labels
+    shares = np.abs(draw((7, K), 6))
+    return logits, shares / shares.sum(axis=1, keepdims=True)
 
 
 def network_problem(network: str, optimizer: str) -> tuple[RunSpec, Model, Split]:
@@ -237,7 +285,29 @@ def network_problem(network: str, optimizer: str) -> tuple[RunSpec, Model, Split
 def by_cnnkit(name: str) -> Arrays:
     """Return every array that the case is about, by name."""
     kind, _, rest = name.partition(": ")
-    return {"layer": _layer, "loss": _loss, "steps": _steps}[kind](rest)
+    kinds = {
+        "layer": _layer, "loss": _loss, "steps": _steps,
+        "transform": _transform, "schedule": _schedule,
+    }  # fmt: skip
+    return kinds[kind](rest)
+
+
+def _transform(name: str) -> Arrays:
+    return {"y": TRANSFORMS[name](draw((3, 2, 6, 8), 1))}
+
+
+def _schedule(name: str) -> Arrays:
+    """Return the factors of a step an epoch; PyTorch's phases of one_cycle end a step earlier."""
+    schedule = SCHEDULES[name]
+    if not isinstance(schedule, OneCycle):
+        return {"factors": np.array([schedule.factor(n + 1, EPOCHS) for n in range(EPOCHS)])}
+    end = schedule.rise * EPOCHS - 1
+    rising = [n / end * schedule.rise for n in range(int(end) + 1)]
+    fall = EPOCHS - 1 - end
+    falling = [
+        schedule.rise + (n - end) / fall * (1 - schedule.rise) for n in range(int(end) + 1, EPOCHS)
+    ]
+    return {"factors": np.array([schedule.factor(at * 9, 9) for at in [*rising, *falling]])}
 
 
 def _layer(name: str) -> Arrays:

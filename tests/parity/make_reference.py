@@ -22,14 +22,17 @@ if __name__ == "__main__":  # a script finds its neighbour by itself; pytest goe
 
 from cases import (
     BATCH,
+    EPOCHS,
     HEADS,
     NAMES,
     OPTIMIZERS,
+    SCHEDULES,
     STEPS,
     Arrays,
     draw,
     head_problem,
     layer_problem,
+    maps,
     network_problem,
 )
 
@@ -43,7 +46,55 @@ REFERENCE = Path(__file__).with_name("reference.json")
 def by_torch(name: str) -> Arrays:
     """Return what PyTorch gives for the case, in float64, under cnnkit's names."""
     kind, _, rest = name.partition(": ")
-    return {"layer": _layer, "loss": _loss, "steps": _steps}[kind](rest)
+    kinds = {
+        "layer": _layer, "loss": _loss, "steps": _steps,
+        "transform": _transform, "schedule": _schedule,
+    }  # fmt: skip
+    return kinds[kind](rest)
+
+
+def _transform(name: str) -> Arrays:
+    import torch
+    import torch.nn.functional as F  # noqa: N812  # its usual name
+
+    x = tensor(draw((3, 2, 6, 8), 1))
+    _, _, H, W = x.shape
+    if name.startswith("warp"):
+        both = maps().tolist()  # of rows and of columns, for each image
+        theta = [[[a[1], a[0] * H / W, 0], [d[1] * W / H, d[0], 0]] for d, a in both]
+        grid = F.affine_grid(tensor(np.array(theta)), x.shape, align_corners=False)
+        outside = {"warp, edge": "border", "warp, zeros": "zeros"}[name]
+        y = F.grid_sample(x, grid, padding_mode=outside, align_corners=False)
+    elif name == "normalize":
+        std, mean = torch.std_mean(x, dim=(0, 2, 3), keepdim=True, correction=0)
+        y = (x - mean) / std
+    elif name == "resize, larger":
+        y = F.interpolate(x, (11, 13), mode="bilinear", align_corners=False)
+    elif name == "resize, smaller":  # by whole numbers, where "area" means areas
+        y = F.interpolate(x, (3, 4), mode="area")
+    else:
+        y = F.interpolate(F.interpolate(x, (2, 8), mode="area"), (2, 12), mode="bilinear")
+    return {"y": y.numpy()}
+
+
+def _schedule(name: str) -> Arrays:
+    import torch
+
+    ours: Any = SCHEDULES[name]
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    kinds = torch.optim.lr_scheduler
+    if ours.type == "multistep":
+        made: Any = kinds.MultiStepLR(optimizer, ours.milestones, ours.scale)
+    else:
+        start, end = 1 / ours.start, ours.start / ours.floor
+        made = kinds.OneCycleLR(optimizer, 1.0, total_steps=EPOCHS, pct_start=ours.rise,
+                                div_factor=start, final_div_factor=end)  # fmt: skip
+    factors = []
+    for _ in range(EPOCHS):
+        factors.append(made.get_last_lr()[0])
+        optimizer.step()
+        made.step() if len(factors) < EPOCHS else None
+    return {"factors": np.array(factors)}
 
 
 def tensor(array: Any, learn: bool = False) -> Any:
@@ -209,10 +260,12 @@ def _loss(name: str) -> Arrays:
     logits, labels = head_problem(name)
     head, loss, K = HEADS[name]
     z, wanted = tensor(logits, True), tensor(labels)
-    onehot = wanted[:, None].double() if K == 1 else F.one_hot(wanted, K).double()
+    soft = labels.ndim == 2
+    onehot = wanted if soft else _onehot(wanted, K)
     if loss.type == "cross_entropy":
         smoothing = loss.label_smoothing
-        losses = F.cross_entropy(z, wanted, reduction="none", label_smoothing=smoothing)
+        weights = tensor(np.array(loss.weights)) if loss.weights else None
+        losses = F.cross_entropy(z, wanted, weights, reduction="none", label_smoothing=smoothing)
     elif loss.type == "binary_cross_entropy":
         losses = F.binary_cross_entropy_with_logits(z, onehot, reduction="none").mean(1)
     else:
@@ -221,15 +274,35 @@ def _loss(name: str) -> Arrays:
     return {"losses": losses.detach().numpy(), "dlogits": z.grad.numpy()}
 
 
+def _onehot(labels: Any, K: int) -> Any:
+    import torch.nn.functional as F  # noqa: N812  # its usual name
+
+    return labels[:, None].double() if K == 1 else F.one_hot(labels, K).double()
+
+
+def _optimizer(given: dict[str, Any], w: dict[str, Any]) -> Any:
+    """Return the optimizer for weights by path; weight decay is for those called W alone."""
+    import torch
+
+    ours = ("type", "clip", "clip_value", "accumulate", "weight_decay")
+    options = {key: value for key, value in given.items() if key not in ours}
+    kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    groups = [
+        {"params": [one for path, one in w.items() if path.endswith("W") == is_matrix],
+         "weight_decay": given.get("weight_decay", 0.0) * is_matrix}
+        for is_matrix in (True, False)
+    ]  # fmt: skip
+    return kinds[given["type"]](groups, **options)
+
+
 def _steps(name: str) -> Arrays:
     import torch
 
     network, optimizer = name.split(" ")
     _, model, split = network_problem(network, optimizer)
     w = tensors(flatten(model.weights))
-    options = {key: value for key, value in OPTIMIZERS[optimizer].items() if key != "type"}
-    kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
-    optim = kinds[optimizer]([each for each in w.values() if each.requires_grad], **options)
+    given = OPTIMIZERS[optimizer]
+    optim, together = _optimizer(given, w), given.get("accumulate", 1)
     x, labels = tensor(split.images), tensor(split.labels)
     start, total = run(model.network, x, w).detach().numpy(), 0.0
     for step in range(STEPS):
@@ -237,9 +310,18 @@ def _steps(name: str) -> Arrays:
         with training():
             picked = run(model.network, x[rows], w)[torch.arange(BATCH), labels[rows]]
         loss = -picked.log().mean()
-        optim.zero_grad()
-        loss.backward()
-        optim.step()
+        count = min(together, STEPS - step // together * together)  # of batches for one update
+        (loss / count).backward()
+        if (step + 1) % together == 0 or step + 1 == STEPS:
+            if "clip_value" in given:
+                torch.nn.utils.clip_grad_value_(w.values(), given["clip_value"])
+            if "clip" in given:
+                learned = [one for one in w.values() if one.grad is not None]
+                norm = torch.nn.utils.get_total_norm([one.grad for one in learned])
+                for one in learned:  # clip_grad_norm_, less the 1e-6 that it adds to the norm
+                    one.grad *= min(1.0, given["clip"] / float(norm))
+            optim.step()
+            optim.zero_grad()
         total += float(loss.detach())
     end = run(model.network, x, w).detach().numpy()
     weights = {path: array.detach().numpy() for path, array in w.items()}

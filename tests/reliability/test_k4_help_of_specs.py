@@ -32,6 +32,7 @@ NOT_FOLLOWED = {
 }
 
 ADVICE: list[tuple[str, str, list[tuple[str, str]]]] = [
+    ("rule-best", "name a metric of the spec", [("acuracy", "accuracy")]),
     ("shape-transform", "cut less, or use more padding", [("size = 12", "size = 10")]),
     ("shape-branches-differ", "keep the shape", [
         ("filters = 8, kernel = 3", 'filters = 1, kernel = 3, padding = "same"')]),
@@ -57,7 +58,7 @@ ADVICE: list[tuple[str, str, list[tuple[str, str]]]] = [
     ("memory-batch", "a smaller kernel or batch", [("100000000", "32")]),
     ("memory-units", "use fewer units", [("2000000000", "20")]),
     ("memory-limit-of-the-spec", "raise [train] memory", [("0.0001", "1")]),
-    ("option-after-tabs", "sgd takes lr, schedule, momentum", [("momentun", "momentum")]),
+    ("option-after-tabs", "sgd takes lr, schedule, clip", [("momentun", "momentum")]),
     ("option-case", "[train] takes epochs", [("Epochs", "epochs")]),
     ("option-dotted", "cosine takes warmup", [("warmpu", "warmup")]),
     ("option-fallback", "digits takes validation", [("valdation", "validation")]),

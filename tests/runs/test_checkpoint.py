@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnnkit.engine.trainer import Position
+from cnnkit.engine.progress import Position
 from cnnkit.errors import RunError
 from cnnkit.files.tensors import load_tensors, save_tensors
 from cnnkit.runs.checkpoint import Checkpoint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from planted import planted
@@ -83,3 +83,14 @@ class FirstHalf(Hits):
     def evaluate(self, y, labels, classes):
         half = (len(y) + 1) // 2
         return super().evaluate(y[:half], labels[:half], classes)
+
+
+@planted("metric_is_comparable")
+class Misses(Hits):
+    """Counts what is wrong, and says that more is better."""
+
+    type: Literal["misses"] = "misses"
+    better: ClassVar[Literal["higher", "lower"] | None] = "higher"
+
+    def evaluate(self, y, labels, classes):
+        return 1 - super().evaluate(y, labels, classes)

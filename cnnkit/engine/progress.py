@@ -1,0 +1,43 @@
+"""Progress: how far training is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where in an epoch training is: `samples` done of `total`, and the loss so far."""
+
+    epoch: int
+    samples: int
+    total: int
+    loss: float
+
+
+Watcher = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far training is, all of it: randomness is a function of where it is used.
+
+    Args:
+        epoch: whole epochs done; its record is due where all steps of the next one are done.
+        index: steps done of the epoch after those.
+        step: steps done over the whole run.
+        samples, total: images of these `index` steps, and the sum of their losses.
+        seconds: that these steps took.
+    """
+
+    epoch: int = 0
+    index: int = 0
+    step: int = 0
+    samples: int = 0
+    total: float = 0.0
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        steps = f"{self.index} steps of epoch {self.epoch + 1}"
+        return steps if self.index else f"epoch {self.epoch}"
