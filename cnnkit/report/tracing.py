@@ -154,9 +154,8 @@ def trace(model: Model, loss: Loss, x: Array, label: int | None) -> Traced:
     network.outputs(again, with_loss)
     shares = shares_of(model, y)
     covered, patch = _occlude(network, x, guess) if len(model.input_shape) == 3 else (None, 0)
-    seen = [one for one in with_loss.seen.values() if not isinstance(one.layer, Sequential)]
     return Traced(
-        seen, scores[0], None if shares is None else shares[0], guess,
+        list(with_loss.seen.values()), scores[0], None if shares is None else shares[0], guess,
         float(given[0][0]), pixels[0], last_maps, cam, covered, patch,
     )  # fmt: skip
 
