@@ -148,6 +148,7 @@ class Trainer:
         self._fixed = {path: w for path, w in weights.items() if path not in learning}
         self._gradients = Gradients(self.plan, model.weights, layout)
 
+    _goes_on = False  # from where another trainer was
     judging: bool
     """Whether it is between two epochs, where an exception tears nothing."""
 
@@ -176,7 +177,7 @@ class Trainer:
             for slot, arrays in mine.items():
                 for path, array in arrays.items():
                     array[...] = given[slot][path]
-        self.position = position
+        self.position, self._goes_on = position, True
 
     @property
     def optimizer_state(self) -> State:
@@ -229,6 +230,9 @@ class Trainer:
         with attribute(self._registry, self._now):
             self._fit(train)
         size, forks = min(self._batch_size, len(train)), self.model.backend.processes
+        if not self._goes_on:
+            self.position = Position(step=self.position.step)
+        self._goes_on = False
         with (
             shared_threads(self._threads) as threads,
             self._gradients.processes(threads.count * forks, partial(self._batch, train), size),

@@ -276,7 +276,8 @@ class RunDirectory:
             The status, the epochs and the message.
         """
         status: Status = "failed" if isinstance(error, Exception) else "interrupted"
-        message = str(error) or type(error).__name__
+        is_typed = isinstance(error, KeyboardInterrupt)
+        message = str(error) or ("Ctrl-C" if is_typed else type(error).__name__)
         with told_first(error):
             self.write_status(status, epoch=epoch, message=message)
             if isinstance(error, Exception):

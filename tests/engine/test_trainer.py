@@ -59,6 +59,16 @@ def test_records_of_epochs_and_steps(make_spec, make_model, noise):
     assert trainer.step == 6
 
 
+def test_a_trainer_trains_again(make_spec, make_model, noise):
+    """Each run has all its epochs; the count of steps goes on, as the optimizer's state does."""
+    spec = make_spec([Softmax(units=5)], **SIZES)
+    with Threads(1) as pool:
+        trainer = trainer_of(spec, make_model(spec, (2, 4, 4)), pool)
+        for runs in (1, 2):
+            assert [record.epoch for record in trainer.run(noise(10), None)] == [1, 2]
+            assert trainer.step == 6 * runs
+
+
 def test_without_a_validation_split_nothing_is_evaluated(make_spec, make_model, noise):
     spec = make_spec([Softmax(units=5)], **SIZES)
     with Threads(1) as pool:

@@ -147,7 +147,7 @@ def test_an_interrupted_run_is_told_to_them(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         interrupt()
-    ending = {"status": "interrupted", "epochs": 1, "message": "KeyboardInterrupt"}
+    ending = {"status": "interrupted", "epochs": 1, "message": "Ctrl-C"}
     assert HEARD[-1] == ("end", ending)
 
 
