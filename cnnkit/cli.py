@@ -53,7 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 sys.stdout.flush()
             return result if isinstance(result, int) else 0
     except BaseException as error:
-        return _report(error, arguments, whole)
+        try:
+            return _report(error, arguments, whole)
+        except KeyboardInterrupt:  # typed again while this was being told
+            return INTERRUPTED
 
 
 def _tell(message: Warning | str, *where: Any, **how: Any) -> None:
@@ -199,6 +202,8 @@ def describe_stray(error: BaseException, whole: bool) -> tuple[int, str]:
     Args:
         whole: tell the traceback of a plugin's fault as well.
     """
+    if "KeyboardInterrupt" in str(error):  # a library has put it into an error of its own
+        return INTERRUPTED, "error: interrupted"
     owner = _owner(error)
     lines = "".join(traceback.format_exception(error))
     if owner.partition(" ")[0] == "cnnkit":

@@ -120,7 +120,7 @@ class Trainer:
         self._optimizer, self._schedule = optimizer, schedule or optimizer.schedule
         self._metrics, self._epochs, self._batch_size = metrics, epochs, batch
         self._shuffle, self._shard, self._seed = shuffle, shard or default_shard(batch), seed
-        self._threads, self._registry, self._watch = threads, registry or Registry(), watch
+        self._threads, self._registry, self.watch = threads, registry or Registry(), watch
         model.use(backend or model.backend)
         self.plan = self._planned()
         self._tap = watch_foreign(model.network, self._registry)
@@ -300,8 +300,8 @@ class Trainer:
             seconds = time.perf_counter() - started
             at = Position(epoch, index + 1, at.step + 1, samples, total, seconds)
             self.position = at
-            if self._watch is not None:
-                self._watch(Progress(epoch + 1, samples, len(train), total / samples))
+            if self.watch is not None:
+                self.watch(Progress(epoch + 1, samples, len(train), total / samples))
 
     def _lr(self, epoch: float, step: float) -> float:
         """Return the rate of a step that takes `step` of an epoch and ends at `epoch`. The last one

@@ -252,6 +252,7 @@ class Session:
 
     def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         """Release threads and lock; where something was raised, say so in status.json."""
+        self._trainer.watch = None  # else the two would keep each other, and all the data
         with told_first(error), self._open:
             if error is not None:
                 stopped = not isinstance(error, Exception)
