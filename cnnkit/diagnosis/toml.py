@@ -142,7 +142,7 @@ class Scanner:
         for name, start, end in parts[:-1]:
             node = holds.setdefault(name, Node(start, end, start, end, {}))
             if node.holds and node.is_array:
-                node = node.holds[len(node.holds) - 1]
+                node = next(reversed(node.holds.values()))  # the newest; a slip may give it names
             if node.holds is None:  # a value where a table is wanted
                 self.again, node.holds = (start, end, node.key), {}
             holds = node.holds
