@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # else numpy.random is imported with it, whoever needs it
 
+from abc import ABC
 from collections.abc import Iterable
 from math import log
 from typing import Annotated, ClassVar, Literal, Self
@@ -150,16 +151,8 @@ class Normalize(Transform):
         return y
 
 
-class Invert(Transform):
-    """Turn dark into bright, y = low + high - x for a `range` of [low, high]. Same shape.
-
-    For drawings of dark lines on white, which networks learn more easily the other way round.
-
-    >>> Invert().apply(np.array([[[[0, 200]]]], np.uint8), None, Scratch()).tolist()
-    [[[[255.0, 55.0]]]]
-    """
-
-    type: Literal["invert"] = "invert"
+class _WithinRange(Transform, ABC):
+    """Keeps pixels within a range that it is told."""
 
     range: tuple[Pixel, Pixel] = Field(default=(0.0, 255.0), strict=False)
     """Values of the smallest and the largest pixel there can be; the data is held against it."""
@@ -175,13 +168,25 @@ class Invert(Transform):
     def range_to(self, given: Range | None) -> Range:
         return self.range
 
+
+class Invert(_WithinRange):
+    """Turn dark into bright, y = low + high - x for a `range` of [low, high]. Same shape.
+
+    For drawings of dark lines on white, which networks learn more easily the other way round.
+
+    >>> Invert().apply(np.array([[[[0, 200]]]], np.uint8), None, Scratch()).tolist()
+    [[[[255.0, 55.0]]]]
+    """
+
+    type: Literal["invert"] = "invert"
+
     def apply(self, x: Array, rng: np.random.Generator | None, scratch: Scratch) -> Array:
         y = scratch.empty(x.shape, wide(x.dtype))
         np.subtract(y.dtype.type(sum(self.range)), x, out=y)
         return y
 
 
-class Jitter(Transform):
+class Jitter(_WithinRange):
     """Vary brightness and contrast, in training only. (C, H, W) -> (C, H, W)
 
     y = mean + c * (x - mean) + b * (high - low), clipped to the `range` [low, high]; each image has
@@ -202,19 +207,6 @@ class Jitter(Transform):
     """The most that is added or taken away, as a share of the range."""
     contrast: Rate = 0.2
     """The most by which distances from the image's mean grow or shrink, as a share."""
-    range: tuple[Pixel, Pixel] = Field(default=(0.0, 255.0), strict=False)
-    """Values of the smallest and the largest pixel there can be; the data is held against it."""
-
-    @model_validator(mode="after")
-    def _rising(self) -> Self:
-        require_rising(self.range)
-        return self
-
-    def range_from(self) -> Range:
-        return self.range
-
-    def range_to(self, given: Range | None) -> Range:
-        return self.range
 
     def apply(self, x: Array, rng: np.random.Generator | None, scratch: Scratch) -> Array:
         y = scratch.empty(x.shape, wide(x.dtype))
