@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -193,10 +193,17 @@ class FlatLayout:
             view[...] = arrays[path]
 
     @classmethod
-    def by_size(cls, arrays: Mapping[str, Array], first: Collection[str] = ()) -> FlatLayout:
-        """Return a layout of `arrays` by size, in their own order where sizes are equal; those at
-        the paths in `first` lie before all others."""
-        ordered = sorted(arrays, key=lambda path: (path not in first, arrays[path].size))
+    def by_size(
+        cls, arrays: Mapping[str, Array], groups: Mapping[str, Any] | None = None
+    ) -> FlatLayout:
+        """Return a layout of `arrays` by size, in their own order where sizes are equal.
+
+        Args:
+            groups: what must lie together has the same value here; the rest comes first.
+        """
+        numbers = {group: i for i, group in enumerate(dict.fromkeys((groups or {}).values()), 1)}
+        of = {path: numbers[group] for path, group in (groups or {}).items()}
+        ordered = sorted(arrays, key=lambda path: (of.get(path, 0), arrays[path].size))
         return cls({path: arrays[path].shape for path in ordered})
 
 

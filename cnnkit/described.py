@@ -55,8 +55,7 @@ class Described(ModelMetaclass):
         """The options, by the types in which they may be given; made anew for each who asks."""
         if not cls.__pydantic_fields_complete__:  # it names a class that was defined after it
             cls.model_rebuild(raise_errors=False)
-        fields = {name: field for name, field in cls.model_fields.items() if name != "type"}
-        return inspect.Signature([_parameter(name, field) for name, field in fields.items()])
+        return inspect.Signature([_parameter(name, cls.model_fields[name]) for name in _names(cls)])
 
     @__signature__.setter
     def __signature__(cls, value: object) -> None:
@@ -108,7 +107,13 @@ def option_docs(cls: type[BaseModel]) -> dict[str, str]:
     for owner in reversed(cls.__mro__):
         if isinstance(owner, Described):
             docs |= _docstrings(owner)
-    return {name: docs.get(name, "") for name in cls.model_fields if name != "type"}
+    return {name: docs.get(name, "") for name in _names(cls)}
+
+
+def _names(cls: type[BaseModel]) -> list[str]:
+    """Return the options; of a component its own before those that all of its family have."""
+    named = getattr(cls, "option_names", None)
+    return named() if named else [name for name in cls.model_fields if name != "type"]
 
 
 def _docstrings(cls: type) -> dict[str, str]:

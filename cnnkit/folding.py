@@ -97,7 +97,9 @@ def _inside(layer: Layer, shape: Shape, path: tuple[str, ...], found: list[Fold]
     if isinstance(layer, Block) and type(built := layer.built(shape)) is Sequential:
         folds = len(found)
         chain = _chain(built.layers, built.names, shape, path, found)
-        return layer if len(found) == folds else Sequential(layers=chain, label=layer.type)
+        if len(found) == folds:
+            return layer
+        return Sequential(layers=chain, label=layer.type, name=layer.name)
     if isinstance(layer, Sequential) and type(layer) is Sequential:
         return layer.changed(layers=_chain(layer.layers, layer.names, shape, path, found))
     if isinstance(layer, Residual) and type(layer) is Residual:

@@ -14,7 +14,7 @@ import numpy as np
 from cnnkit.arrays import Shape, default_shard, size
 from cnnkit.base import Layer, Optimizer
 from cnnkit.base.component import chains, walk
-from cnnkit.base.layer import Block
+from cnnkit.base.layer import Block, called
 from cnnkit.base.place import KeyPath
 from cnnkit.base.weight import count
 from cnnkit.errors import PluginError, RunError, ShapeError
@@ -78,11 +78,12 @@ def needs(
     """
     for index, layer in enumerate(layers):
         after = layer.output_shape(shape)
-        place = f"{before}layer {index + 1} ({layer.type})"
+        place = f"{before}{called(layer, index)}"
         try:
             yield from _needs(layer, shape, after, (*path, index), place)
         except PluginError as error:
-            error.layer_path = "/".join(filter(None, (f"{index}_{layer.type}", error.layer_path)))
+            own = layer.name or f"{index}_{layer.type}"
+            error.layer_path = "/".join(filter(None, (own, error.layer_path)))
             raise
         shape = after
 

@@ -235,12 +235,6 @@ class Model:
         return frozenset(path for path, weight in tree.items() if weight.learns)
 
     @cached_property
-    def resting(self) -> frozenset[str]:
-        """The paths of the weights that are declared not to decay."""
-        tree = declared(self.network.weights(self.input_shape))
-        return frozenset(path for path, weight in tree.items() if not weight.decays)
-
-    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of weights and activations."""
         leaves = flatten(self.weights)

@@ -98,6 +98,9 @@ def plain(value: Any, registry: Registry, folder: Path = Path()) -> Any:
     """Return options as plain data, with every default, that means the same in any folder."""
     if isinstance(value, BaseModel):
         options = {name: getattr(value, name) for name in type(value).model_fields}
+        if isinstance(value, Component):  # of these no later default could change a thing
+            left = value.common - value.model_fields_set
+            options = {name: v for name, v in options.items() if name not in left}
         for name, field in type(value).model_fields.items():
             if SPEC_PATH in field.metadata and options[name] is not None:
                 options[name] = str(folder / options[name])

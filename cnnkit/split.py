@@ -6,7 +6,7 @@ import numpy as np
 
 from cnnkit.arrays import Array
 from cnnkit.base import Split
-from cnnkit.base.layer import generator
+from cnnkit.base.context import generator
 
 
 def take(data: Split, rows: Array) -> Split:

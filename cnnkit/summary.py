@@ -54,7 +54,7 @@ def layer_rows(
     shapes = chain_shapes(layers, shape, "layers")
     for index, layer in enumerate(layers):
         before, after = shapes[index : index + 2]
-        here = f"{path}{index}_{name_of(layer)}"
+        here = f"{path}{name_of(layer, index)}"
         inside = [
             row
             for chain in chains(layer)

@@ -130,6 +130,12 @@ class Mine(Layer):
     def forward(self, x, w, ctx): ...
 
 
+COMMON = (
+    "name: str | None = None, trainable: bool = True, lr_scale: float = 1.0, "
+    "weight_decay: float | None = None"
+)
+
+
 def test_signatures_say_what_may_be_given() -> None:
     assert str(inspect.signature(Conv)) == (
         "(*, filters: int, kernel: int | list[int] | tuple[int, int], "
@@ -138,15 +144,16 @@ def test_signatures_say_what_may_be_given() -> None:
         " = 'valid', dilation: int | list[int] | tuple[int, int] = (1, 1), groups: int = 1, "
         "bias: Literal['tied', 'untied', 'none'] = 'tied', "
         "init: Initializer | str | dict[str, Any] = 'he', "
-        "bias_init: Initializer | str | dict[str, Any] = 'zeros')"
+        f"bias_init: Initializer | str | dict[str, Any] = 'zeros', {COMMON})"
     )
     assert str(inspect.signature(Residual)) == (
         "(*, body: Sequence[Layer | str | dict[str, Any]], "
         "shortcut: Sequence[Layer | str | dict[str, Any]] = [], "
-        "project: bool = False, drop: float = 0.0)"
+        f"project: bool = False, drop: float = 0.0, {COMMON})"
     )
     side = "side: int | list[int] | tuple[int, int] | None = None"
-    assert str(inspect.signature(Mine)) == f"(*, {side}, weights_of: dict[str, int] | None = None)"
+    own = f"{side}, weights_of: dict[str, int] | None = None"
+    assert str(inspect.signature(Mine)) == f"(*, {own}, {COMMON})"
     Mine(side=3)  # pydantic now makes a signature of its own
     assert str(inspect.signature(Mine)).startswith(f"(*, {side}")
     assert str(inspect.signature(Component)) == "()"

@@ -2,13 +2,13 @@
 
 from cnnkit.base.backend import Backend, FusedStep
 from cnnkit.base.component import Component, Pair, PairOrNone, Positive, Synonyms, child, default
+from cnnkit.base.context import Context
 from cnnkit.base.dataset import Data, DataPaths, Dataset, DatasetInfo, Split
 from cnnkit.base.initializer import Fans, Init, Initializer
 from cnnkit.base.layer import (
     Backward,
     Block,
     Branches,
-    Context,
     Layer,
     LayerFault,
     Layers,

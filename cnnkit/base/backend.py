@@ -10,8 +10,9 @@ import numpy as np
 
 from cnnkit.arrays import Array, Weights
 from cnnkit.base.component import Component
+from cnnkit.base.context import Context
 from cnnkit.base.contract import checked_steps
-from cnnkit.base.layer import Backward, Context, Layer
+from cnnkit.base.layer import Backward, Layer
 from cnnkit.base.loss import Loss
 from cnnkit.base.optimizer import Optimizer
 

@@ -60,6 +60,8 @@ class Component(BaseModel, metaclass=Described):
     model_config = _STRICT
     family: ClassVar[str] = ""
     synonyms: ClassVar[Synonyms] = {}
+    common: ClassVar[frozenset[str]] = frozenset()
+    """Options that every type of the family has; tables and messages tell of a type's own."""
     type: str
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -94,6 +96,11 @@ class Component(BaseModel, metaclass=Described):
     # Validation must not go through it: a child's error belongs to its parent's.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
+    def __repr_args__(self) -> Any:
+        """Leave out options that every type has, and that nobody gave."""
+        unsaid = self.common - self.model_fields_set
+        return [(name, v) for name, v in super().__repr_args__() if name not in unsaid]
+
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuse what is no option: kept on a component, all shards and threads would share it.
 
@@ -106,6 +113,12 @@ class Component(BaseModel, metaclass=Described):
                 "backward reads, or in the weights"
             )
         super().__setattr__(name, value)
+
+    @classmethod
+    def option_names(cls) -> list[str]:
+        """Return the names of the options, the type's own before those that all have."""
+        names = [name for name in cls.model_fields if name != "type"]
+        return sorted(names, key=lambda name: name in cls.common)
 
     @classmethod
     def type_name(cls) -> str:

@@ -5,102 +5,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from hashlib import blake2b
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-import numpy as np
-from pydantic import SerializeAsAny
+from pydantic import AfterValidator, Field, SerializeAsAny
+from pydantic_core import PydanticCustomError
 
-from cnnkit.arrays import FRESH, Array, Scratch, Shape, Weights
+from cnnkit.arrays import Array, Shape, Weights
 from cnnkit.base.component import Component, Option, Table, chain_name, child, listed
+from cnnkit.base.context import Context
+from cnnkit.base.context import generator as generator
 from cnnkit.base.contract import checked_shape
-from cnnkit.base.place import spoken
+from cnnkit.base.place import LAYER_NAME, spoken
+from cnnkit.base.rules import with_options, with_rules
 from cnnkit.base.weight import WeightTree
 from cnnkit.errors import CnnkitError, ContractError, ShapeError
 
 if TYPE_CHECKING:
-    from cnnkit.base.backend import FusedStep, Fusing
-
-
-class Context(NamedTuple):
-    """One layer's view of the current shard. Immutable, and made for every layer of every shard:
-    a named tuple takes half the time of a frozen dataclass.
-
-    Args:
-        training: False in evaluation, where dropout and the like stand still.
-        wants_dx: False where nobody reads dx (the first layer; in evaluation all of them, as no
-            backward pass follows); a layer may then return any array in its place, and most
-            ignore this.
-        scratch: hands out reusable arrays; ignoring it is always right.
-        key: (seed, epoch, step, shard); with `path` it decides every random draw.
-        path: the layer's place, such as "2_residual/0_conv".
-        tap: stands between a chain and its layers, to look at what passes; mostly None.
-        fuse: turns a chain's steps into those of the backend; None where layers run as they are.
-        meet: the shard's place among the others of its batch; None outside training.
-    """
-
-    training: bool = False
-    wants_dx: bool = True
-    scratch: Scratch = FRESH
-    key: tuple[int, int, int, int] = (0, 0, 0, 0)
-    path: str = ""
-    tap: Tap | None = None
-    fuse: Fusing | None = None
-    meet: Meets | None = None
-
-    def child(self, name: str, wants_dx: bool | None = None) -> Context:
-        """Return the context of the child layer `name`; whether dx is wanted is inherited."""
-        path = f"{self.path}/{name}" if self.path else name
-        wants_dx = self.wants_dx if wants_dx is None else wants_dx
-        rest = self.tap, self.fuse, self.meet
-        return Context(self.training, wants_dx, self.scratch, self.key, path, *rest)
-
-    def rng(self, stream: str = "layer") -> np.random.Generator:
-        """Return a generator that is a pure function of key, path and stream.
-
-        Nothing needs to be saved to resume, and the thread that runs a shard does not matter.
-        Source: Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3 (2011), Philox.
-        """
-        return generator(self.key, f"{stream}:{self.path}")
-
-    def gather(self, value: Any) -> list[Any]:
-        """Return what every shard of the batch gives at this very call, in the order of the shards.
-
-        For layers that declare `gathers`, in forward and in backward; a shard waits here for the
-        others, and all get the same list. Outside training, and in a batch of one shard, it is
-        `[value]`. It changes nothing in what it is given, which nobody may change afterwards.
-        """
-        return [value] if self.meet is None else self.meet.gather(self.path, value)
-
-    def renew(self, name: str, value: Array) -> None:
-        """Set the layer's weight `name`, which does not learn, once this step has moved the others.
-
-        The value follows from w and what `gather` returned: in every shard it must be the same.
-        """
-        if self.meet is not None:
-            self.meet.renew(f"{self.path}/{name}" if self.path else name, value)
-
-
-class Meets(Protocol):
-    """A shard's place among the others of its batch."""
-
-    def gather(self, path: str, value: Any) -> list[Any]:
-        """Return every shard's value, in the order of the shards."""
-
-    def renew(self, path: str, value: Array) -> None:
-        """Note another value for a weight that does not learn."""
-
-
-def generator(key: tuple[int, int, int, int], stream: str) -> np.random.Generator:
-    """Return the Philox generator of (seed, epoch, step, shard) and a named stream."""
-    seed, epoch, step, shard = key
-    digest = int.from_bytes(blake2b(stream.encode(), digest_size=8).digest(), "little")
-    philox = np.random.Philox(
-        key=np.array([seed, digest], np.uint64),
-        counter=np.array([0, shard, step, epoch], np.uint64),
-    )
-    return np.random.Generator(philox)
+    from cnnkit.base.backend import FusedStep
 
 
 Backward = Callable[[Array], tuple[Array, Weights]]
@@ -137,12 +59,28 @@ class Layer(Component, ABC):
     """
 
     family: ClassVar[str] = "layers"
+    common: ClassVar[frozenset[str]] = frozenset({"name", "trainable", "lr_scale", "weight_decay"})
+    name: Annotated[str, Field(pattern=LAYER_NAME.pattern)] | None = None
+    """What it is called in its chain: in paths of weights, in messages and in `--set`."""
+    trainable: bool = True
+    """Whether its weights learn, and those of the layers inside it."""
+    lr_scale: Annotated[float, Field(ge=0)] = 1.0
+    """What the learning rate is multiplied by for its weights."""
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    """Weight decay for its weights, in the place of the optimizer's; biases stay without."""
     couples_batch: ClassVar[bool] = False
     """True where the samples of a batch meet; unless it gathers, it is given whole batches."""
     gathers: ClassVar[bool] = False
     """True where it leaves it to `ctx.gather` that they meet."""
     probabilities: ClassVar[bool] = False
     """True where each output row is a distribution over classes (>= 0, sum 1)."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """See to it that the options which all layers have do what they say in this one."""
+        super().__init_subclass__(**kwargs)
+        for name, wrap in (("weights", with_rules), ("lower", with_options)):
+            if name in vars(cls):
+                setattr(cls, name, wrap(vars(cls)[name]))
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape that comes out for `shape` going in; integers only.
@@ -260,7 +198,20 @@ class Block(Layer, ABC):
         return self.built(x.shape[1:]).forward(x, w, ctx)
 
 
-_Layers = list[Annotated[SerializeAsAny[Layer], child("layers")]]
+def _distinct(layers: list[Layer]) -> list[Layer]:
+    """Refuse two layers of one name in a chain: they would share weights."""
+    first: dict[str | None, int] = {}
+    for index, layer in enumerate(layers):
+        if layer.name and first.setdefault(layer.name, index) != index:
+            facts = {"name": layer.name, "index": index, "first": first[layer.name] + 1}
+            text = "layers {first} and {index} are both called '{name}'"
+            raise PydanticCustomError("same_name", text, facts)
+    return layers
+
+
+_Layers = Annotated[
+    list[Annotated[SerializeAsAny[Layer], child("layers")]], AfterValidator(_distinct)
+]
 Layers = Option[Sequence[Layer | Table], Annotated[_Layers, listed]]
 """The option type of a container's children: tables or bare type names."""
 Branches = Option[
@@ -281,7 +232,7 @@ def chain_shapes(layers: Sequence[Layer], shape: Shape, option: str) -> list[Sha
         try:
             shapes.append(checked_shape(layer, layer.output_shape(shapes[-1])))
         except ShapeError as error:
-            place = f"layer {index + 1} ({layer.type})"
+            place = called(layer, index)
             if error.place:
                 chain = chain_name(type(layer), str(error.path[0]))
                 place = f"{place} > {f'{chain} {error.place}'.strip()}"
@@ -291,6 +242,12 @@ def chain_shapes(layers: Sequence[Layer], shape: Shape, option: str) -> list[Sha
             error.path = (option, index, *error.path)
             raise
     return shapes
+
+
+def called(layer: Layer, index: int) -> str:
+    """Return what messages call a layer of a chain: "layer 5 (conv)", "layer 5 (conv stem)"."""
+    name = f" {layer.name}" if layer.name else ""
+    return f"layer {index + 1} ({layer.type}{name})"
 
 
 def forward_chain(
@@ -325,7 +282,7 @@ def forward_chain(
         except (Exception, SystemExit) as error:
             raise LayerFault(_path(name, layer, ctx), layer, "forward", error) from error
         # this layer learns, or somebody before it; in evaluation nobody does
-        wants_dx = wants_dx or (ctx.training and bool(own))
+        wants_dx = wants_dx or (ctx.training and bool(own) and getattr(layer, "trainable", True))
         if wants_dx:  # else backward ends before it, as the dx it would be given need not fit
             tape.append((name, layer, back))
     return x, lambda dy: _backward_chain(tape, dy, ctx)
@@ -354,7 +311,7 @@ def _backward_chain(
             raise _placed(error, _path(name, layer, ctx)) from error.__cause__
         except (Exception, SystemExit) as error:
             raise LayerFault(_path(name, layer, ctx), layer, "backward", error) from error
-        if grad:
+        if grad and getattr(layer, "trainable", True):
             grads.update({name: grad} if name else grad)
     return dy, grads
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 KeyPath = tuple[str | int, ...]
 """The way to an option in a spec: `("model", "layers", 3, "kernel")`."""
+LAYER_NAME = re.compile(r"^[A-Za-z]\w{0,39}$")
+"""What a layer may be called: no such name can be taken for a number and a type."""
 _STEP = re.compile(r"(\d+)_(.+)")
 
 
@@ -23,6 +26,16 @@ def place_of(path: str) -> tuple[str, str]:
         kind = step[2] if step else ""
         places.append(str(int(step[1]) + 1) if step else part)
     return ".".join(places), kind
+
+
+def outermost(path: str, names: Sequence[str | None]) -> int:
+    """Return the index of the outermost layer on a path, in a chain of layers called `names`.
+
+    >>> outermost("0_conv/W", [None, "stem"]), outermost("stem/0_conv/W", [None, "stem"])
+    (0, 1)
+    """
+    first = path.partition("/")[0]
+    return names.index(first) if first in names else int(first.partition("_")[0])
 
 
 def spoken(path: str) -> str:

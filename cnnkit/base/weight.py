@@ -27,6 +27,8 @@ class Weight:
             (inputs, outputs) or, with more axes, for kernels of (filters, channels, ...).
         learns: False where no gradient comes for it: it is kept and saved, and never moved.
         decays: False where weight decay should leave it alone, as biases.
+        lr_scale: what the learning rate is multiplied by for it.
+        weight_decay: stands in for the optimizer's, if it is not None.
     """
 
     shape: Shape
@@ -34,6 +36,8 @@ class Weight:
     fans: Fans | None = None
     learns: bool = True
     decays: bool = True
+    lr_scale: float = 1.0
+    weight_decay: float | None = None
 
     def draw(self, rng: np.random.Generator) -> Array:
         """Return its first values.

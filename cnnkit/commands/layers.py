@@ -67,9 +67,13 @@ def _explain(entry: Entry, json: bool) -> None:
     emit(f"{entry.type} ({entry.owner})\n\n{own_doc(entry.cls)}\n")
     made = table("option", "type", "default", "what it means")
     for row in rows:
+        if row.name in entry.cls.common:
+            continue
         default = "required" if row.default is None else row.default or "-"
         made.add_row(row.name, row.type, default, " ".join(row.description.split()))
-    emit(made if rows else "It has no options.")
+    emit(made if made.row_count else "It has no options.")
+    if common := [row.name for row in rows if row.name in entry.cls.common]:
+        emit(f"\nEvery layer also takes {', '.join(common)}.")
 
 
 def _find(registry: Registry, family: str, name: str) -> Entry:
@@ -108,7 +112,8 @@ class OptionRow:
 
 
 def option_rows(cls: type[Component]) -> list[OptionRow]:
-    """Return a row for every option of a component, in the order of its class."""
+    """Return a row for every option of a component, in the order of its class; those that all of
+    its family have come last."""
     properties = cls.model_json_schema()["properties"]
     return [
         OptionRow(name, in_words(properties[name]), _default(cls, name), text)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
 from cnnkit.base import Pair
-from cnnkit.base.place import KeyPath
+from cnnkit.base.place import LAYER_NAME, KeyPath
 from cnnkit.diagnosis.names import missing_type, unknown_option, unknown_type
 from cnnkit.diagnosis.problems import did_you_mean
 from cnnkit.diagnosis.source import Draft, toml_value
@@ -124,6 +124,10 @@ def explain(error: Mapping[str, Any], draft: Draft) -> Finding:
             return unknown_type(draft, path, error["ctx"])
         case "missing_type":
             return missing_type(draft, path)
+        case "same_name":
+            name, index, first = (error["ctx"][key] for key in ("name", "index", "first"))
+            said = f'{draft.place((*path, index))}the name "{name}" is that of layer {first}, too'
+            return Finding((*path, index, "name"), said, help="names in a chain must differ")
         case "wrong_default":
             return wrong_default(error, draft)
         case "type_clash":
@@ -179,6 +183,8 @@ def _expected(error: Mapping[str, Any], path: KeyPath) -> str:
         return _NAME
     if kind in ("too_long", "too_short") and facts.get("field_type") == "Tuple":
         return _PAIR
+    if facts.get("pattern") == LAYER_NAME.pattern:
+        return "be at most 40 letters, digits and underscores, a letter first"
     if kind not in _EXPECTED:
         text = error["msg"]
         return f"be {text.removeprefix('expected ')}" if text.startswith("expected ") else ""

@@ -96,7 +96,9 @@ def unknown_option(draft: Draft, path: KeyPath) -> Finding:
     if name == "activation" and draft.is_layer(table) and isinstance(draft.at(path), str):
         note = f"write {toml_value(draft.at(path))} after it, as a layer of its own"
     owner = draft.type_at(table) or (f"[{table[0]}]" if table else "a spec")
-    help_ = f"{owner} takes {', '.join(known) or 'no options'}"
+    common = getattr(draft.class_at(table), "common", ())
+    own = [option for option in known if option not in common]
+    help_ = f"{owner} takes {', '.join(own) or 'no options'}"
     word = "option" if table or not draft.is_spec else "section or option"
     return Finding(path, f"{draft.place(table)}unknown {word} {toml_value(name)}", note, help_,
                    at="key")  # fmt: skip

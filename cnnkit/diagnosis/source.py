@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from cnnkit.base.component import Component, chain_name, singular
-from cnnkit.base.place import KeyPath
+from cnnkit.base.place import LAYER_NAME, KeyPath
 from cnnkit.diagnosis.toml import Node, Scanner
 from cnnkit.registry import Registry
 from cnnkit.source import class_at, slot_at
@@ -73,6 +73,8 @@ class Draft:
     def options_at(self, path: KeyPath) -> list[str]:
         """Return the option names of the component or section whose table is at `path`."""
         cls = self.class_at(path)
+        if cls is not None and issubclass(cls, Component):
+            return cls.option_names()
         return [name for name in cls.model_fields if name != "type"] if cls else []
 
     def type_at(self, path: KeyPath) -> str:
@@ -108,8 +110,11 @@ class Draft:
     def _element(self, words: str, path: KeyPath) -> str:
         """Return `words` with what they call the element of a list at the end of `path`."""
         *_, option, index = path
-        kind, holder = self.type_at(path), self.class_at(path[:-2])
-        number = f"{int(index) + 1} ({shortened(kind)})" if kind else f"{int(index) + 1}"
+        kind, holder, own = self.type_at(path), self.class_at(path[:-2]), self.at(path)
+        name = own.get("name") if isinstance(own, dict) else getattr(own, "name", None)
+        is_named = isinstance(name, str) and LAYER_NAME.fullmatch(name) and self.is_layer(path)
+        name = f" {name}" if is_named else ""
+        number = f"{int(index) + 1} ({shortened(kind)}{name})" if kind else f"{int(index) + 1}"
         if isinstance(option, int):  # in a chain among several
             return f"{words} layer {number}"
         if self.is_branch(path):

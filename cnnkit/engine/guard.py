@@ -10,6 +10,7 @@ import numpy as np
 from cnnkit.arrays import FRESH, Array, Weights, demand_finite, flatten
 from cnnkit.base import Backward, Context, Layer, forward_chain
 from cnnkit.base.component import Component, walk
+from cnnkit.base.context import generator
 from cnnkit.base.contract import (
     checked_backward,
     checked_forward,
@@ -17,7 +18,7 @@ from cnnkit.base.contract import (
     left_alone,
     repeats,
 )
-from cnnkit.base.layer import Tap, generator
+from cnnkit.base.layer import Tap
 from cnnkit.base.optimizer import State
 from cnnkit.base.place import spoken
 from cnnkit.base.weight import declared
@@ -214,7 +215,7 @@ class Watch:
             if ctx.wants_dx and not self._thorough:
                 demand_finite(dx)
             left_alone(layer, "backward", "dy", dy, given)
-            if self._thorough:
+            if self._thorough and layer.trainable:  # else its gradients are let go
                 checked_learning(layer, flatten(grads), declared(layer.weights(x.shape[1:])))
             return dx, grads
 

@@ -22,8 +22,9 @@ from cnnkit.base import (
     forward_chain,
 )
 from cnnkit.base.backend import Fusing
+from cnnkit.base.context import generator
 from cnnkit.base.contract import checked_dy, checked_losses, checked_mix
-from cnnkit.base.layer import Tap, generator
+from cnnkit.base.layer import Tap
 from cnnkit.engine.plan import Plan, Segment
 from cnnkit.meeting import Alone, Meeting
 from cnnkit.prediction import prepare
@@ -226,7 +227,7 @@ class Gradients:
             for path, view in self._views[shard].items():
                 view[...] = flat.get(path, 0)
             flat = self._views[shard]
-        shard_grads[shard] = flat
+        shard_grads[shard] = flat  # a frozen layer's may be among them: nobody asks for these
 
     @contextmanager
     def processes(

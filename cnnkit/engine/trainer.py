@@ -16,8 +16,9 @@ import numpy.typing as npt
 from cnnkit.arrays import Array, FlatLayout, Shape, default_shard, flatten, locked, replace_leaves
 from cnnkit.base import Backend, Context, Epoch, Loss, Metric, Optimizer, Schedule, Split
 from cnnkit.base.component import Table
+from cnnkit.base.context import generator
 from cnnkit.base.contract import checked_factor, checked_figure, checked_fit, checked_losses
-from cnnkit.base.layer import Tap, generator
+from cnnkit.base.layer import Tap
 from cnnkit.base.optimizer import State
 from cnnkit.base.transform import hard_to_mix
 from cnnkit.engine.guard import (
@@ -30,7 +31,7 @@ from cnnkit.engine.guard import (
 from cnnkit.engine.plan import Plan, make_plan, tail
 from cnnkit.engine.progress import Position, Progress, Watcher
 from cnnkit.engine.step import Batch, Gradients
-from cnnkit.engine.update import Update, decays
+from cnnkit.engine.update import Update, rules_of
 from cnnkit.errors import DataError, RunError, TrainingError
 from cnnkit.model import Model, check_images
 from cnnkit.provenance import attribute, describe, is_foreign
@@ -140,10 +141,11 @@ class Trainer:
     def _lay_out(self, model: Model, learning: frozenset[str]) -> None:
         """Put the weights that learn into one vector, beside the optimizer's state."""
         weights = flatten(model.weights)
-        resting = model.resting if decays(self._optimizer) else frozenset[str]()
-        layout = FlatLayout.by_size({p: w for p, w in weights.items() if p in learning}, resting)
+        own = {path: w for path, w in weights.items() if path in learning}
+        rules = rules_of(model, self._optimizer)
+        layout = FlatLayout.by_size(own, rules)
         fuse = partial(model.backend.fuse_optimizer, dtype=model.dtype)
-        self._update = Update(self._optimizer, layout, weights, None, resting, fuse)
+        self._update = Update(self._optimizer, layout, weights, rules=rules, fuse=fuse)
         replace_leaves(model.weights, self._update.weights)
         self._fixed = {path: w for path, w in weights.items() if path not in learning}
         self._gradients = Gradients(self.plan, model.weights, layout)
@@ -331,11 +333,8 @@ class Trainer:
         return loss
 
     def _renew(self, renewed: Mapping[str, Array]) -> None:
-        """Set weights that do not learn, such as running means, to what layers made of the batch.
-
-        Raises:
-            TrainingError: where it is no such weight, or its shape another.
-        """
+        """Set weights that do not learn, such as running means, to what layers made of the batch;
+        refuse what is no such weight, or of another shape."""
         for path, value in renewed.items():
             weight = self._fixed.get(path)
             if weight is None or weight.shape != np.shape(value):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from math import isfinite, prod, sqrt
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,8 +13,11 @@ from cnnkit.arrays import Array, FlatLayout, demand_finite
 from cnnkit.base import Optimizer
 from cnnkit.base.contract import checked_state, checked_update
 from cnnkit.base.optimizer import State
+from cnnkit.base.place import spoken
+from cnnkit.base.weight import declared
 from cnnkit.engine.step import Gradients
-from cnnkit.errors import ContractError
+from cnnkit.errors import ContractError, TrainingError
+from cnnkit.model import Model
 from cnnkit.workers import shared_vector
 
 _SLICE = 32768
@@ -25,15 +30,57 @@ _PENDING = "accumulated"
 Grads = dict[str, Array]
 
 
+class Rule(NamedTuple):
+    """How the weights of a layer are moved, where that is not as all others are.
+
+    Args:
+        lr_scale: what the learning rate is multiplied by.
+        weight_decay: stands in for the optimizer's, if it is not None.
+    """
+
+    lr_scale: float = 1.0
+    weight_decay: float | None = None
+
+    def on(self, optimizer: Optimizer) -> Optimizer:
+        """Return the optimizer that moves such weights."""
+        if self.weight_decay is None:
+            return optimizer
+        return optimizer.model_copy(update={"weight_decay": self.weight_decay})
+
+
+def rules_of(model: Model, optimizer: Optimizer) -> dict[str, Rule]:
+    """Return the rules of the weights that are not moved as all others are.
+
+    Raises:
+        TrainingError: where a layer has a weight decay, and the optimizer knows of none.
+    """
+    found = {}
+    for path, weight in declared(model.network.weights(model.input_shape)).items():
+        decay = weight.weight_decay if weight.decays else 0.0 if decays(optimizer) else None
+        if decay is not None and "weight_decay" not in type(optimizer).model_fields:
+            raise TrainingError(
+                f"{spoken(path.rpartition('/')[0])} asks for a weight_decay of its own, but "
+                f"{optimizer.type} knows of none; leave it out, or take another optimizer"
+            )
+        if (rule := Rule(weight.lr_scale, decay)) != Rule():
+            found[path] = rule
+    return found
+
+
+def decays(optimizer: Optimizer) -> bool:
+    """Tell if an optimizer, whoever wrote it, makes weights decay by its option `weight_decay`."""
+    return bool(getattr(optimizer, "weight_decay", 0))
+
+
 class Update:
     """Holds the weights that learn and the optimizer's state, each as one vector.
 
     Args:
         optimizer: moves the weights.
-        layout: the weights that learn, small ones first; those in `resting` before all others.
+        layout: the weights that learn, those of one rule together, of these the small ones first.
         weights: their initial values, by path; copied.
         state: the optimizer's state by slot and path, to go on from; fresh by default.
-        resting: the paths that weight decay leaves alone, where the optimizer has any.
+        rules: of weights that are moved in another way, by path.
         fuse: turns an optimizer into a backend's.
     """
 
@@ -43,7 +90,7 @@ class Update:
         layout: FlatLayout,
         weights: Mapping[str, Array],
         state: State | None = None,
-        resting: Collection[str] = (),
+        rules: Mapping[str, Rule] | None = None,
         fuse: Callable[[Optimizer], Optimizer] = lambda one: one,
     ) -> None:
         self._optimizer, self._layout = optimizer, layout
@@ -55,7 +102,7 @@ class Update:
         """The weights by path: views of one vector, changed in place by every step."""
         state = state or checked_state(optimizer, optimizer.init_state(self.weights), self.weights)
         slots = {slot: layout.pack(arrays, dtype) for slot, arrays in state.items()}
-        self._parts = _parts(optimizer, layout, vector, slots, resting, fuse)
+        self._parts = _parts(optimizer, layout, vector, slots, rules or {}, fuse)
         self._gathers = optimizer.waits or len(self._parts) > 1
         self._sum = np.empty(layout.size if self._gathers else 0, dtype)
         self._pending = np.zeros(layout.size if optimizer.accumulate > 1 else 0, dtype)
@@ -130,6 +177,7 @@ class _Part:
 
     Args:
         optimizer: moves it.
+        lr_scale: what the learning rate is multiplied by.
         layout: its weights, small ones first.
         stretch: where it lies in the vectors.
         vector, slots: the whole vectors of weights and state.
@@ -138,12 +186,13 @@ class _Part:
     def __init__(
         self,
         optimizer: Optimizer,
+        lr_scale: float,
         layout: FlatLayout,
         stretch: slice,
         vector: Array,
         slots: Mapping[str, Array],
     ) -> None:
-        self._optimizer, self._stretch = optimizer, stretch
+        self._optimizer, self._lr_scale, self._stretch = optimizer, lr_scale, stretch
         self._vector = vector[stretch]
         self._slots = {slot: whole[stretch] for slot, whole in slots.items()}
         self._weights = layout.views(self._vector)
@@ -177,6 +226,7 @@ class _Part:
             vectors: what is to be added up, as whole vectors; or none, for `whole` as it is.
             whole: the same as arrays by path, those of the first vector where there are several.
         """
+        lr *= self._lr_scale
         if not self._optimizer.elementwise:
             if len(vectors) > 1:
                 _add_up(vectors)
@@ -228,25 +278,18 @@ def _parts(
     layout: FlatLayout,
     vector: Array,
     slots: Mapping[str, Array],
-    resting: Collection[str],
+    rules: Mapping[str, Rule],
     fuse: Callable[[Optimizer], Optimizer],
 ) -> list[_Part]:
-    """Part the vectors into what weight decay leaves alone and the rest, where there is any."""
-    kinds = {path: path in resting and decays(optimizer) for path in layout.shapes}
-    parts, first = [], 0
-    for rests in (True, False):
-        own = FlatLayout({p: shape for p, shape in layout.shapes.items() if kinds[p] == rests})
-        if own.shapes:
-            mover = optimizer.model_copy(update={"weight_decay": 0.0}) if rests else optimizer
-            stretch = slice(first, first + own.size)
-            parts.append(_Part(fuse(mover), own, stretch, vector, slots))
-            first += own.size
+    """Part the vectors into the stretches of each rule."""
+    parts, start = list[_Part](), 0
+    for rule, paths in groupby(layout.shapes, lambda path: rules.get(path, Rule())):
+        own = FlatLayout({path: layout.shapes[path] for path in paths})
+        stretch = slice(start, start + own.size)
+        mover = fuse(rule.on(optimizer))
+        parts.append(_Part(mover, rule.lr_scale, own, stretch, vector, slots))
+        start = stretch.stop
     return parts
-
-
-def decays(optimizer: Optimizer) -> bool:
-    """Tell if an optimizer, whoever wrote it, makes weights decay by its option `weight_decay`."""
-    return bool(getattr(optimizer, "weight_decay", 0))
 
 
 def _norm(vector: Array) -> float:

@@ -18,7 +18,8 @@ class BatchNorm(Layer):
     shards; afterwards they are running ones, which each step brings nearer to its batch's:
     running = (1 - momentum) * running + momentum * batch's, the batch's variance divided by n - 1.
     That is PyTorch's convention, with its defaults; in Keras momentum is 1 minus this (0.99), eps
-    is 0.001, and the variance is divided by n.
+    is 0.001, and the variance is divided by n. With trainable = false the running ones are taken
+    and kept in training, too, as in Keras.
     Source: Ioffe and Szegedy, Batch Normalization (2015).
 
     >>> w = {"gamma": np.ones(1), "beta": np.zeros(1), "mean": np.zeros(1), "variance": np.ones(1)}
@@ -49,7 +50,8 @@ class BatchNorm(Layer):
 
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         count, mean, variance = 0, w["mean"], w["variance"]
-        if ctx.training:
+        learns = ctx.training and self.trainable
+        if learns:
             count, mean, squares = combined(ctx.gather(moments(x)))
             variance = squares / count
             self._renew(w, count, mean, squares, ctx)
@@ -60,7 +62,7 @@ class BatchNorm(Layer):
         def backward(dy: Array) -> tuple[Array, Weights]:
             dgamma, dbeta = sums(dy)
             grads = {"gamma": dgamma, "beta": dbeta}
-            if not (ctx.training and ctx.wants_dx):
+            if not (learns and ctx.wants_dx):
                 return back(dy), grads
             everybodys = zip(*ctx.gather((dgamma, dbeta)), strict=True)
             totals = (np.add.reduce(parts) for parts in everybodys)

@@ -50,6 +50,8 @@ class Residual(Layer):
     def _one_way_around(self) -> Self:
         if self.project and self.shortcut:
             raise ValueError("project needs an empty shortcut; leave one of the two out")
+        if any(layer.name == "shortcut" for layer in self.body):
+            raise ValueError('name = "shortcut" is taken by the way around; choose another one')
         return self
 
     @cached_property

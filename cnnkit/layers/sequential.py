@@ -45,7 +45,7 @@ class Sequential(Layer):
     @cached_property
     def names(self) -> list[str]:
         """The layers' names in weight trees."""
-        return [f"{i}_{name_of(layer)}" for i, layer in enumerate(self.layers)]
+        return [name_of(layer, i) for i, layer in enumerate(self.layers)]
 
     @cached_property
     def steps(self) -> list[tuple[str, Layer]]:
@@ -89,6 +89,8 @@ def chain(layers: Sequence[Layer]) -> Sequential:
     return Sequential.model_construct(layers=list(layers), label="sequential")  # not validated
 
 
-def name_of(layer: Layer) -> str:
-    """Return the layer's part of a weight name: its type, or the label of a lowered macro."""
-    return layer.label if isinstance(layer, Sequential) else layer.type
+def name_of(layer: Layer, index: int) -> str:
+    """Return a layer's part of the names of its weights: its own name, or its number in the chain
+    with its type, or the label of a lowered macro."""
+    kind = layer.label if isinstance(layer, Sequential) else layer.type
+    return layer.name or f"{index}_{kind}"

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnkit.arrays import FRESH, Array
 from cnnkit.base import Data, Dataset, Split
-from cnnkit.base.layer import generator
+from cnnkit.base.context import generator
 from cnnkit.errors import DataError
 from cnnkit.prediction import prepare
 from cnnkit.report.inside import chosen

@@ -16,6 +16,7 @@ from cnnkit.arrays import Array
 from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo, Epoch, Observer, RunInfo
 from cnnkit.base.component import SPEC_PATH
 from cnnkit.base.contract import checked_fit
+from cnnkit.base.place import outermost
 from cnnkit.engine.progress import Progress, Watcher
 from cnnkit.engine.trainer import Trainer
 from cnnkit.errors import CnnkitError, PluginError
@@ -112,7 +113,7 @@ def in_spec(spec: RunSpec) -> Iterator[None]:
         if error.layer_path and spec.source.file:
             from cnnkit.diagnosis.source import locate
 
-            index = int(error.layer_path.partition("_")[0])
+            index = outermost(error.layer_path, [layer.name for layer in spec.model.layers])
             place = locate(spec.source.text).nearest(("model", "layers", index))
             if place is not None:
                 error.add_note(f"  --> {spec.source.file}:{place.line}:{place.column}")

@@ -11,7 +11,7 @@ import numpy as np
 from cnnkit.arrays import Shape, size
 from cnnkit.base import DataPaths, Dataset, DatasetInfo, Fans, Initializer, Layer, chain_shapes
 from cnnkit.base.component import walk
-from cnnkit.base.place import KeyPath
+from cnnkit.base.place import KeyPath, outermost
 from cnnkit.base.transform import hard_to_mix, transformed_shape
 from cnnkit.errors import PluginError, ShapeError
 from cnnkit.memory import GIB, memory_limit, needs, training_bytes
@@ -54,7 +54,7 @@ def check_memory(spec: RunSpec, shape: Shape) -> list[Finding]:
 
 
 def _misdeclared(layers: Sequence[Layer], error: PluginError, registry: Registry) -> Finding:
-    index = int(error.layer_path.partition("_")[0])
+    index = outermost(error.layer_path, [layer.name for layer in layers])
     layer = layers[index]
     entries = (registry.entry_of(type(inner)) for _, inner in walk(layer))
     owners = {entry.owner for entry in entries if entry and not entry.built_in}

@@ -107,6 +107,9 @@ def _apply(tree: dict[str, Any], override: Override, registry: Registry) -> Over
     path: KeyPath = ()
     for depth, step in enumerate(override.path, 1):
         is_item = isinstance(node, list)
+        if is_item and isinstance(step, str):  # a layer by its name
+            named = (i for i, one in enumerate(node) if isinstance(one, dict))
+            step = next((i for i in named if node[i].get("name") == step), step)
         if not isinstance(node, dict) and not (
             is_item and isinstance(step, int) and step < len(node)
         ):

@@ -52,7 +52,10 @@ def test_one_type(call, monkeypatch):
 def test_one_type_as_json(call):
     document = json.loads(call("layers", "dropout", "--json").out)
     assert document["doc"].startswith("Inverted dropout")
-    assert document["options"] == [
+    *own, name, trainable, lr_scale, weight_decay = document["options"]
+    assert (name["name"], trainable["default"], lr_scale["default"]) == ("name", "true", "1.0")
+    assert weight_decay["default"] == ""
+    assert own == [
         {"name": "rate", "type": "0 <= float < 1", "default": "0.5",
          "description": document["options"][0]["description"]},
         {"name": "of", "type": '"values" | "channels"', "default": '"values"',
@@ -61,7 +64,9 @@ def test_one_type_as_json(call):
 
 
 def test_a_type_without_options(call):
-    assert call("layers", "relu").out.endswith("It has no options.\n")
+    assert call("layers", "relu").out.endswith(
+        "It has no options.\n\nEvery layer also takes name, trainable, lr_scale, weight_decay.\n"
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)

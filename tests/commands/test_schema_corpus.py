@@ -23,6 +23,7 @@ UNSEEN = {
     "plugin-require-nonsense": "how a requirement is spelt",
     "plugin-require-version": "what is installed here",
     "range-float-overflow": "JSON has no inf",
+    "layer-same-name": "it sees one layer at a time",
     "range-inf": "JSON has no inf",
     "range-nan": "JSON has no nan",
     "range-seed-2-to-the-63": "no editor counts that far",

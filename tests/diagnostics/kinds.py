@@ -108,6 +108,10 @@ KINDS: dict[str, tuple[str, str]] = {
         "> .* > .*unknown option",
         "option-two-containers-deep",
     ),
+    "names of layers": (
+        r"is that of layer 1, too|a letter first|\(conv stem\)",
+        "layer-same-name layer-name set-layer-name",
+    ),
     "a branch that is no array": ("branch 1 must be an array", "layer-branch-a-table"),
     "options left out": (
         "(is|are) missing",

@@ -23,7 +23,7 @@ os.environ["COLUMNS"] = "400"  # so that no line of help is broken
 
 from cnnkit import hookspecs
 from cnnkit.cli import SUBVERBS, VERBS, main
-from cnnkit.commands.layers import option_rows
+from cnnkit.commands.layers import OptionRow, option_rows
 from cnnkit.hookspecs import FAMILIES
 from cnnkit.plugins import load_plugins
 from cnnkit.specfile.runspec import ModelSpec, PredictSpec, RunSpec, TrainSpec
@@ -106,15 +106,22 @@ def hooks() -> str:
 def _component_rows(family: str) -> str:
     entries = sorted(load_plugins().entries(family), key=lambda e: e.type)
     text = _head("type", "option", "values", "default", "meaning")
+    common = FAMILIES[family].common
+    if common:
+        text += _row("**every type**", "", "", "", f"What all {family} take.")
+        text += "".join(_option(row) for row in option_rows(entries[0].cls) if row.name in common)
     for entry in entries:
         summary = (inspect.getdoc(entry.cls) or "").split("\n\n")[0]
         text += _row(f"**`{entry.type}`**", "", "", "", summary)
         for row in option_rows(entry.cls):
-            if row.name in _INHERITED.get(family, ()):
-                continue
-            default = "required" if row.default is None else f"`{row.default}`" * bool(row.default)
-            text += _row("", f"`{row.name}`", row.type, default, row.description)
+            if row.name not in common and row.name not in _INHERITED.get(family, ()):
+                text += _option(row)
     return text
+
+
+def _option(row: OptionRow) -> str:
+    default = "required" if row.default is None else f"`{row.default}`" * bool(row.default)
+    return _row("", f"`{row.name}`", row.type, default, row.description)
 
 
 _INHERITED = {"datasets": ("validation", "transforms", "fallback", "only")}

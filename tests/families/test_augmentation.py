@@ -11,7 +11,7 @@ import pytest
 
 from cnnkit.arrays import FRESH, Arena, flatten
 from cnnkit.base import Split
-from cnnkit.base.layer import generator
+from cnnkit.base.context import generator
 from cnnkit.engine.trainer import Trainer
 from cnnkit.errors import DataError, OptionError, ShapeError, TrainingError
 from cnnkit.kernels.images import cut, resample, warp

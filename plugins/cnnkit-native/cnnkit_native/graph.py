@@ -94,7 +94,8 @@ _OPTIONS: dict[type[Layer], str] = {
 
 
 def _is_as_known(layer: Layer) -> bool:
-    known = {"type", *_OPTIONS[type(layer)].split()}
+    # what is common to all layers is about names and updates, and leaves the arithmetic alone
+    known = {"type", *layer.common, *_OPTIONS[type(layer)].split()}
     others = ((n, f) for n, f in type(layer).model_fields.items() if n not in known)
     return all(
         getattr(layer, name) == field.get_default(call_default_factory=True)
