@@ -234,3 +234,22 @@ def test_values_come_in_the_order_of_shards_and_one_at_a_time():
 def test_adam_and_one_shard_go_the_same_way():
     model = trained(NETWORKS["plain"], optimizer=Adam(lr=0.01), shard=22)
     assert model.weights["1_batch_norm"]["mean"].any()
+
+
+def test_a_run_that_goes_on_has_the_bits_of_one_that_never_stopped():
+    """Running statistics and the weights of layers with a rate of their own among them."""
+    layers = [CONV, "batch_norm", "relu", {**HEAD, "lr_scale": 0.5, "weight_decay": 0.01}]
+    x, y = data()
+
+    def trainer(epochs):
+        model = Model.build(layers, (2, 6, 5), dtype="float64")
+        optimizer = Sgd(lr=0.05, momentum=0.9)
+        return Trainer(model, CrossEntropy(), optimizer, epochs=epochs, batch=22, shard=5)
+
+    whole, first, second = trainer(2), trainer(1), trainer(2)
+    whole.fit(x, y)
+    first.fit(x, y)
+    second.restore(flatten(first.model.weights), first.optimizer_state, first.position)
+    second.fit(x, y)
+    one, two = (flatten(each.model.weights) for each in (whole, second))
+    assert all(np.array_equal(one[path], two[path]) for path in one)
