@@ -33,6 +33,9 @@ _CHANGED = {"os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.truncate": 0, "os.
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _NOT_OWN = ("__", "_abc", "model_")
 """How attributes of a class begin that are Python's or pydantic's."""
+BLAS_NOISE = r"invalid value encountered in (matmul|dot)"
+"""OpenBLAS multiplies what lies on the stack beside a short vector and drops the product: a warning
+now and then, with the right result. A result that is not finite is found by other checks."""
 _here = threading.local()
 
 
@@ -77,6 +80,7 @@ def manners(use: Use, *, reads_files: bool = False) -> Kit:
         """It works with warnings as errors, on ordinary values and on zeros."""
         with warnings.catch_warnings(), np.errstate(divide="warn", over="warn", invalid="warn"):
             warnings.simplefilter("error")
+            warnings.filterwarnings("ignore", BLAS_NOISE)
             try:
                 use(component, *case)
             except Warning as warning:

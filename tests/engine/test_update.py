@@ -9,7 +9,7 @@ import pytest
 
 from cnnkit.arrays import FlatLayout
 from cnnkit.base import Optimizer
-from cnnkit.engine.update import Update
+from cnnkit.engine.update import Rule, Update
 from cnnkit.optimizers import Adam, AdamW, Sgd
 
 SHAPES = {"a/W": (300, 200), "a/b": (200,), "c/W": (3, 2, 5, 5), "d/W": (90, 110)}
@@ -168,17 +168,17 @@ def test_clipping_sees_the_whole_gradient(optimizer, count):
     ],
     ids=lambda one: type(one).__name__,
 )
-def test_weight_decay_leaves_alone_what_rests(optimizer, count):
-    resting = {"a/b", "d/W"}
-    twins = {True: optimizer.model_copy(update={"weight_decay": 0.0}), False: optimizer}
-    alone, layout = draw(), FlatLayout.by_size(draw(), resting)
-    assert list(layout.shapes) == ["a/b", "d/W", "c/W", "a/W"]
+def test_weights_move_by_the_rules_of_their_layers(optimizer, count):
+    rules = {"a/b": Rule(weight_decay=0.0), "d/W": Rule(weight_decay=0.0), "c/W": Rule(0.5, 0.3)}
+    alone, layout = draw(), FlatLayout.by_size(draw(), rules)
+    assert list(layout.shapes) == ["a/W", "a/b", "d/W", "c/W"]
     state = optimizer.init_state(alone)
-    update = Update(optimizer, layout, draw(), None, resting)
+    update = Update(optimizer, layout, draw(), rules=rules)
     for step in range(3):
         gradients = Parts(layout, count, seed=step)
         for path, g in gradients.total.items():
-            twins[path in resting].update(alone, {path: g.copy()}, state, 0.1, step)
+            rule = rules.get(path, Rule())
+            rule.on(optimizer).update(alone, {path: g.copy()}, state, 0.1 * rule.lr_scale, step)
         update.apply(gradients.parts, gradients, 0.1, step)
     for path, w in alone.items():
         np.testing.assert_array_equal(update.weights[path], w, err_msg=path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -74,6 +75,16 @@ class Literals(Gain):
     """Order, as a word."""
     every: Literal[1, 2, 4] | None = None
     """Every so many; pydantic takes true for 1."""
+
+
+class Noisy(Gain):
+    """Warns as a product of matrices may where BLAS reads more than it uses."""
+
+    type: Literal["noisy"] = "noisy"
+
+    def forward(self, x, w, ctx):
+        warnings.warn("invalid value encountered in matmul", RuntimeWarning, stacklevel=1)
+        return super().forward(x, w, ctx)
 
 
 class Contrast(Transform):
