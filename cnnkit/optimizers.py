@@ -134,7 +134,7 @@ class Sgd(Optimizer):
         self, weights: dict[str, Array], grads: dict[str, Array], state: State, lr: float, step: int
     ) -> None:
         rate = float(lr)  # as in Adam
-        rest = rate, self.momentum, self.nesterov, self.weight_decay
+        rest = rate, self.momentum, self.nesterov, self.weight_decay, step
         for path, g in grads.items():
             v = flat(state["velocity"][path]) if self.momentum else None
             sgd(flat(weights[path]), g.reshape(-1), v, *rest)

@@ -22,6 +22,9 @@ class Optimizer(Component, ABC):
     elementwise: ClassVar[bool] = False
     """True where every weight's update reads only its own gradient and state: the engine may
     then hand over slices of the arrays, on several threads."""
+    at_a_time: ClassVar[int] = 32768
+    """Numbers that an elementwise update is given at a time: weights, state and sums stay in the L2
+    cache from one of NumPy's calls to the next."""
 
     lr: Annotated[float, Field(ge=0)]
     """Learning rate: the step size before the schedule."""

@@ -151,6 +151,8 @@ class Trainer:
         self._gradients = Gradients(self.plan, model.weights, layout)
 
     _goes_on = False  # from where another trainer was
+    _updates = 0  # done, by every `run` of this trainer
+    _earlier = 0  # those done before the last one began
     judging: bool
     """Whether it is between two epochs, where an exception tears nothing."""
 
@@ -233,7 +235,7 @@ class Trainer:
             self._fit(train)
         size, forks = min(self._batch_size, len(train)), self.model.backend.processes
         if not self._goes_on:
-            self.position = Position(step=self.position.step)
+            self.position, self._earlier = Position(step=self.position.step), self._updates
         self._goes_on = False
         with (
             shared_threads(self._threads) as threads,
@@ -316,7 +318,8 @@ class Trainer:
         move the weights."""
         _, epoch, index = batch.key
         together = self._optimizer.accumulate
-        update = epoch * -(-steps // together) + index // together  # done before this one
+        in_fit = epoch * -(-steps // together) + index // together
+        update = self._earlier + in_fit  # done before this one
         try:
             shard_grads = self._gradients.compute(batch, threads)
             loss = sum(batch.losses)
@@ -324,6 +327,7 @@ class Trainer:
                 raise FloatingPointError
             if (index + 1) % together == 0 or index + 1 == steps:
                 self._update.apply(shard_grads, self._gradients, lr, update)
+                self._updates = update + 1
             else:
                 self._update.add(shard_grads, self._gradients)
             self._renew(self._gradients.renewed)

@@ -21,7 +21,7 @@ from cnnkit.model import Model
 from cnnkit.workers import shared_vector
 
 _SLICE = 32768
-"""Numbers per slice of an elementwise update: weights, state and sums stay in the L2 cache."""
+"""Numbers per slice of a norm: what is read twice stays in the L2 cache."""
 _SMALL = 8192
 """Arrays of at most this many numbers are updated as one, where calls are the cost."""
 _ALL = "all"
@@ -252,11 +252,12 @@ class _Part:
     def _update_slices(self, vectors: Sequence[Array], lr: float, step: int) -> None:
         """Add up and update slice by slice. On one thread: two took as long at a million weights,
         and half as long again at the hundred thousand of a small network."""
-        for start in range(0, self._vector.size, _SLICE):
-            here = slice(start, start + _SLICE)
+        size = self._optimizer.at_a_time
+        for start in range(0, self._vector.size, size):
+            here = slice(start, start + size)
             grads = {_ALL: _add_up([vector[here] for vector in vectors])}
             if start == 0:  # where the small arrays are
-                demand_finite(grads[_ALL])
+                demand_finite(grads[_ALL][: self._head.size])
             state = {slot: {_ALL: vector[here]} for slot, vector in self._slots.items()}
             self._move({_ALL: self._vector[here]}, grads, state, lr, step)
 

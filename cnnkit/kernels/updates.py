@@ -9,6 +9,7 @@ import numpy as np
 from cnnkit.arrays import Array
 
 CHUNK = 65536  # elements: w, g, v and t of one chunk fit 1 MiB of cache together in float32
+PERIOD = 64  # steps
 
 
 def sgd(
@@ -19,11 +20,12 @@ def sgd(
     momentum: float = 0.0,
     nesterov: bool = False,
     weight_decay: float = 0.0,
+    step: int = 0,
 ) -> None:
     """Move w against its gradient g, both 1-D; v is the velocity, None without momentum.
 
     g += weight_decay * w; v = momentum * v + g; w -= lr * v, or lr * (g + momentum * v) for
-    Nesterov. Updates w and v in place and uses g as scratch memory.
+    Nesterov. Updates w and v in place and uses g as scratch memory. `step` counts from 0.
     """
     spare = np.empty(min(w.size, CHUNK), w.dtype)
     for start in range(0, w.size, CHUNK):
@@ -36,6 +38,8 @@ def sgd(
             vc = v[part]
             vc *= momentum
             vc += gc
+            if step % PERIOD == PERIOD - 1:
+                _forget(vc, t)
             if nesterov:
                 gc += np.multiply(vc, momentum, out=t)
             else:
@@ -73,11 +77,25 @@ def adam(
         mc *= beta1
         mc += np.multiply(gc, 1 - beta1, out=t)
         vc *= beta2
-        np.square(gc, out=gc)
-        vc += np.multiply(gc, 1 - beta2, out=gc)
-        np.sqrt(vc, out=t)
-        t += eps * root
+        vc += np.multiply(np.square(gc, out=gc), 1 - beta2, out=gc)
+        if step % PERIOD == 0:
+            _forget(mc, t, vc)
+        np.add(np.sqrt(vc, out=t), eps * root, out=t)
         np.divide(mc, t, out=t)
         if weight_decay:
             wc *= 1 - lr * weight_decay
         wc -= np.multiply(t, rate, out=t)
+
+
+def _forget(v: Array, t: Array, square: Array | None = None) -> None:
+    """Set to zero what no gradient has fed for long, with t as scratch memory.
+
+    Left alone, it would sink to the smallest numbers of its dtype and stay there, where a product
+    takes twenty times as long. The mean square goes where the mean has gone: a mean over the root
+    of nothing would leap.
+    """
+    least = np.finfo(v.dtype).tiny * 1e8  # far enough above for a period, and for lr times it
+    stays = np.abs(v, out=t) >= least
+    v *= stays
+    if square is not None:
+        square *= np.logical_or(stays, square >= least, out=stays)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import log
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnkit.arrays import flatten
-from cnnkit.base import Context, Metric
+from cnnkit.base import Context, Metric, Optimizer
 from cnnkit.engine.plan import make_plan
 from cnnkit.engine.progress import Progress
 from cnnkit.engine.trainer import epoch_order, evaluate
@@ -21,6 +22,21 @@ from cnnkit.runs.session import trainer_of
 from cnnkit.workers import Threads
 
 SIZES = {"train": {"epochs": 2, "batch": 4, "shuffle": "none"}}
+counted: list[int] = []
+
+
+class Counting(Optimizer):
+    """Notes the count that it is given."""
+
+    type: Literal["counting"] = "counting"
+
+    def init_state(self, weights):
+        return {}
+
+    def update(self, weights, grads, state, lr, step):
+        counted.append(step)
+        for path, g in grads.items():
+            weights[path] -= lr * g
 
 
 @given(st.integers(1, 200), st.sampled_from(["epoch", "once", "none"]), st.integers(0, 2**63 - 1))
@@ -60,13 +76,16 @@ def test_records_of_epochs_and_steps(make_spec, make_model, noise):
 
 
 def test_a_trainer_trains_again(make_spec, make_model, noise):
-    """Each run has all its epochs; the count of steps goes on, as the optimizer's state does."""
-    spec = make_spec([Softmax(units=5)], **SIZES)
+    """Each run has all its epochs; the counts of steps and of updates go on, as the optimizer's
+    state does: by them Adam makes up for its start at zero."""
+    spec = make_spec([Softmax(units=5)], optimizer=Counting(lr=0.1, accumulate=2), **SIZES)
+    counted.clear()
     with Threads(1) as pool:
         trainer = trainer_of(spec, make_model(spec, (2, 4, 4)), pool)
         for runs in (1, 2):
             assert [record.epoch for record in trainer.run(noise(10), None)] == [1, 2]
             assert trainer.step == 6 * runs
+    assert counted == list(range(8))
 
 
 def test_without_a_validation_split_nothing_is_evaluated(make_spec, make_model, noise):

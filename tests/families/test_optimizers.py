@@ -151,3 +151,34 @@ def test_adam_gives_a_first_step_of_about_the_learning_rate():
     optimizer = Adam()
     optimizer.update(weights, {"W": np.array([1e-3, 5, -7e4])}, optimizer.init_state(weights), 1, 0)
     np.testing.assert_allclose(weights["W"], [-1, -1, 1], rtol=2e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", [Sgd(lr=0.1, momentum=0.9), Adam(betas=(0.9, 0.98))])
+def test_what_no_gradient_feeds_ends_at_zero(optimizer, dtype):
+    """It neither stays among the smallest of floats, where arithmetic is slow, nor moves a weight;
+    what is fed goes on as ever."""
+    w = {"w": np.ones(8, dtype)}
+    state, fed = optimizer.init_state(w), optimizer.init_state(w)
+    alone = {"w": np.ones(8, dtype)}
+    for step in range(40_000 if dtype == "float64" else 8_000):
+        g = np.full(8, 1e-3 if step % 50 == 0 else 0, dtype)
+        optimizer.update(alone, {"w": g.copy()}, fed, 0.01, step)
+        g[:4] *= step == 0
+        optimizer.update(w, {"w": g}, state, 0.01, step)
+    assert all((arrays["w"][:4] == 0).all() for arrays in state.values())
+    assert all((arrays["w"][4:] == fed[slot]["w"][4:]).all() for slot, arrays in state.items())
+    assert (w["w"][4:] == alone["w"][4:]).all()
+
+
+def test_a_mean_square_stays_as_long_as_its_mean():
+    """Zero under a mean that is left would make the step leap."""
+    one = Adam(betas=(0.99, 0.7), eps=1e-30)
+    w = {"w": np.ones(1, np.float32)}
+    state = one.init_state(w)
+    for step in range(100):
+        before = w["w"].copy()
+        one.update(w, {"w": np.array([0 if step else 1e-10], np.float32)}, state, 1e-9, step)
+        assert abs(w["w"] - before) < 0.2  # a leap is one of a thousand
+    assert state["mean"]["w"] > 1e-13
+    assert 0 < state["square"]["w"] < 1e-30

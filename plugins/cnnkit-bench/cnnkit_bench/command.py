@@ -15,6 +15,7 @@ def bench(
     large: int = 1024,
     threads: str = "",
     repeats: int = 7,
+    minutes: float = 3,
     steps: int | None = None,
     set: tuple[str, ...] = (),
     data_dir: Path | None = None,
@@ -34,8 +35,10 @@ def bench(
         large: one more batch size, for inference only; 0 for none.
         threads: thread counts to try with every peer, separated by commas; without it, 1 and all
             cores.
-        repeats: rounds; figures are medians over them.
-        steps: steps per turn; without it, as many as take a quarter of a second.
+        repeats: rounds, at most; figures are medians over them.
+        minutes: how long it may take; where that is too short, there are three rounds. 0 for as
+            long as it takes.
+        steps: steps per turn; without it, as many as take a fifth of a second.
         set: KEY=VALUE laid over the spec, such as optimizer.momentum=0; may be repeated.
         data_dir: folder of downloaded datasets; by default CNNKIT_DATA_DIR.
         json: print one JSON document.
@@ -43,5 +46,5 @@ def bench(
     from cnnkit_bench.request import Request
     from cnnkit_bench.run import run
 
-    request = Request.parse(backend, against, batch, large, threads, repeats, steps)
+    request = Request.parse(backend, against, batch, large, threads, repeats, minutes, steps)
     run(request, spec, list(set), data_dir, as_json=json)

@@ -18,6 +18,10 @@ QUIET_LR = 1e-6
 arithmetic is the same as at any other rate."""
 TOLERANCE = {"inference": 1e-4, "training": 1e-3}
 """Largest difference of an output, relative to the largest output, before it is a mismatch."""
+_LEAST = 3
+"""Rounds that are made however long they take."""
+_SLOWER = 1.25
+"""How much slower a thread count may be than another of the same peer to be timed again."""
 _SETTLE = 0.02
 """Seconds between turns: idle threads of the last member stop spinning."""
 
@@ -27,16 +31,18 @@ class Plan:
     """How much to time.
 
     Args:
-        repeats: rounds.
+        repeats: rounds, at most.
         steps: steps per turn; None: as many as take `seconds`.
         seconds: length of a turn.
         lr: the spec's learning rate, for the check.
+        until: when to make no more rounds than three, as `time.monotonic` counts.
     """
 
     repeats: int
     steps: int | None
     seconds: float
     lr: float
+    until: float
 
 
 @dataclass
@@ -95,11 +101,20 @@ def measure(crew: Sequence[Member], mode: Mode, batch: int, plan: Plan) -> Secti
         except OutError as problem:
             row.problem = problem
     running = {id(row): _steps(row, mode, batch, plan) for row in rows if not row.problem}
-    for _ in range(plan.repeats):
-        for row in rows:
-            if not row.problem:
-                _time(row, running[id(row)], batch, rows[0])
+    taking_part = [row for row in rows if not row.problem]
+    for turn in range(plan.repeats):
+        if turn >= _LEAST and time.monotonic() > plan.until:
+            break
+        for row in taking_part:
+            _time(row, running[id(row)], batch, rows[0])
+        taking_part = [row for row in taking_part if row is rows[0] or _may_win(row, rows)]
     return Section(mode, batch, rows)
+
+
+def _may_win(row: Row, rows: Sequence[Row]) -> bool:
+    """Tell if a peer's thread count is not plainly slower than another of its own."""
+    twins = [one for one in rows if one.member.peer == row.member.peer and one.us]
+    return not row.problem and row.median <= _SLOWER * min(one.median for one in twins)
 
 
 def _result(member: Member, mode: Mode, batch: int, plan: Plan) -> Array:

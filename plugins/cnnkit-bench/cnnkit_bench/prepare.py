@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from cnnkit.arrays import FRESH, flatten
-from cnnkit.base import DatasetInfo, Layer, Split, Transform, chain_shapes
+from cnnkit.base import Component, DatasetInfo, Layer, Split, Transform, chain_shapes
 from cnnkit.layers.sequential import Sequential
 from cnnkit.model import Model
 from cnnkit.prediction import prepare
@@ -31,6 +31,8 @@ def prepare_case(path: Path, overrides: list[str], data_dir: Path | None, images
     """
     spec = load_spec(path, overrides)
     _check_dtype(spec)
+    _check_options(spec.optimizer, "lr", "momentum", "nesterov", "betas", "eps", "schedule")
+    _check_options(spec.loss)
     data, dataset = load_data(spec.data, data_paths(spec, data_dir, _say), allow_fallback=True)
     info = DatasetInfo(data.train.images.shape[1:], len(data.classes))
     recheck(spec, dataset, info)
@@ -76,6 +78,19 @@ def _check_dtype(spec: RunSpec) -> None:
             f"error: bench compares float32 networks, and this one is {spec.model.dtype}\n"
             "   = help: add --set model.dtype=float32"
         )
+
+
+def _check_options(component: Component, *followed: str) -> None:
+    """Refuse what no peer is told, such as clipping, or does otherwise, such as weight decay, which
+    moves biases there."""
+    for name, field in type(component).model_fields.items():
+        usual = field.get_default(call_default_factory=True)
+        if name not in ("type", *followed) and getattr(component, name) != usual:
+            raise BenchError(
+                f"error: bench cannot give peers the option {name} of {component.type}\n"
+                "   = help: leave it out of a copy of the spec: it hardly changes how long a step "
+                "takes"
+            )
 
 
 def _check_transforms(transforms: Sequence[Transform]) -> None:

@@ -23,7 +23,8 @@ class Request:
         batches: batch sizes.
         large: one more for inference, or 0.
         threads: thread counts, the largest first: that one is cnnkit's measure.
-        repeats: rounds.
+        repeats: rounds, at most.
+        minutes: for all of it; 0 for no end.
         steps: steps per turn, or None.
     """
 
@@ -33,6 +34,7 @@ class Request:
     large: int
     threads: tuple[int, ...]
     repeats: int
+    minutes: float
     steps: int | None
 
     @classmethod
@@ -44,6 +46,7 @@ class Request:
         large: int,
         threads: str,
         repeats: int,
+        minutes: float,
         steps: int | None,
     ) -> Request:
         """Read the lists.
@@ -53,6 +56,8 @@ class Request:
             PluginError: where nobody offers a backend; it says how to get it.
         """
         counts = _numbers("--threads", threads) if threads else (1, physical_cores())
+        if not minutes >= 0:
+            raise BenchError(f"error: --minutes {minutes} is too small\n   = expected 0 or more")
         for option, value, least in (("--large", large, 0), ("--repeats", repeats, 1)):
             _at_least(option, value, least)
         _at_least("--steps", 1 if steps is None else steps, 1)
@@ -63,6 +68,7 @@ class Request:
             large,
             tuple(sorted({*counts}, reverse=True)),
             repeats,
+            minutes,
             steps,
         )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -25,7 +27,7 @@ from cnnkit_bench.tables import show
 
 _IMAGES = 2048
 """Images that steps walk through: more than caches hold, few enough to load at once."""
-_TURN = 0.25
+_TURN = 0.2
 
 Say = Callable[[str], Any]
 
@@ -54,11 +56,16 @@ def _collect(request: Request, case: Case, folder: Path, say: Say, work: tuple[i
     rates = {threads: sgemm_rate(threads) for threads in request.threads}
     missing = [name for name in request.peers if PEERS[name].missing()]
     report = Report(case.spec, rates, {"training": work[0], "inference": work[1]}, missing)
-    plan = Plan(request.repeats, request.steps, _TURN, float(case.optimizer["lr"]))
+    started = time.monotonic()
+    end = started + 60 * request.minutes if request.minutes else math.inf
     with ExitStack() as stack:
         crew = _crew(request, folder, report, stack, say)
-        for mode, batch in request.sections():
-            say(f"{mode}, batch {batch}")
+        sections = request.sections()
+        for done, (mode, batch) in enumerate(sections):
+            now = time.monotonic()
+            say(f"{mode}, batch {batch}: {done + 1} of {len(sections)}, {now - started:.0f} s")
+            until = now + max(0, end - now) / (len(sections) - done)
+            plan = Plan(request.repeats, request.steps, _TURN, float(case.optimizer["lr"]), until)
             report.sections.append(_section(crew, mode, batch, plan))
         report.close(crew)
     return report

@@ -69,6 +69,22 @@ def test_a_peer_that_dies_is_reported_with_its_last_words(write_spec, capsys, mo
             "error: bench compares float32 networks, and this one is float64\n"
             "   = help: add --set model.dtype=float32\n",
         ),
+        *(
+            (
+                f"{option}={value}",
+                f"error: bench cannot give peers the option {option.partition('.')[2]} of {of}\n"
+                "   = help: leave it out of a copy of the spec: it hardly changes how long a step "
+                "takes\n",
+            )
+            for option, value, of in (
+                ("optimizer.clip", "1.0", "sgd"),
+                ("optimizer.clip_value", "1.0", "sgd"),
+                ("optimizer.accumulate", "2", "sgd"),
+                ("optimizer.weight_decay", "0.1", "sgd"),
+                ("loss.label_smoothing", "0.1", "cross_entropy"),
+                ("loss.weights", "'balanced'", "cross_entropy"),
+            )
+        ),
     ],
 )
 def test_specs_that_peers_could_not_follow(write_spec, capsys, setting, text):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from cnnkit_bench.member import Member, OutError
 from cnnkit_bench.report import Report, best_peer
 from cnnkit_bench.tables import show
 
-PLAN = Plan(repeats=3, steps=None, seconds=0.25, lr=0.1)
+PLAN = Plan(repeats=5, steps=None, seconds=0.25, lr=0.1, until=math.inf)
 
 
 class Clock(Member):
@@ -47,11 +49,27 @@ def test_members_take_turns_and_turns_last_a_quarter_of_a_second():
     crew = [Clock("cnnkit", 2, 0.01, log=log), Clock("torch", 2, 0.5, log=log)]
     section = measure(crew, "training", 10, PLAN)
     assert log[-6:] == [("turn", "cnnkit", 25, 3), ("turn", "torch", 1, 1)] * 3
+    assert len(section.rows[0].us) == 5
     assert [entry[2] for entry in log if entry[0] == "open"] == [0.1, 0.1, 1e-6, 1e-6]
     ours, torch = section.rows
     assert ours.median == pytest.approx(1000)
     assert torch.median == pytest.approx(50_000)
     assert torch.ratio == pytest.approx(50)
+
+
+def test_a_thread_count_that_cannot_be_a_peers_best_is_timed_once():
+    crew = [Clock("cnnkit", 2, 0.1), Clock("cnnkit", 1, 0.3), Clock("torch", 2, 0.3),
+            Clock("torch", 1, 0.2), Clock("onnxruntime", 2, 0.24), Clock("onnxruntime", 1, 0.2),
+            Clock("loops", 1, 9.0)]  # fmt: skip
+    rows = measure(crew, "inference", 4, PLAN).rows
+    assert [len(row.us) for row in rows] == [5, 1, 1, 5, 5, 5, 5]
+
+
+@pytest.mark.parametrize(("repeats", "rounds"), [(5, 3), (2, 2)])
+def test_where_time_is_up_there_are_three_rounds(repeats, rounds):
+    rows = measure([Clock("cnnkit", 1, 0.1)], "inference", 4,
+                   replace(PLAN, repeats=repeats, until=0)).rows  # fmt: skip
+    assert len(rows[0].us) == rounds
 
 
 def test_a_peer_with_other_outputs_is_not_timed():

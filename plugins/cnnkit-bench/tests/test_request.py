@@ -8,8 +8,9 @@ from cnnkit_bench.errors import BenchError
 from cnnkit_bench.request import Request
 
 
-def parse(backend="numpy", against="", batch="1,32", large=1024, threads="", repeats=7, steps=None):
-    return Request.parse(backend, against, batch, large, threads, repeats, steps)
+def parse(backend="numpy", against="", batch="1,32", large=1024, threads="", repeats=7, minutes=3,
+          steps=None):  # fmt: skip
+    return Request.parse(backend, against, batch, large, threads, repeats, minutes, steps)
 
 
 def test_defaults(monkeypatch):
@@ -66,6 +67,7 @@ KNOWN = (
         ),
         ({"repeats": 0}, "error: --repeats 0 is too small\n   = expected 1 or more"),
         ({"steps": 0}, "error: --steps 0 is too small\n   = expected 1 or more"),
+        ({"minutes": -1}, "error: --minutes -1 is too small\n   = expected 0 or more"),
         ({"large": -1}, "error: --large -1 is too small\n   = expected 0 or more"),
     ],
 )

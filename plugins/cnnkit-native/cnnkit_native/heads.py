@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from cnnkit.arrays import Array
 from cnnkit.base import Loss, Optimizer
 from cnnkit.base.optimizer import State
 from cnnkit.losses import _SoftmaxCrossEntropy
-from cnnkit.optimizers import Adam, Sgd, flat
+from cnnkit.optimizers import Adam, Sgd
 from cnnkit_native.library import LIB, NativeError, address
 
 
@@ -48,18 +49,24 @@ class NativeCrossEntropy(_SoftmaxCrossEntropy):
 class NativeSgd(Sgd):
     """Sgd, each number of weights, gradient and velocity read once."""
 
+    at_a_time: ClassVar[int] = 2**18  # a call of NumPy's costs as much as 10,000 numbers here
+
     def update(
         self, weights: dict[str, Array], grads: dict[str, Array], state: State, lr: float, step: int
     ) -> None:
+        rest = lr, self.momentum, self.weight_decay, self.nesterov
         for path, g in grads.items():
-            w, g = _vectors(weights[path], g)
-            v = address(_vectors(w, state["velocity"][path])[1]) if self.momentum else None
-            rest = lr, self.momentum, self.weight_decay, self.nesterov
-            LIB.cnnkit_sgd(w.size, address(w), address(g), v, *rest)
+            if self.momentum:
+                size, w, g, v = _spans(weights[path], g, state["velocity"][path])
+            else:
+                size, w, g, v = *_spans(weights[path], g), None
+            LIB.cnnkit_sgd(size, w, g, v, *rest)
 
 
 class NativeAdam(Adam):
     """Adam, each number of weights, gradient and state read once."""
+
+    at_a_time: ClassVar[int] = 2**18  # a call of NumPy's costs as much as 10,000 numbers here
 
     def update(
         self, weights: dict[str, Array], grads: dict[str, Array], state: State, lr: float, step: int
@@ -69,19 +76,23 @@ class NativeAdam(Adam):
         rate = float(lr) * root / (1 - beta1 ** (step + 1))
         rest = rate, beta1, beta2, self.eps * root, 1 - float(lr) * self.weight_decay
         for path, g in grads.items():
-            w, g, m, v = _vectors(weights[path], g, state["mean"][path], state["square"][path])
-            LIB.cnnkit_adam(w.size, address(w), address(g), address(m), address(v), *rest)
+            spans = _spans(weights[path], g, state["mean"][path], state["square"][path])
+            LIB.cnnkit_adam(*spans, *rest)
 
 
-def _vectors(*arrays: Array) -> list[Array]:
-    """View arrays as vectors of float32, all of one length.
+_FLOAT = np.dtype(np.float32)
+
+
+def _spans(first: Array, *others: Array) -> list[Any]:
+    """Return how many numbers all of the arrays have, and their addresses.
 
     Raises:
-        NativeError: where that is not what they are: the library sees addresses only.
+        NativeError: where they are no lines of float32 of one length: the library sees addresses
+            only.
     """
-    vectors = [flat(array) for array in arrays]
-    if len({v.size for v in vectors}) > 1 or any(
-        v.dtype != np.float32 or not v.flags.c_contiguous for v in vectors
-    ):
-        raise NativeError("weights, gradient and state are not float32 of one size")
-    return vectors
+    spans = [first.size]
+    for array in (first, *others):
+        if array.size != first.size or array.dtype != _FLOAT or not array.flags.c_contiguous:
+            raise NativeError("weights, gradient and state are not float32 of one size")
+        spans.append(address(array))
+    return spans

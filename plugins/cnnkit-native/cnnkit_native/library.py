@@ -92,13 +92,14 @@ class Program:
             spans: address and size of the five spaces, of each weight, and going back of each
                 gradient.
         """
-        return Call([4 + len(spans), self.handle, back, images, *spans])
+        return Call(self, [4 + len(spans), self.handle, back, images, *spans])
 
 
 class Call:
     """A block of numbers that says all of one run; made once, as each number costs Python time."""
 
-    def __init__(self, numbers: list[int]) -> None:
+    def __init__(self, program: Program, numbers: list[int]) -> None:
+        self._program = program  # which lives as long as somebody may run it
         self._numbers = array("q", numbers)
         self._address = self._numbers.buffer_info()[0]
 

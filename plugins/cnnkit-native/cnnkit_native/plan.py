@@ -55,6 +55,12 @@ def _compact(space: int, C: int, H: int, W: int) -> Value:
     return Value(space, C, H, W, W, H * W, 0, size, step=0 if space == ARENA else size)
 
 
+def _shared(size: int) -> Value:
+    value = _compact(ARENA, 1, 1, size)
+    value.shared = True
+    return value
+
+
 @dataclass
 class _Half:
     """Operations of one direction, and what they touch."""
@@ -170,8 +176,9 @@ class Plan:
         """Return a value of the node's pitch with at least these rows and columns around it."""
         above, below, left, right = (max(side) for side in zip((0, 0, 0, 0), *rooms, strict=True))
         pitch = self._pitch[node]
-        plane = (node.H + max(above, below)) * pitch
-        first = above * pitch + left
+        # maps begin at cache lines: a vector across two takes twice as long to load or store
+        plane = _rounded((node.H + max(above, below)) * pitch)
+        first = _rounded(above * pitch + left)
         size = first + (node.C - 1) * plane + (node.H - 1 + below) * pitch + node.W + right
         return Value(ARENA, node.C, node.H, node.W, pitch, plane, first, size, bool(rooms))
 
@@ -203,9 +210,7 @@ class Plan:
         if _by_winograd(op, code):
             x, y = (op.inputs[0], op.out) if code != "CONV_DX" else (op.out, op.inputs[0])
             size = _bands_room(op, x, y, self._pitch[op.out])
-        value = _compact(ARENA, 1, 1, size)
-        value.shared = True
-        return value
+        return _shared(size)
 
     def _sums(self, op: Op, dy: Value) -> Value | None:
         """Return room for a kernel gradient whose vectors lie across the filters; None where these
@@ -217,9 +222,7 @@ class Plan:
         if _by_winograd(op, "CONV_DW"):
             flipped = dy.H * dy.pitch * filters
             size = _bands_room(op, op.inputs[0], op.out, dy.pitch) + flipped
-        value = _compact(ARENA, 1, 1, size)
-        value.shared = True
-        return value
+        return _shared(size)
 
     # ---------------------------------------------------------------------------------- back
 
@@ -234,7 +237,9 @@ class Plan:
         elif op.kind == "dense":
             emit("DENSE_DW", self._value(x), dy, W=op.W, b=op.b)
             if x.learns:
-                emit("DENSE_DX", dy, self._target(x, rows=True)[0], W=op.W)
+                dx = self._target(x, rows=True)[0]
+                turned = _compact(ARENA, 1, 1, _rounded(dx.size) + _rounded(dy.size))
+                emit("DENSE_DX", dy, dx, packed=turned, W=op.W)
         elif op.kind == "pool":
             emit("POOL_BACK", dy, self._target(x)[0], op, z=self._where.get(op))
         elif op.kind == "split":

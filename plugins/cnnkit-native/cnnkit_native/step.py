@@ -85,7 +85,7 @@ class _Block:
         if ready.back:
             self.dx, dx_span = take((n, *ready.shape_in))
             taken = [take(shape) for _, shape in ready.weights]
-            self.grads = [view for view, _ in taken]
+            self.tree = _tree(ready.weights, [view for view, _ in taken])
             grads = [number for _, span in taken for number in span]
             self.backward = ready.program.call(True, n, [*spaces, *dx_span, *spans, *grads])
 
@@ -128,8 +128,7 @@ class Fused:
             block.backward.place(X, *at)
             block.backward.place(DY, address(dy), dy.size)
             block.backward.run()
-            grads = _tree(ready.weights, block.grads)
-            return (block.dx if ctx.wants_dx else dy), grads
+            return (block.dx if ctx.wants_dx else dy), block.tree
 
         return block.y, backward
 

@@ -225,6 +225,9 @@ void check_dense(const Program& p, const Half& half, const Operation& o) {
   demand(count(x) <= SIDE && count(y) <= SIDE, "a dense layer is too large");
   check_weight(p, o.w, count(x) * count(y));
   if (o.b >= 0) check_weight(p, o.b, count(y));
+  demand(!back || (o.packed >= 0 && half.values[o.packed].space == ARENA &&
+                   half.values[o.packed].step >= x.step + y.step),
+         "there is no room for rows turned");
 }
 
 void check_softmax(const Half& half, const Operation& o) {

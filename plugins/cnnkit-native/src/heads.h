@@ -59,6 +59,12 @@ static void cross_entropy(int64_t n, int64_t K, const float* z, const int64_t* l
   }
 }
 
+// A velocity that no gradient feeds any more would sink to the smallest of floats and stay there,
+// where a product takes a processor twenty times as long; below this it is nothing.
+constexpr float LEAST = 1e-30f;
+INLINE bool gone(float v) { return (v < LEAST) & (v > -LEAST); }
+INLINE float kept(float v) { return gone(v) ? 0.0f : v; }
+
 static void sgd(int64_t n, float* __restrict w, const float* __restrict g, float* __restrict v,
                 const Sgd& s) {
   const float lr = s.lr, momentum = s.momentum, decay = s.decay;
@@ -67,12 +73,12 @@ static void sgd(int64_t n, float* __restrict w, const float* __restrict g, float
   } else if (s.nesterov) {
     for (int64_t i = 0; i < n; i++) {
       const float slope = g[i] + decay * w[i];
-      v[i] = momentum * v[i] + slope;
+      v[i] = kept(momentum * v[i] + slope);
       w[i] -= lr * (slope + momentum * v[i]);
     }
   } else {
     for (int64_t i = 0; i < n; i++) {
-      v[i] = momentum * v[i] + (g[i] + decay * w[i]);
+      v[i] = kept(momentum * v[i] + (g[i] + decay * w[i]));
       w[i] -= lr * v[i];
     }
   }
@@ -82,8 +88,9 @@ static void adam(int64_t n, float* __restrict w, const float* __restrict g, floa
                  float* __restrict v, const Adam& a) {
   const float rate = a.rate, beta1 = a.beta1, beta2 = a.beta2, eps = a.eps, shrink = a.shrink;
   for (int64_t i = 0; i < n; i++) {
-    m[i] = beta1 * m[i] + (1 - beta1) * g[i];
-    v[i] = beta2 * v[i] + (1 - beta2) * (g[i] * g[i]);
+    m[i] = kept(beta1 * m[i] + (1 - beta1) * g[i]);
+    const float square = beta2 * v[i] + (1 - beta2) * (g[i] * g[i]);
+    v[i] = gone(m[i]) & gone(square) ? 0.0f : square;  // m over a root of nothing would leap
     w[i] = shrink * w[i] - rate * (m[i] / (std::sqrt(v[i]) + eps));
   }
 }

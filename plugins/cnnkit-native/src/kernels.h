@@ -77,7 +77,8 @@ struct Kernels {
   void (*rows)(const Rows&);
   void (*dots)(const Dots&);
   void (*outer)(const Dots&);  // the same for F a multiple of 16, with D (L, F) and out (T, F)
-  void (*transpose)(int64_t R, int64_t L, const float* from, int64_t step, float* to);
+  void (*transpose)(int64_t R, int64_t L, const float* from, int64_t step, float* to,
+                    int64_t width);
   void (*each)(const Each&);
   void (*pool)(const Pool&);
   void (*pool_back)(const Pool&, const Map& dy, Map dx);

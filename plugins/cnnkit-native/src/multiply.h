@@ -224,17 +224,18 @@ INLINE void flip(const float* from, int64_t step, float* to, int64_t width) {
   UNROLL for (int i = 0; i < N; i++) store(to + i * width, a[i]);
 }
 
-// (R, L), rows `step` apart -> (L, R) without gaps
-static void transpose(int64_t R, int64_t L, const float* from, int64_t step, float* to) {
+// (R, L), rows `step` apart -> (L, R), rows `width` apart
+static void transpose(int64_t R, int64_t L, const float* from, int64_t step, float* to,
+                      int64_t width) {
   int64_t r = 0;
   for (; r + VL <= R; r += VL) {
     int64_t i = 0;
-    for (; i + VL <= L; i += VL) flip<VL>(from + r * step + i, step, to + i * R + r, R);
+    for (; i + VL <= L; i += VL) flip<VL>(from + r * step + i, step, to + i * width + r, width);
     for (; i < L; i++)
-      for (int64_t k = r; k < r + VL; k++) to[i * R + k] = from[k * step + i];
+      for (int64_t k = r; k < r + VL; k++) to[i * width + k] = from[k * step + i];
   }
   for (; r < R; r++)
-    for (int64_t i = 0; i < L; i++) to[i * R + r] = from[r * step + i];
+    for (int64_t i = 0; i < L; i++) to[i * width + r] = from[r * step + i];
 }
 
 // NT taps by NV vectors of filters: out[t][f] += sum over i of X[off[t] + i] * D[i][f].

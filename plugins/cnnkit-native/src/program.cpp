@@ -43,6 +43,7 @@ struct Run {
   void phases(const Operation& o, int64_t i) const;
   void all() const;
 };
+constexpr int64_t FEW = 8;  // images
 
 // Memory comes as it is, from whoever used it last.
 void Run::frame(const Value& v, int64_t i) const {
@@ -111,7 +112,7 @@ void Run::winograd_dw(const Operation& o, const Taps& taps, int64_t i) const {
   float *in = sums + 6 * b.weights, *out = in + 6 * b.inside, *flipped = out + 6 * b.out;
   const int64_t F = dy.C, L = (dy.H - 1) * dy.pitch + dy.W;
   k.bands_in(x, o.top, b.count, in, b.in);
-  k.transpose(F, L, dy.data, dy.plane, flipped);
+  k.transpose(F, L, dy.data, dy.plane, flipped, F);
   std::memset(flipped + L * F, 0, (dy.H * dy.pitch - L) * F * sizeof(float));
   k.bands_back(flipped, dy.H, dy.pitch * F, b.count, out, b.out);
   const int64_t T = (int64_t)taps.off.size();
@@ -167,11 +168,11 @@ void Run::conv_dw(const Operation& o, const Taps& taps, int64_t i) const {
     Dots d{filters, T, L, dy.data + g * filters * dy.plane, dy.plane,
            x.data + g * (x.C / o.groups) * x.plane, taps.off.data(), sums + g * filters * T, T, i > 0};
     if (packed) {
-      k.transpose(filters, L, d.D, dy.plane, flipped);
+      k.transpose(filters, L, d.D, dy.plane, flipped, filters);
       d.D = flipped;
       d.ldo = filters;
       k.outer(d);
-      if (i == call.n - 1) k.transpose(T, filters, d.out, filters, grad(o.w) + g * filters * T);
+      if (i == call.n - 1) k.transpose(T, filters, d.out, filters, grad(o.w) + g * filters * T, T);
     } else {
       k.dots(d);
     }
@@ -261,8 +262,16 @@ void Run::batch(const Operation& o, const Taps& taps) const {
   if (o.code == DENSE) {
     k.rows({n, I, U, taps.off.data(), x.data, 1, xs, weight(o.w), nullptr, weight(o.b),
             o.form == RELU, nullptr, 0, y.data, ys});
-  } else if (o.code == DENSE_DX) {  // x is dy here, and y is dx
+  } else if (o.code == DENSE_DX && n < FEW) {  // x is dy here, and y is dx
     k.dots({n, U, I, x.data, xs, weight(o.w), taps.off.data(), y.data, ys, false});
+  } else if (o.code == DENSE_DX) {  // vectors lie across the images, and W is read as it lies
+    float *turned = memory(value(o.packed), 0), *out = turned + n * xs;
+    std::vector<int64_t> off(I);
+    for (int64_t i = 0; i < I; i++) off[i] = i * n;
+    k.transpose(n, I, x.data, xs, turned, n);
+    k.rows({U, I, n, off.data(), weight(o.w), 1, I, turned, nullptr, nullptr, false, nullptr,
+            0, out, n});
+    k.transpose(U, n, out, n, y.data, ys);
   } else {
     std::vector<int64_t> off(n);
     for (int64_t i = 0; i < n; i++) off[i] = i * ys;

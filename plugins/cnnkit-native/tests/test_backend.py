@@ -145,6 +145,19 @@ def test_optimizers(isa, optimizer):
         assert np.allclose(flatten(my_state)[path], array, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("optimizer", [Sgd(lr=0.1, momentum=0.9), Adam(betas=(0.9, 0.98))])
+def test_what_no_gradient_feeds_ends_at_zero(isa, optimizer):
+    native = Native().fuse_optimizer(optimizer, FLOAT)
+    w = {"w": np.ones(40, np.float32)}
+    state = native.init_state(w)
+    for step in range(4000):
+        g = np.zeros(40, np.float32)
+        g[: 20 if step else 40] = 1e-3
+        native.update(w, {"w": g}, state, 0.01, step)
+    assert all((arrays["w"][20:] == 0).all() for arrays in state.values())
+    assert all((arrays["w"][:20] != 0).all() for arrays in state.values())
+
+
 def test_an_update_of_other_sizes_is_refused():
     sgd = Native().fuse_optimizer(Sgd(lr=0.1), FLOAT)
     for g in (np.zeros(3, np.float32), np.zeros(4)):
