@@ -6,6 +6,7 @@ Records are named tuples here: to make the class takes a seventh of the time of 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -28,6 +29,18 @@ class Override(NamedTuple):
     value: Any
 
 
+class Origin(NamedTuple):
+    """Where something in an expanded spec was written.
+
+    Args:
+        path: the way to it in the file.
+        uses: what brought it where it is, the innermost first: words, and where that stands.
+    """
+
+    path: KeyPath
+    uses: tuple[tuple[str, KeyPath], ...] = ()
+
+
 class Source(NamedTuple):
     """Where a spec came from.
 
@@ -35,11 +48,19 @@ class Source(NamedTuple):
         file: the path as the user gave it; "" for a spec made in Python.
         raw: the file's bytes.
         overrides: the `--set` arguments, in order.
+        late: those of them that were laid over the expanded spec.
+        includes: the files that it is laid over.
+        laid: what of it these say.
+        origins: what stands elsewhere in the expanded spec than in a file.
     """
 
     file: str = ""
     raw: bytes = b""
     overrides: tuple[Override, ...] = ()
+    late: tuple[Override, ...] = ()
+    includes: tuple[Source, ...] = ()
+    laid: Mapping[KeyPath, Source] = {}
+    origins: Mapping[KeyPath, Origin] = {}
 
     @property
     def text(self) -> str:
@@ -55,6 +76,18 @@ class Source(NamedTuple):
             raise SpecError(
                 "error: the working directory is gone; go to one that is there"
             ) from error
+
+    def origin(self, path: KeyPath) -> Origin:
+        """Return where what is at `path` of the expanded spec was written."""
+        for length in range(len(path), 0, -1):
+            if found := self.origins.get(path[:length]):
+                return found._replace(path=found.path + path[length:])
+        return Origin(path)
+
+    def file_of(self, path: KeyPath) -> Source:
+        """Return the file that says what is at `path`, before any expansion."""
+        lengths = range(len(path), 0, -1)
+        return next((self.laid[path[:n]] for n in lengths if path[:n] in self.laid), self)
 
     def override_of(self, path: KeyPath, is_in_file: bool = False) -> Override | None:
         """Return the last `--set` that decided, or made, what is at `path`, or None."""
@@ -99,6 +132,7 @@ class Problem(NamedTuple):
     """One diagnosis: `note` stands beside the caret, `trail` lists the shapes; any may be empty.
 
     `argument`, such as `--set train.epochs=abc`, stands for file and line; `column` counts in it.
+    `uses` says how what is there came to be where it is wrong: through a repeat, or a variable.
     """
 
     message: str
@@ -112,10 +146,11 @@ class Problem(NamedTuple):
     trail: str = ""
     help: str = ""
     argument: str | None = None
+    uses: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as JSON has them, the path as a list."""
-        return self._asdict() | {"path": list(self.path)}
+        return self._asdict() | {"path": list(self.path), "uses": list(self.uses)}
 
 
 def slot_at(root: type[BaseModel], tree: Any, path: KeyPath, lookup: Lookup) -> Slot | None:

@@ -6,16 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.base import chain_shapes, show
-from cnnkit.commands._console import emit, emit_json
+from cnnkit.commands._console import News, emit, emit_json
 from cnnkit.commands._plugins import begin, read_spec
-from cnnkit.errors import SpecError
+from cnnkit.errors import CnnkitError, SpecError
+from cnnkit.registry import Registry
 from cnnkit.source import Problem
 from cnnkit.specfile.checks import input_info
+from cnnkit.specfile.resolved import resolved_toml
 from cnnkit.specfile.runspec import RunSpec
 
 
 def check(
-    specs: list[Path], /, *, set: tuple[str, ...] = (), quiet: bool = False, json: bool = False
+    specs: list[Path],
+    /,
+    *,
+    set: tuple[str, ...] = (),
+    resolved: bool = False,
+    quiet: bool = False,
+    json: bool = False,
 ) -> int:
     """Check specs, without data or network.
 
@@ -25,30 +33,40 @@ def check(
     Args:
         specs: TOML files.
         set: KEY=VALUE laid over every spec, such as train.epochs=5; may be repeated.
+        resolved: print the spec written out, with every default, as TOML that runs identically.
         quiet: print only warnings and errors.
         json: print one JSON document.
     """
+    if resolved and (len(specs) > 1 or json):
+        raise CnnkitError("--resolved prints one spec as TOML; leave out the others, and --json")
     news, registry = begin(quiet)
-    reports: list[dict[str, Any]] = []
+    reports = []
     for path in specs:
-        report: dict[str, Any] = {"spec": str(path), "ok": True, "warnings": [], "problems": []}
-        try:
-            spec = read_spec(path, set, registry, news)
-            result, report["warnings"] = _describe(spec)
-        except SpecError as error:
-            news.error(f"{error}\n" if error.problems else str(error))
-            problems = [problem.as_json() for problem in error.problems]
-            report |= {"ok": False, "problems": problems or [{"message": str(error)}]}
-        else:
-            for warning in report["warnings"]:
-                news.warn(f"{path}: {warning}")
-            report["warnings"] += [_place(problem) for problem, _ in spec.warnings]
-            if not (quiet or json):
-                emit(f"{path}: ok, {result}")
+        spec, report = _judge(path, set, registry, news)
+        if spec and (resolved or not (quiet or json)):
+            emit(resolved_toml(spec).rstrip() if resolved else f"{path}: ok, {_describe(spec)[0]}")
         reports.append(report)
     if json:
         emit_json(reports)
     return 0 if all(report["ok"] for report in reports) else SpecError.exit_code
+
+
+def _judge(
+    path: Path, set: tuple[str, ...], registry: Registry, news: News
+) -> tuple[RunSpec | None, dict[str, Any]]:
+    """Return a spec, if it is good, and what there is to say of it, which is told."""
+    report: dict[str, Any] = {"spec": str(path), "ok": True, "warnings": [], "problems": []}
+    try:
+        spec = read_spec(path, set, registry, news)
+        report["warnings"] = _describe(spec)[1]
+    except SpecError as error:
+        news.error(f"{error}\n" if error.problems else str(error))
+        problems = [problem.as_json() for problem in error.problems]
+        return None, report | {"ok": False, "problems": problems or [{"message": str(error)}]}
+    for warning in report["warnings"]:
+        news.warn(f"{path}: {warning}")
+    report["warnings"] += [_place(problem) for problem, _ in spec.warnings]
+    return spec, report
 
 
 def _place(warning: Problem) -> str:

@@ -26,12 +26,21 @@ ELSEWHERE = {
 """Types of plugins that the project itself publishes."""
 
 
+_LANGUAGE: dict[KeyPath, tuple[str, ...]] = {
+    (): ("format", "include", "vars", "blocks"),
+    ("model",): ("defaults",),
+}
+"""What a spec may say besides, once it says format = 1, by the table that holds it."""
+
+
 def help_for_unknown_type(name: str, family: str, registry: Registry) -> tuple[str, str]:
     """Return a note (the suggestion) and a help line for the unknown type `name`."""
     known = registry.types(family)
     meant, option = type_meant(name, family, registry)
     note = f'did you mean "{meant}"?' if meant else ""
     note = f'did you mean {{ type = "{meant}", {option} }}?' if option else note
+    if (family, name) == ("layers", "repeat"):
+        return "", "a spec that begins with format = 1 can repeat a block"
     owner, colon, bare = name.rpartition(":")
     if colon and not (_DISTRIBUTION.fullmatch(owner) and bare):
         inner = did_you_mean(owner.strip(":") or bare, known) if not (owner and bare) else None
@@ -93,6 +102,8 @@ def unknown_option(draft: Draft, path: KeyPath) -> Finding:
     note = f'did you mean "{meant}"?' if meant else f"belongs to [{section}]" if section else ""
     if not meant and belongs_to_the_top(draft, path):
         note = "belongs at the top, above the first [section]"
+    if draft.is_spec and not meant and (word := did_you_mean(name, _LANGUAGE.get(table, ()))):
+        note = "needs format = 1 at the top" if word == name else f'did you mean "{word}"?'
     if name == "activation" and draft.is_layer(table) and isinstance(draft.at(path), str):
         note = f"write {toml_value(draft.at(path))} after it, as a layer of its own"
     owner = draft.type_at(table) or (f"[{table[0]}]" if table else "a spec")

@@ -14,7 +14,7 @@ from cnnkit.base.component import Synonyms
 from cnnkit.base.place import KeyPath
 from cnnkit.diagnosis.source import Positions, locate
 from cnnkit.errors import SpecError
-from cnnkit.source import Finding, Override, Problem, Source
+from cnnkit.source import Finding, Origin, Override, Problem, Source
 from cnnkit.stdout import visible_character
 
 _MEANT = {
@@ -77,22 +77,65 @@ def _likeness(a: str, b: str) -> float:
 
 
 def report(findings: list[Finding], source: Source) -> list[Problem]:
-    """Return the findings with file, line, column and source line, or with their `--set`."""
-    located = locate(source.text) if source.file else None
-    lines = source.text.split("\n")
-    problems = []
+    """Return the findings with file, line, column and source line, or with their `--set`.
+
+    What is wrong in a block counts once, however often that is repeated.
+    """
+    texts = _Texts()
+    problems: list[Problem] = []
+    seen = set()
     for finding in findings:
-        override = finding.override or source.override_of(
-            finding.path, _is_in(finding.path, located)
-        )
-        override = override or source.retyped_by(finding.path)
-        if override is None and (made := source.retyped_by(finding.path[:-1])):
-            cause = f"the type comes from --set {made.argument}"
-            finding = finding._replace(help="; ".join(filter(None, [finding.help, cause])))
-        where = _in_argument(finding, override) if override else _in_file(finding, located, lines)
-        words = {name: getattr(finding, name) for name in ("path", "note", "help", "trail")}
-        problems.append(Problem(finding.message, source.file, **words, **where))
+        problem = _problem(finding, source, texts)
+        said = _PLACE.sub("", problem.message, count=1), problem.note, problem.help
+        place = problem.file, problem.argument, problem.line, problem.column
+        if not problem.uses or (said, place) not in seen:
+            problems.append(problem)
+        seen.add((said, place))
     return problems
+
+
+def place_in(source: Source, path: KeyPath) -> str:
+    """Return "spec.toml:12:3" for what is at `path` of the expanded spec, or ""."""
+    origin = source.origin(path)
+    return _Texts().place(source, origin.path) if source.file else ""
+
+
+class _Texts(dict[str, tuple[Positions | None, list[str]]]):
+    """What is where in each of the files of a spec, and its lines."""
+
+    def of(self, file: Source) -> tuple[Positions | None, list[str]]:
+        """Return that of one file; there are no positions for a spec made in Python."""
+        if file.file not in self:
+            self[file.file] = locate(file.text) if file.file else None, file.text.split("\n")
+        return self[file.file]
+
+    def place(self, source: Source, path: KeyPath) -> str:
+        """Return "spec.toml:12:3" or "--set vars.width=0" for what is at `path` of the files."""
+        file = source.file_of(path)
+        located = self.of(file)[0]
+        if override := source.override_of(path, _is_in(path, located)):
+            return f"--set {override.argument}"
+        found = located.nearest(path) if located is not None else None
+        return f"{file.file}:{found.line}:{found.column}" if found else file.file
+
+
+def _problem(finding: Finding, source: Source, texts: _Texts) -> Problem:
+    origin = Origin(finding.path) if finding.override else source.origin(finding.path)
+    file, placed = source.file_of(origin.path), finding._replace(path=origin.path)
+    located, lines = texts.of(file)
+    override = finding.override or source._replace(overrides=source.late).override_of(finding.path)
+    if override is not None:
+        placed = finding
+    else:
+        override = source.override_of(origin.path, _is_in(origin.path, located))
+        override = override or source.retyped_by(origin.path)
+    if override is None and (made := source.retyped_by(origin.path[:-1])):
+        cause = f"the type comes from --set {made.argument}"
+        finding = finding._replace(help="; ".join(filter(None, [finding.help, cause])))
+    where = _in_argument(placed, override) if override else _in_file(placed, located, lines)
+    words = {name: getattr(finding, name) for name in ("path", "note", "help", "trail")}
+    uses = tuple(f"{said} {texts.place(source, path)}" for said, path in origin.uses)
+    return Problem(finding.message, file.file, **words, **where, uses=uses)
 
 
 def _in_argument(finding: Finding, override: Override) -> dict[str, Any]:
@@ -142,7 +185,7 @@ def render(problems: Sequence[Problem], limit: int = 20) -> str:
     groups: dict[Any, list[Problem]] = {}
     for problem in sorted(problems, key=_order):
         said, has_place = _PLACE.subn("", problem.message, count=1)
-        told = said, problem.note, problem.trail, problem.help, problem.file, problem.argument
+        told = said, *(getattr(problem, name) for name in _TOLD)
         groups.setdefault(told if has_place else len(groups), []).append(problem)
     first, rest = list(groups.values())[:limit], list(groups.values())[limit:]
     shown = [_render(*group) for group in first]
@@ -151,6 +194,7 @@ def render(problems: Sequence[Problem], limit: int = 20) -> str:
     return "\n\n".join(shown)
 
 
+_TOLD = ("note", "trail", "help", "file", "argument", "uses")
 _PLACE = re.compile(r"(\[\w+\]|layer \d+)( > [\w ]*\d+| \([^()]*\)| \w+ \d+)*: ")
 """What a message begins with where it is about a layer, or a table in a section."""
 
@@ -179,8 +223,9 @@ def _render(problem: Problem, *alike: Problem) -> str:
         lines += [f"{gutter} |", f"{number or gutter} | {text}".rstrip()]
         lines += [f"{gutter} | {caret} {_visible(note)}".rstrip()]
         note = ""
-    parts = {"note": note, "shapes": problem.trail, "help": problem.help}
-    lines += [f"{gutter} = {name}: {_visible(text)}" for name, text in parts.items() if text]
+    parts = [("note", note), ("shapes", problem.trail), *(("note", use) for use in problem.uses)]
+    parts.append(("help", problem.help))
+    lines += [f"{gutter} = {name}: {_visible(text)}" for name, text in parts if text]
     if alike:
         places = sorted({other.line or 0 for other in alike})
         where = ", ".join(map(str, places[:5])) + ", ..." * (len(places) > 5)

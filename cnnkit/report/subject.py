@@ -64,9 +64,12 @@ def subject_of(
     summary = stored.facts("summary.json") if done else {}
     has_env = (stored.path / "env.json").exists()
     env = stored.facts("env.json") if has_env else {}
+    files = {"spec.toml": stored.spec_text, "resolved.toml": stored.resolved}
+    for file in sorted(stored.path.glob("included-*.toml")):
+        files[file.name] = file.read_text(encoding="utf-8", errors="replace")
     return Subject(
         stored.path, spec, stored.epochs(), summary, "" if done else stored.unfinished(), env,
-        model, data, missing, {"spec.toml": stored.spec_text, "resolved.toml": stored.resolved},
+        model, data, missing, files,
     )  # fmt: skip
 
 

@@ -54,6 +54,8 @@ class Recorder:
     def begin(self) -> None:
         """Write what a run starts from."""
         self._directory.write("spec.toml", self._spec.source.raw)
+        for number, file in enumerate(self._spec.source.includes, start=1):
+            self._directory.write(f"included-{number}.toml", file.raw)
         self._directory.write("resolved.toml", self._made_with["resolved"])
         self._directory.write("env.json", self._made_with["versions"])
 

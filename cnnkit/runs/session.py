@@ -111,12 +111,10 @@ def in_spec(spec: RunSpec) -> Iterator[None]:
             raise exhausted(error) from error
     except CnnkitError as error:
         if error.layer_path and spec.source.file:
-            from cnnkit.diagnosis.source import locate
+            from cnnkit.diagnosis.problems import place_in
 
             index = outermost(error.layer_path, [layer.name for layer in spec.model.layers])
-            place = locate(spec.source.text).nearest(("model", "layers", index))
-            if place is not None:
-                error.add_note(f"  --> {spec.source.file}:{place.line}:{place.column}")
+            error.add_note(f"  --> {place_in(spec.source, ('model', 'layers', index))}")
         raise
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from cnnkit.arrays import Shape, size
 from cnnkit.base import DataPaths, Dataset, DatasetInfo, Fans, Initializer, Layer, chain_shapes
 from cnnkit.base.component import walk
+from cnnkit.base.layer import called
 from cnnkit.base.place import KeyPath, outermost
 from cnnkit.base.transform import hard_to_mix, transformed_shape
 from cnnkit.errors import PluginError, ShapeError
@@ -55,12 +56,11 @@ def check_memory(spec: RunSpec, shape: Shape) -> list[Finding]:
 
 def _misdeclared(layers: Sequence[Layer], error: PluginError, registry: Registry) -> Finding:
     index = outermost(error.layer_path, [layer.name for layer in layers])
-    layer = layers[index]
-    entries = (registry.entry_of(type(inner)) for _, inner in walk(layer))
+    entries = (registry.entry_of(type(inner)) for _, inner in walk(layers[index]))
     owners = {entry.owner for entry in entries if entry and not entry.built_in}
     return Finding(
         ("model", "layers", index),
-        f"layer {index + 1} ({layer.type}) declares what are no weights: {error}",
+        f"layer {index + 1} ({layers[index].type}) declares what are no weights: {error}",
         help=f"this is a fault of {' or '.join(sorted(owners)) or 'the layer'}, not of the spec",
     )
 
@@ -280,7 +280,7 @@ def check_network(
         return []
     findings = check_memory(spec, shape)
     if judge_loss and info is not None:
-        findings += _judge_loss(spec, layers[-1], shapes[-1], info.classes)
+        findings += _judge_loss(spec, shapes[-1], info.classes)
     if judge_loss and (refusal := hard_to_mix(spec.loss, dataset.transforms)):
         help_ = 'use loss type "cross_entropy"'
         findings.append(Finding((*_path_of(spec, dataset), "transforms"), refusal, help=help_))
@@ -386,13 +386,15 @@ def _input_clash(wanted: Shape | None, real: Shape, dataset: Dataset) -> Finding
     )
 
 
-def _judge_loss(spec: RunSpec, head: Layer, shape: Shape, classes: int) -> list[Finding]:
+def _judge_loss(spec: RunSpec, shape: Shape, classes: int) -> list[Finding]:
+    *_, (path, head) = _in_order(spec.model.layers, ("model", "layers"))
     try:
         spec.loss.check(head, shape, classes)
     except ShapeError as error:
-        place = f"layer {len(spec.model.layers)} ({head.type})"
-        path: KeyPath = ("model", "layers", len(spec.model.layers) - 1)
-        path = (*path, error.option) if error.option else path
-        note = f"expected {error.expected}" if error.expected else ""
-        return [Finding(path, f"{place} {error.message}", note, error.help)]
+        inside, places = spec.model.layers, []
+        for index in map(int, path[2::2]):
+            places.append(called(inside[index], index))
+            inside = getattr(inside[index], "layers", [])
+        error.place, error.path = " > ".join(places), path[1:]
+        return [shape_finding(error)._replace(at="value")]
     return []

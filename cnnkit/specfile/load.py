@@ -84,10 +84,20 @@ def _read_value(text: str) -> dict[str, Any]:
         return {"value": text}
 
 
+class _UnnamedError(FindingError):
+    """An override that names a layer which is not there, or not yet."""
+
+
 def apply_overrides(
-    tree: dict[str, Any], arguments: Sequence[str], registry: Registry
+    tree: dict[str, Any],
+    arguments: Sequence[str],
+    registry: Registry,
+    later: list[str] | None = None,
 ) -> tuple[tuple[Override, ...], list[Finding]]:
     """Lay `arguments` over `tree` in place, in order; later ones win.
+
+    Args:
+        later: gets the arguments that name a layer which is not there, where it may yet come.
 
     Returns:
         What was laid over it, and why the others could not be: all of them, at once.
@@ -97,6 +107,9 @@ def apply_overrides(
         try:
             overrides.append(_apply(tree, parse_override(argument), registry))
         except FindingError as error:
+            if later is not None and isinstance(error, _UnnamedError):
+                later.append(argument)
+                continue
             refused.append(error.finding)
     return tuple(overrides), refused
 
@@ -144,7 +157,9 @@ def _no_way(override: Override, depth: int, node: Any) -> FindingError:
     else:
         reason, note = f"{name} is {toml_value(node)}, which holds no options", ""
     message, path = f"cannot set {target}: {reason}", override.path[:depth]
-    return FindingError(Finding(path, message, note, at="key", override=override))
+    is_name = isinstance(node, list) and isinstance(step, str)
+    kind = _UnnamedError if is_name else FindingError
+    return kind(Finding(path, message, note, at="key", override=override))
 
 
 _MAX_BYTES = 2**20
@@ -170,11 +185,9 @@ def load_spec(
     Raises:
         SpecError: with every problem found: file, line, column, what was expected, how to mend.
     """
-    source = _read(Path(path))
-    tree = _parse(source)
     registry = (registry or load_plugins()).offering(types)
-    overrides, findings = apply_overrides(tree, set, registry)
-    source, paths = source._replace(overrides=overrides), paths or DataPaths(source.folder)
+    tree, source, findings = _laid_out(*_read_tables(Path(path)), set, registry)
+    paths = paths or DataPaths(source.folder)
     findings += check_requirements(tree, registry)
     if too_deep := _too_deep(tree):
         raise _failure([*findings, too_deep], source)
@@ -192,6 +205,37 @@ def load_spec(
     if findings:
         raise _failure(findings, source)
     return _doubted(spec)
+
+
+def _laid_out(
+    tree: dict[str, Any], source: Source, arguments: Sequence[str], registry: Registry
+) -> tuple[dict[str, Any], Source, list[Finding]]:
+    """Return a spec with `arguments` laid over it, and written out where it has a format. They are
+    laid over what the files say; where they name copies of a block, over these.
+
+    Raises:
+        SpecError: where it cannot be written out.
+    """
+    if "format" not in tree:
+        overrides, refused = apply_overrides(tree, arguments, registry)
+        return tree, source._replace(overrides=overrides), refused
+    from cnnkit.specfile.expand import expand
+    from cnnkit.specfile.include import FileError, included
+
+    try:
+        tree, source = included(tree, source, _read_tables)
+    except FileError as error:
+        raise _failure([error.finding], error.source) from None
+    later: list[str] = []
+    overrides, refused = apply_overrides(tree, arguments, registry, later)
+    source = source._replace(overrides=overrides)
+    if too_deep := _too_deep(tree):
+        raise _failure([*refused, too_deep], source)
+    tree, source, findings = expand(tree, source, registry)
+    if findings:
+        raise _failure([*refused, *findings], source)
+    late, again = apply_overrides(tree, later, registry)
+    return tree, source._replace(late=late), refused + again
 
 
 def _too_deep(tree: dict[str, Any]) -> Finding | None:
@@ -274,6 +318,11 @@ def _read(path: Path) -> Source:
     if len(raw) > _MAX_BYTES:
         raise SpecError(f"error: {path} is larger than 1 MiB; that is no spec")
     return Source(str(path), raw)
+
+
+def _read_tables(path: Path) -> tuple[dict[str, Any], Source]:
+    source = _read(path)
+    return _parse(source), source
 
 
 def _parse(source: Source) -> dict[str, Any]:

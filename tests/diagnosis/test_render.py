@@ -205,6 +205,7 @@ def test_json() -> None:
         "trail": SMALL.trail,
         "help": SMALL.help,
         "argument": None,
+        "uses": [],
     }
 
 
