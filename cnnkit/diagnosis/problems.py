@@ -134,8 +134,9 @@ def _problem(finding: Finding, source: Source, texts: _Texts) -> Problem:
         finding = finding._replace(help="; ".join(filter(None, [finding.help, cause])))
     where = _in_argument(placed, override) if override else _in_file(placed, located, lines)
     words = {name: getattr(finding, name) for name in ("path", "note", "help", "trail")}
-    uses = tuple(f"{said} {texts.place(source, path)}" for said, path in origin.uses)
-    return Problem(finding.message, file.file, **words, **where, uses=uses)
+    uses = () if placed is finding else origin.uses  # where a late --set decides
+    words["uses"] = tuple(f"{said} {texts.place(source, path)}" for said, path in uses)
+    return Problem(finding.message, file.file, **words, **where)
 
 
 def _in_argument(finding: Finding, override: Override) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from operator import floordiv, mul
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 from pydantic_core import PydanticCustomError
@@ -26,6 +26,7 @@ from cnnkit.source import Finding, Origin, Source
 from cnnkit.specfile.runspec import RunSpec
 
 Tree = dict[str, Any]
+At = Literal["key", "value"]
 _HOLE = re.compile(r"\$\{\s*([A-Za-z_]\w*)\s*(?:(\*|//)\s*(\d{1,9})\s*)?\}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_]\w{0,29}", re.ASCII)
 _REPEAT = ("times", "block", "with")
@@ -95,7 +96,7 @@ class _Expansion:
         for name, value in self._tables("vars").items():
             path = ("vars", name)
             if not _NAME.fullmatch(name):
-                self._refuse(path, f'"{name}" is no name for a variable', _LETTERS)
+                self._refuse(path, f'"{name}" is no name for a variable', _LETTERS, at="key")
             values[name] = self._value(value, path, path, scope), path
         rest = {k: v for k, v in self.tree.items() if k not in ("vars", "blocks")}
         if isinstance(model := rest.get("model"), dict) and "defaults" in model:
@@ -118,28 +119,31 @@ class _Expansion:
     def _is_sound(self, name: str, block: Any) -> bool:
         path: KeyPath = ("blocks", name)
         if not _NAME.fullmatch(name) or name.startswith("_"):
-            self._refuse(path, f'"{name}" is no name for a block', _LETTERS)
+            self._refuse(path, f'"{name}" is no name for a block', _LETTERS, at="key")
         elif not isinstance(block, dict) or not isinstance(block.get("layers"), list):
-            self._refuse(path, "a block must have layers", "write layers = [...] below its header")
+            self._refuse(path, "a block must have layers", "write layers = [...] below its name")
         elif odd := [key for key in block if key != "layers"]:
             self._unknown((*path, odd[0]), "option", odd[0], ["layers"], "a block takes layers")
         else:
             return True
         return False
 
-    def _refuse(self, path: KeyPath, message: str, help_: str = "", note: str = "") -> None:
-        self.findings.append(Finding(path, message, note, help_))
+    def _refuse(
+        self, path: KeyPath, message: str, help_: str = "", note: str = "", at: At = "value"
+    ) -> None:
+        self.findings.append(Finding(path, message, note, help_, at=at))
 
     def _unknown(self, path: KeyPath, what: str, name: str, known: Any, help_: str) -> None:
         from cnnkit.diagnosis.problems import did_you_mean
 
         meant = did_you_mean(name, known)
         note = f'did you mean "{meant}"?' if meant else ""
-        at: Any = "key" if what == "option" else "value"
-        self.findings.append(Finding(path, f'unknown {what} "{name}"', note, help_, at=at))
+        at: At = "key" if what == "option" else "value"
+        self._refuse(path, f'unknown {what} "{name}"', help_, note, at)
 
     def _too_much(self, written: KeyPath, message: str) -> None:
-        self.findings = [Finding(written, message, help="repeat fewer of them")]
+        self.findings = []
+        self._refuse(written, message, "repeat fewer of them")
         raise _TooMuch
 
     def _value(self, value: Any, at: KeyPath, written: KeyPath, scope: _Scope) -> Any:
@@ -169,6 +173,9 @@ class _Expansion:
             return text
         name, operator, by = match.groups()
         self._asked.add(name)
+        if name not in scope.values and name in self.tree.get("vars", ()):
+            self._refuse(at, f'the variable "{name}" is set further down', _ABOVE)
+            return text
         if name not in scope.values:
             known = ", ".join(scope.values) or "none"
             self._unknown(at, "variable", name, scope.values, f"variables here: {known}")
@@ -176,7 +183,7 @@ class _Expansion:
         value, place = scope.values[name]
         self._used.add(place)
         self._count(_size(value), written)
-        uses = (f"{name} = {_shown(value)} is set at", place), *scope.uses
+        uses = (f"{name} = {_shown(value)}, from", place), *scope.uses
         self.origins[at] = Origin(written, uses)
         if operator is None:
             return deepcopy(value)
@@ -234,7 +241,7 @@ class _Expansion:
         hidden = (scope.values[name][1] for name in given if name in scope.values)
         self._used.update(hidden)
         values = {**scope.values, **{name: (v, places[name]) for name, v in given.items()}}
-        use = f'block "{block}" is repeated at', written
+        use = f'block "{block}", repeated at', written
         return _Scope(values, (use, *scope.uses), (*scope.blocks, block))
 
     def _is_repeat(self, options: Tree, at: KeyPath, scope: _Scope) -> bool:
@@ -279,15 +286,18 @@ class _Expansion:
             for option, default in found.get(kind, {}).items():
                 if option not in table:
                     self._count(_size(default), ("model", "defaults", kind, option))
-                    place, said = (*path, option), f"it is the default of every {kind}; this one is"
-                    uses = (f"{said} at", layer.path), *layer.uses
+                    place, said = (
+                        (*path, option),
+                        f"the default of every {kind}, such as the one at",
+                    )
+                    uses = (said, layer.path), *layer.uses
                     written = ("model", "defaults", kind, option)
                     self.origins[place] = Origin(written, uses)
                     table[option] = self._value(default, place, written, _Scope(scope.values, uses))
         for kind in found.keys() - seen:
             path = ("model", "defaults", kind)
             if self._is_own(path) or kind not in self.registry.types("layers"):
-                self._unknown(path, "layer type", kind, seen, _NOT_THERE)
+                self._unused(path, f'no layer is of type "{kind}"', seen)
 
     def _origin(self, path: KeyPath) -> Origin:
         return self.source._replace(origins=self.origins).origin(path)
@@ -309,9 +319,9 @@ class _Expansion:
     def _unused(self, path: KeyPath, message: str, known: set[str]) -> None:
         from cnnkit.diagnosis.problems import did_you_mean
 
-        meant = did_you_mean(str(path[-1]), known)
+        meant = did_you_mean(str(path[-1]), known - {path[-1]})
         note = f'did you mean "{meant}"?' if meant else ""
-        self.findings.append(Finding(path, message, note, "take it out", at="key"))
+        self._refuse(path, message, "take it out", note, "key")
 
     def _place_paths(self, plain: Tree) -> None:
         """Let paths in included files start from the folders of these."""
@@ -325,9 +335,9 @@ class _Expansion:
                         table[name] = str(folder / os.path.expanduser(table[name]))  # noqa: PTH111
 
 
+_ABOVE = "a variable may use those that are set above it"
 _LETTERS = "use at most 30 letters, digits and underscores, a letter first"
 _HOLES = 'write "${name}", "${name * 2}" or "${name // 2}", by whole numbers alone'
-_NOT_THERE = "no layer of the model is of this type"
 
 
 def _size(value: Any) -> int:

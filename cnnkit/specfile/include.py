@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,9 @@ def _included(tree: _Tree, source: Source) -> str | None:
     """Take format and include out of a file's tables, and return the latter."""
     number, name = tree.pop("format", 1), tree.pop("include", None)
     if isinstance(number, bool) or number != 1 or not isinstance(number, int):
-        help_ = "update cnnkit, or write format = 1"
-        raise _at_fault(source, "format", "this cnnkit reads specs of format 1", help_)
+        help_ = "this cnnkit reads format 1; a later one may read more"
+        message = f"format must be 1, got {json.dumps(number, default=str)}"
+        raise _at_fault(source, "format", message, help_)
     if name is not None and not (isinstance(name, str) and name and "\0" not in name):
         help_ = 'such as include = "base.toml"'
         raise _at_fault(source, "include", "include must be the path of one file", help_)

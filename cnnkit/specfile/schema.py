@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from cnnkit.base import Layer
 from cnnkit.base.component import Section
 from cnnkit.described import option_docs, own_doc
 from cnnkit.errors import PluginError
@@ -27,6 +28,19 @@ _HEAD = {
     "x-tombi-toml-version": "v1.1.0",  # tomli reads inline tables of several lines
     "title": "a cnnkit spec",
 }
+
+_HOLE = r"^\$\{[^}]+\}$"
+_VARIABLE = {"title": "a variable", "type": "string", "pattern": _HOLE}
+_LAYERS = {"type": "array", "items": {"$ref": "#/$defs/layers"}}
+_BLOCK = {"type": "object", "additionalProperties": False, "required": ["layers"],
+          "properties": {"layers": _LAYERS}}  # fmt: skip
+_LANGUAGE = {
+    "format": {"const": 1, "description": "Lets the spec use include, vars, blocks and repeat."},
+    "include": {"type": "string", "description": "The file that this one is laid over."},
+    "vars": {"type": "object", "description": 'Values that "${name}" stands for.'},
+    "blocks": {"type": "object", "description": 'Layers that type = "repeat" stands for.',
+               "additionalProperties": _BLOCK},
+}  # fmt: skip
 
 Schema = dict[str, Any]
 
@@ -45,7 +59,14 @@ def spec_schema(registry: Registry, warn: Callable[[str], None] = lambda line: N
             made.known[f"spec.{option.annotation.__name__}"] = section
     for family in FAMILIES:
         made.known[family] = made.family(family)
-    return {**_HEAD, **made.table(RunSpec, "spec"), "$defs": dict(sorted(made.known.items()))}
+    made.known["repeat"] = made.repeat()
+    made.known["layers"]["anyOf"].append({"$ref": "#/$defs/repeat"})
+    made.known["spec.ModelSpec"]["properties"]["defaults"] = made.defaults()
+    whole = made.table(RunSpec, "spec")
+    whole["properties"] = {**_LANGUAGE, **whole["properties"]}
+    needed = {"required": whole.pop("required")}
+    whole["anyOf"] = [needed, {"required": ["include"]}]  # the other file may have the rest
+    return {**_HEAD, **whole, "$defs": dict(sorted({**made.known, "variable": _VARIABLE}.items()))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +91,28 @@ class _Definitions:
                 short += made["properties"]["type"].get("enum", [name])
         bare = {"title": "a type's name alone", "description": "Every option keeps its default."}
         names = [{**bare, "type": "string", "enum": short}] if short else []
+        choices.append({"$ref": "#/$defs/variable"})
         return {"title": FAMILIES[family].__name__.lower(), "anyOf": names + choices}
+
+    def repeat(self) -> Schema:
+        """Return the table that stands for copies of a block."""
+        common = self.table(Layer, "layers")["properties"]
+        own: Schema = {
+            "type": {"const": "repeat", "description": "Copies of a block."},
+            "block": {"type": "string", "description": "The name of the block."},
+            "times": _plain({"type": "integer", "minimum": 1, "maximum": 1000, "default": 1}, ""),
+            "with": {"type": "object", "description": "Values of variables in these copies."},
+        }
+        properties = {**own, **{name: common[name] for name in sorted(Layer.common)}}
+        return {"title": "repeat", "type": "object", "required": ["type", "block"],
+                "additionalProperties": False, "properties": properties}  # fmt: skip
+
+    def defaults(self) -> Schema:
+        """Return the table of tables of options, each for all layers of a type."""
+        names = [name for name, _ in self._entries("layers")]
+        return {"type": "object", "description": "Options of every layer of a type.",
+                "additionalProperties": False,
+                "properties": {name: {"type": "object"} for name in names}}  # fmt: skip
 
     def _entries(self, family: str) -> Iterator[tuple[str, Entry]]:
         """Yield every class with the shortest name that finds it, sorted."""
@@ -139,6 +181,11 @@ def _plain(schema: Schema, key: str) -> Schema:
         schema["minimum"] = schema.pop("exclusiveMinimum") + 1
     if schema.get("exclusiveMaximum", 0) >= _TOML_INTEGERS:
         del schema["exclusiveMaximum"]
+    if schema.get("type") in ("integer", "number", "boolean", "array"):
+        schema |= {"type": [schema["type"], "string"], "pattern": _HOLE}
+    if "enum" in schema:
+        words = {name: schema.pop(name) for name in ("type", "enum") if name in schema}
+        schema["anyOf"] = [words, {"$ref": "#/$defs/variable"}]
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         schema["$ref"] = f"#/$defs/{_BASES.get(name) or f'{key}.{name}'}"

@@ -19,6 +19,8 @@ PLUGINS = sorted(
     if not (path.parent / "CMakeLists.txt").exists()  # what is compiled is tried in its own tests
 )
 
+HOLE = r"^\$\{[^}]+\}$"
+"""What stands for the value of a variable."""
 RIVAL = """
 from typing import Any, Literal
 from cnnkit import hookimpl
@@ -66,17 +68,20 @@ def test_a_layer_in_the_schema(schema):
         "properties": {
             "type": {"type": "string", "const": "dropout",
                      "description": dropout["properties"]["type"]["description"]},
-            "rate": {"type": "number", "default": 0.5, "minimum": 0, "exclusiveMaximum": 1,
+            "rate": {"type": ["number", "string"], "pattern": HOLE, "default": 0.5,
+                     "minimum": 0, "exclusiveMaximum": 1,
                      "description": "Fraction of the values, or of the channels, that is dropped."},
             "name": {"type": "string", "pattern": r"^[A-Za-z]\w{0,39}$",
                      "description": dropout["properties"]["name"]["description"]},
-            "trainable": {"type": "boolean", "default": True,
+            "trainable": {"type": ["boolean", "string"], "pattern": HOLE, "default": True,
                           "description": dropout["properties"]["trainable"]["description"]},
-            "lr_scale": {"type": "number", "default": 1.0, "minimum": 0,
+            "lr_scale": {"type": ["number", "string"], "pattern": HOLE, "default": 1.0,
+                         "minimum": 0,
                          "description": dropout["properties"]["lr_scale"]["description"]},
-            "weight_decay": {"type": "number", "minimum": 0,
+            "weight_decay": {"type": ["number", "string"], "pattern": HOLE, "minimum": 0,
                              "description": dropout["properties"]["weight_decay"]["description"]},
-            "of": {"type": "string", "default": "values", "enum": ["values", "channels"],
+            "of": {"anyOf": [{"type": "string", "enum": ["values", "channels"]},
+                             {"$ref": "#/$defs/variable"}], "default": "values",
                    "description": "What is dropped: single values, or whole channels of a map."},
         },
     }  # fmt: skip
@@ -130,7 +135,9 @@ def test_types_of_plugins(call, site):
     assert defs["layers.conv"]["properties"]["type"]["const"] == "conv"
     rival = defs["layers.cnnkit-rival:relu"]["properties"]  # the bare name is the built-in one's
     assert rival["type"]["const"] == "cnnkit-rival:relu"
-    assert rival["slope"] == {"type": "number", "default": 0.0, "description": "How steep."}
+    assert rival["slope"] == {
+        "type": ["number", "string"], "pattern": HOLE, "default": 0.0, "description": "How steep."
+    }  # fmt: skip
     odd = defs["layers.odd"]
     assert odd["properties"]["type"]["enum"] == ["odd", "cnnkit-rival:odd"]
     assert "additionalProperties" not in odd  # its options are not known, so any may be written

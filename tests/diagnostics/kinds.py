@@ -194,6 +194,51 @@ KINDS: dict[str, tuple[str, str]] = {
         "set-type-that-lacks-an-option set-type-in-the-file set-section-to-a-type",
     ),
     "--set: values": ("--set", "set-bad-value set-out-of-range set-type set-shape"),
+    "spec language: variables": (
+        "variable|from|used nowhere",
+        "expand-variable-misspelt expand-variable-of-none expand-variable-plus "
+        "expand-variable-in-a-word expand-variable-no-number expand-variable-by-zero "
+        "expand-variable-wrong-type expand-variable-before-it-is-set expand-variable-name "
+        "expand-variable-unused",
+    ),
+    "spec language: both places": (
+        r"-->(?s:.*)= note: block \"\w+\", repeated at [\w/-]+\.toml:\d+:\d+\n",
+        "expand-inside-option expand-inside-type expand-inside-value expand-inside-shape "
+        "expand-inside-branch expand-inside-variable expand-inside-two-blocks expand-inside-loss "
+        "expand-block-empty expand-block-in-itself expand-include-value",
+    ),
+    "spec language: blocks and repeats": (
+        "block|repeat",
+        "expand-block-misspelt expand-block-missing expand-block-of-none expand-block-unused "
+        "expand-block-without-layers expand-block-option expand-block-name expand-repeat-option "
+        "expand-repeat-with-a-number expand-repeat-with-misspelt expand-inside-name",
+    ),
+    "spec language: too much of it": (
+        "from 1 to 1,000|more than 100,000 values",
+        "expand-repeat-a-billion-times expand-repeat-a-bomb expand-variable-a-bomb "
+        "expand-repeat-no-times expand-repeat-half-a-time",
+    ),
+    "spec language: defaults of a type": (
+        "default|paddng|pool|cnov",
+        "expand-default-type expand-default-unused expand-default-option expand-default-value "
+        "expand-default-shape expand-default-no-table",
+    ),
+    "spec language: includes": (
+        "include|base|wrong",
+        "expand-include-missing expand-include-number expand-include-folder expand-include-cycle "
+        "expand-include-syntax expand-include-format expand-include-variable expand-include-both "
+        "expand-include-value expand-include-type",
+    ),
+    "spec language: formats": (
+        r"format must be 1|needs format = 1|did you mean \"(format|vars|defaults)\"",
+        "expand-format-2 expand-format-true expand-format-word expand-format-missing "
+        "expand-format-missing-repeat expand-format-misspelt expand-format-var "
+        "expand-format-default",
+    ),
+    "spec language: --set": (
+        "--set",
+        "expand-variable-set expand-variable-set-misspelt expand-copy-set expand-copy-set-beyond",
+    ),
     "several at once": (
         r"(?s)error:.*error:",
         "several-everywhere several-four several-in-one-layer several-twenty-five set-and-file "
