@@ -30,7 +30,7 @@ At = Literal["key", "value"]
 _HOLE = re.compile(r"\$\{\s*([A-Za-z_]\w*)\s*(?:(\*|//)\s*(\d{1,9})\s*)?\}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_]\w{0,29}", re.ASCII)
 _REPEAT = ("times", "block", "with")
-_MOST, _TIMES, _DEEPEST = 100_000, 1000, 200
+_MOST, _TIMES, _DEEPEST = 20_000, 1000, 200
 """Values that blocks and variables are written out to, copies of a block, and steps of a path:
 what needs more is no spec, but a slip or a trap."""
 
@@ -91,9 +91,11 @@ class _Expansion:
 
     def whole(self) -> Tree:
         """Return all of the spec, written out."""
-        self._blocks = self._tables("blocks")
+        self._written = {name: self._table(name) for name in ("vars", "blocks")}
+        blocks = self._written["blocks"].items()
+        self._blocks = {name: block for name, block in blocks if self._is_sound(name, block)}
         scope = _Scope(values := {})
-        for name, value in self._tables("vars").items():
+        for name, value in self._written["vars"].items():
             path = ("vars", name)
             if not _NAME.fullmatch(name):
                 self._refuse(path, f'"{name}" is no name for a variable', _LETTERS, at="key")
@@ -108,13 +110,13 @@ class _Expansion:
         self._place_paths(plain)
         return plain
 
-    def _tables(self, name: str) -> Tree:
-        """Return [vars], or [blocks] as far as these are sound."""
+    def _table(self, name: str) -> Tree:
+        """Return [vars] or [blocks]; an empty one where it is no table."""
         found = self.tree.get(name, {})
-        if not isinstance(found, dict):
-            self._refuse((name,), f"{name} must be a table", f"write [{name}] on a line of its own")
-            return {}
-        return found if name == "vars" else {k: v for k, v in found.items() if self._is_sound(k, v)}
+        if isinstance(found, dict):
+            return found
+        self._refuse((name,), f"{name} must be a table", f"write [{name}] on a line of its own")
+        return {}
 
     def _is_sound(self, name: str, block: Any) -> bool:
         path: KeyPath = ("blocks", name)
@@ -173,7 +175,7 @@ class _Expansion:
             return text
         name, operator, by = match.groups()
         self._asked.add(name)
-        if name not in scope.values and name in self.tree.get("vars", ()):
+        if name not in scope.values and name in self._written["vars"]:
             self._refuse(at, f'the variable "{name}" is set further down', _ABOVE)
             return text
         if name not in scope.values:
@@ -253,7 +255,7 @@ class _Expansion:
         block, times, given = options.get("block"), options.get("times", 1), options.get("with", {})
         if not isinstance(block, str):
             self._refuse(at, 'the option "block" is missing', 'add block = "..."')
-        elif block not in self.tree.get("blocks", ()):
+        elif block not in self._written["blocks"]:
             names = ", ".join(self._blocks) or "none"
             self._unknown((*at, "block"), "block", block, self._blocks, f"blocks: {names}")
         elif block in scope.blocks:
@@ -309,7 +311,7 @@ class _Expansion:
     def _refuse_unused(self) -> None:
         """Refuse variables and blocks that are used nowhere: their names may be misspelt."""
         for kind, names in (("vars", self._asked), ("blocks", set(self._blocks))):
-            for path in ((kind, name) for name in self.tree.get(kind, ())):
+            for path in ((kind, name) for name in self._written[kind]):
                 if self._is_own(path) and path not in self._used:
                     self._unused(path, f'"{path[1]}" is used nowhere', names)
         for place, (at, block) in self._given.items():

@@ -227,3 +227,27 @@ def test_editors_take_every_good_spec_and_refuse_every_wrong_one(call, installed
         assert lint(path.read_text()) == "", path
     for wrong, right in WRONG.items():
         assert lint(GOOD.replace(right, wrong, 1)) != "", wrong
+
+
+LANGUAGE = sorted((ROOT / "tests" / "specfile" / "specs").glob("*.toml"))
+OVER = 'format = 1\ninclude = "base.toml"\n[vars]\nwidth = 8\n[train]\nepochs = 9\n'
+MISWRITTEN = {
+    'block = "stage", nmae': 'block = "stage", name',
+    "times = 0": "times = 6",
+    'filters = "width"': 'filters = "${width}"',
+    "format = 2": "format = 1",
+    "[model.defaults.cnov]": "[model.defaults.conv]",
+    "layer = [{": "layers = [{",
+}
+
+
+def test_the_spec_language_in_editors(call, schema, lint):
+    (tall, *_), good = reversed(LANGUAGE), [path.read_text() for path in LANGUAGE]
+    call("schema", "--out", "cnnkit.schema.json")
+    for text in [*good, OVER]:
+        assert (errors(schema, text), lint(text)) == ([], "")
+    for wrong, right in MISWRITTEN.items():
+        text = tall.read_text()
+        assert right in text
+        assert errors(schema, text.replace(right, wrong, 1)) != [], wrong
+        assert lint(text.replace(right, wrong, 1)) != "", wrong

@@ -214,7 +214,7 @@ KINDS: dict[str, tuple[str, str]] = {
         "expand-repeat-with-a-number expand-repeat-with-misspelt expand-inside-name",
     ),
     "spec language: too much of it": (
-        "from 1 to 1,000|more than 100,000 values",
+        "from 1 to 1,000|more than 20,000 values",
         "expand-repeat-a-billion-times expand-repeat-a-bomb expand-variable-a-bomb "
         "expand-repeat-no-times expand-repeat-half-a-time",
     ),

@@ -138,6 +138,17 @@ def test_the_resolved_spec_trains_to_the_same_weights(name, tmp_path, capsys):
     assert (tmp_path / "a/spec.toml").read_bytes() == written.read_bytes()
 
 
+def test_the_page_shows_a_spec_that_works(write, tmp_path):
+    page = (Path(__file__).parents[2] / ".github/docs/spec.md").read_text(encoding="utf-8")
+    write('"relu"', file="base.toml")
+    top = tmp_path / "top.toml"
+    top.write_text(page.partition("```toml\n")[2].partition("```")[0])
+    spec = cnnkit.load_spec(top, ["data.only=[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]"])
+    names = [name for name, array in weights(spec).items() if array.ndim == 4]
+    assert names == [f"unit_{n}/0_conv/W" for n in (1, 2, 3, 4)]
+    assert [weights(spec)[name].shape[0] for name in names] == [16, 16, 32, 32]
+
+
 def test_a_variable_is_of_its_own_type(layers):
     head = """[vars]
 side = [1, 2]
