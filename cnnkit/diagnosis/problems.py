@@ -123,8 +123,9 @@ def _problem(finding: Finding, source: Source, texts: _Texts) -> Problem:
     origin = Origin(finding.path) if finding.override else source.origin(finding.path)
     file, placed = source.file_of(origin.path), finding._replace(path=origin.path)
     located, lines = texts.of(file)
-    override = finding.override or source._replace(overrides=source.late).override_of(finding.path)
-    if override is not None:
+    late = source._replace(overrides=source.late)
+    override = finding.override or late.override_of(finding.path, is_in_file=True)
+    if override := override or late.retyped_by(finding.path):
         placed = finding
     else:
         override = source.override_of(origin.path, _is_in(origin.path, located))

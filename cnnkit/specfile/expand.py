@@ -286,16 +286,14 @@ class _Expansion:
             table = holder[path[-1]] = value if isinstance(value, dict) else {"type": kind}
             layer = self._origin(path)
             for option, default in found.get(kind, {}).items():
-                if option not in table:
-                    self._count(_size(default), ("model", "defaults", kind, option))
-                    place, said = (
-                        (*path, option),
-                        f"the default of every {kind}, such as the one at",
-                    )
-                    uses = (said, layer.path), *layer.uses
-                    written = ("model", "defaults", kind, option)
-                    self.origins[place] = Origin(written, uses)
-                    table[option] = self._value(default, place, written, _Scope(scope.values, uses))
+                place, written = (*path, option), ("model", "defaults", kind, option)
+                if option == "type":
+                    self._refuse(written, "a default cannot be the type", "take it out", at="key")
+                elif option not in table:
+                    uses = (f"the default of every {kind}, such as the one at", layer.path)
+                    inner = _Scope(scope.values, (uses, *layer.uses))
+                    self.origins[place] = Origin(written, inner.uses)
+                    table[option] = self._value(default, place, written, inner)
         for kind in found.keys() - seen:
             path = ("model", "defaults", kind)
             if self._is_own(path) or kind not in self.registry.types("layers"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,8 @@ def included(
     chain = [(tree, source)]
     while name := _included(*chain[-1]):
         above = chain[-1][1]
-        path = Path(above.file).parent / name
-        if any(path.resolve() == Path(other.file).resolve() for _, other in chain):
+        path = Path(above.file).parent / os.path.expanduser(name)  # noqa: PTH111
+        if os.path.realpath(path) in (os.path.realpath(other.file) for _, other in chain):
             raise _at_fault(above, "include", f'"{name}" includes this file in turn')
         if len(chain) == _MOST:
             raise _at_fault(above, "include", f"more than {_MOST} files include one another")

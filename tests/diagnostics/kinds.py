@@ -221,7 +221,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "spec language: defaults of a type": (
         "default|paddng|pool|cnov",
         "expand-default-type expand-default-unused expand-default-option expand-default-value "
-        "expand-default-shape expand-default-no-table",
+        "expand-default-shape expand-default-no-table expand-default-of-the-type",
     ),
     "spec language: includes": (
         "include|base|wrong",
@@ -237,7 +237,8 @@ KINDS: dict[str, tuple[str, str]] = {
     ),
     "spec language: --set": (
         "--set",
-        "expand-variable-set expand-variable-set-misspelt expand-copy-set expand-copy-set-beyond",
+        "expand-variable-set expand-variable-set-misspelt expand-copy-set expand-copy-set-beyond "
+        "expand-copy-set-type",
     ),
     "several at once": (
         r"(?s)error:.*error:",
