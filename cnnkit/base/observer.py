@@ -22,6 +22,8 @@ class Epoch:
         seconds: wall time of the steps, evaluation excluded.
         samples_per_second: training samples over `seconds`.
         lr: learning rate of the last step.
+        skipped: steps whose numbers were not finite, and which moved nothing.
+        rollbacks: times that it was begun again with half the learning rate.
     """
 
     epoch: int
@@ -30,6 +32,8 @@ class Epoch:
     seconds: float
     samples_per_second: float
     lr: float
+    skipped: int = 0
+    rollbacks: int = 0
 
 
 @dataclass(frozen=True, slots=True)

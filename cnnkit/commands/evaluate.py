@@ -11,7 +11,7 @@ from cnnkit.base.transform import transformed_shape
 from cnnkit.commands._console import News, emit, emit_json, facts, table
 from cnnkit.commands._plugins import begin, with_backend
 from cnnkit.engine.plan import make_plan
-from cnnkit.engine.trainer import evaluate as judge
+from cnnkit.engine.splits import evaluate as judge
 from cnnkit.errors import RunError
 from cnnkit.model import Model
 from cnnkit.registry import Registry

@@ -58,7 +58,8 @@ class EpochBar:
     def __call__(self, progress: Progress) -> None:
         """Draw, if it is time to."""
         now = perf_counter()
-        if progress.epoch != self._epoch:
+        again = progress.samples <= self._before  # the epoch has begun anew
+        if progress.epoch != self._epoch or again:
             if not self._epoch:
                 self._bar.start()
             self._epoch, self._started, self._before = progress.epoch, now, progress.samples
@@ -181,6 +182,8 @@ def train(
             news.say(note)
         for epoch in session.epochs():
             news.say(_line(epoch, epochs))
+            if odd := _odd(epoch):
+                news.warn(odd)
         finished = session.finish()
     if session.dataset is not spec.data:
         news.say(
@@ -216,6 +219,19 @@ def _line(epoch: Epoch, epochs: int) -> str:
         figures.append(f"accuracy {epoch.validation['accuracy']:.4f}")
     speed = f"{epoch.seconds:.1f} s, {epoch.samples_per_second:,.0f} images/s"
     return f"{', '.join(figures)} ({speed})"
+
+
+def _odd(epoch: Epoch) -> str:
+    """Say what became of steps whose numbers were not finite."""
+    if epoch.rollbacks:
+        times = "once," if epoch.rollbacks == 1 else f"{epoch.rollbacks} times, each time"
+        what = f"it was begun again {times} with half the learning rate"
+    elif epoch.skipped:
+        what = "1 step was" if epoch.skipped == 1 else f"{epoch.skipped:,} steps were"
+        what = f"{what} skipped"
+    else:
+        return ""
+    return f"epoch {epoch.epoch}: {what}, as numbers were not finite; log.txt says where"
 
 
 def _closing(finished: Run) -> Table:

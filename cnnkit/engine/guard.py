@@ -22,6 +22,7 @@ from cnnkit.base.layer import Tap
 from cnnkit.base.optimizer import State
 from cnnkit.base.place import spoken
 from cnnkit.base.weight import declared
+from cnnkit.engine.nonfinite import NonFiniteError
 from cnnkit.engine.plan import Plan
 from cnnkit.engine.step import Batch
 from cnnkit.errors import TrainingError
@@ -48,11 +49,11 @@ def diverged(model: Model, state: State | None = None, advice: str = ADVICE) -> 
 @np.errstate(all="ignore")  # values that are not finite are what it looks for
 def first_nonfinite(
     plan: Plan, model: Model, batch: Batch, when: str, registry: Registry, advice: str = ADVICE
-) -> TrainingError:
+) -> NonFiniteError:
     """Return an error that names the first layer, on the way forward or back, whose result is not
     finite though what it was given is; and the images with which that happened."""
     if culprit := diverged(model, advice=advice):
-        return TrainingError(f"the loss is not finite {when}: {culprit}")
+        return NonFiniteError(f"the loss is not finite {when}: {culprit}")
     meeting = None
     if plan.gathers:  # then a shard by itself would see other numbers
         batch, meeting = replace(batch, shard=len(batch.rows)), Meeting(1)
@@ -73,15 +74,17 @@ def first_nonfinite(
             return look.error(batch, shard, when, registry)
     foreign = _foreign([plan.loss], registry)
     remedy = f"check {foreign}, or {advice}" if foreign else advice
-    return TrainingError(f"the loss is not finite {when}, though every layer's output is; {remedy}")
+    return NonFiniteError(
+        f"the loss is not finite {when}, though every layer's output is; {remedy}"
+    )
 
 
-def _entered(batch: Batch, rows: Array, when: str, registry: Registry) -> TrainingError:
+def _entered(batch: Batch, rows: Array, when: str, registry: Registry) -> NonFiniteError:
     """Return the error of images that are not finite before any layer has seen them."""
     what = "are not finite as they enter" if len(rows) > 1 else "is not finite as it enters"
     suspects = _foreign(batch.transforms, registry) or "the data and the transforms"
     numbers = _numbers(rows, batch)
-    return TrainingError(
+    return NonFiniteError(
         f"the loss is not finite {when}: {numbers} {what} the first layer; check {suspects}"
     )
 
@@ -123,7 +126,7 @@ class _Look:
                 self._range = f"{given.min():.3g} to {given.max():.3g}"
                 return
 
-    def error(self, batch: Batch, shard: int, when: str, registry: Registry) -> TrainingError:
+    def error(self, batch: Batch, shard: int, when: str, registry: Registry) -> NonFiniteError:
         """Return what was found as an error."""
         numbers = _numbers(batch.rows_of(shard)[self._rows], batch)
         what = "the gradient" if self._what else "the loss"
@@ -135,7 +138,7 @@ class _Look:
             f"{what} is not finite {when}: {name} is the first to give values that are not finite "
             f"{self._what}({numbers}, from values of {self._range}); {advice}"
         )
-        error = TrainingError(text)
+        error = NonFiniteError(text)
         error.layer_path = self.found
         return error
 

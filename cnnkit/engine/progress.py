@@ -28,7 +28,10 @@ class Position:
         index: steps done of the epoch after those.
         step: steps done over the whole run.
         samples, total: images of these `index` steps, and the sum of their losses.
-        seconds: that these steps took.
+        seconds: that these steps took, and those that were rolled back.
+        skipped: steps among these whose numbers were not finite.
+        rollbacks: times that this epoch was begun again, with half the learning rate.
+        halved: times that this happened over the whole run.
     """
 
     epoch: int = 0
@@ -37,6 +40,9 @@ class Position:
     samples: int = 0
     total: float = 0.0
     seconds: float = 0.0
+    skipped: int = 0
+    rollbacks: int = 0
+    halved: int = 0
 
     def __str__(self) -> str:
         steps = f"{self.index} steps of epoch {self.epoch + 1}"

@@ -13,12 +13,18 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from cnnkit.arrays import Array, FlatLayout, Shape, default_shard, flatten, locked, replace_leaves
-from cnnkit.base import Backend, Context, Epoch, Loss, Metric, Optimizer, Schedule, Split
+from cnnkit.arrays import (
+    Array,
+    FlatLayout,
+    Shape,
+    default_shard,
+    demand_finite,
+    flatten,
+    replace_leaves,
+)
+from cnnkit.base import Backend, Epoch, Loss, Metric, Optimizer, Schedule, Split
 from cnnkit.base.component import Table
-from cnnkit.base.context import generator
-from cnnkit.base.contract import checked_factor, checked_figure, checked_fit, checked_losses
-from cnnkit.base.layer import Tap
+from cnnkit.base.contract import checked_factor, checked_fit
 from cnnkit.base.optimizer import State
 from cnnkit.base.transform import hard_to_mix
 from cnnkit.engine.guard import (
@@ -28,48 +34,18 @@ from cnnkit.engine.guard import (
     trial_step,
     watch_foreign,
 )
+from cnnkit.engine.nonfinite import MOST_ROLLBACKS, EpochStart, NonFiniteError, Policy
 from cnnkit.engine.plan import Plan, make_plan, tail
 from cnnkit.engine.progress import Position, Progress, Watcher
+from cnnkit.engine.splits import epoch_order, evaluate, labelled
 from cnnkit.engine.step import Batch, Gradients
 from cnnkit.engine.update import Update, rules_of
-from cnnkit.errors import DataError, RunError, TrainingError
-from cnnkit.model import Model, check_images
+from cnnkit.errors import RunError, TrainingError
+from cnnkit.model import Model
 from cnnkit.provenance import attribute, describe, is_foreign
 from cnnkit.registry import Registry
 from cnnkit.values import check_values
 from cnnkit.workers import Threads, one_blas_thread, shared_threads
-
-
-def evaluate(
-    model: Model,
-    plan: Plan,
-    metrics: Sequence[Metric],
-    split: Split,
-    threads: Threads,
-    average: bool = True,
-    tap: Tap | None = None,
-) -> dict[str, Any]:
-    """Return `{"loss": mean loss, type of each metric: its figure}` on `split`.
-
-    Evaluation mode: dropout stands still, and nothing is learned.
-
-    Args:
-        average: over the views that the model averages over in prediction; else images as they are.
-    """
-    check_images(model, split.images)
-    labels = locked(split.labels)
-    if average and model.average:
-        y = model.predictor(model.network.steps, model.average, tap)(split.images, threads)
-        losses, _ = checked_losses(plan.whole, y, plan.whole.forward(locked(y), labels))
-    else:
-        steps = [step for segment in plan.segments for step in segment.steps]
-        y = model.predictor(steps, tap=tap)(split.images, threads)
-        losses, _ = checked_losses(plan.loss, y, plan.loss.forward(locked(y), labels))
-        if plan.head is not None:
-            y, _ = plan.head.forward(y, {}, Context())
-    y, classes = locked(y), len(model.classes)
-    figures = {m.type: checked_figure(m, m.evaluate(y, labels, classes)) for m in metrics}
-    return {"loss": float(losses.mean()), **figures}
 
 
 class Trainer:
@@ -86,6 +62,8 @@ class Trainer:
         shard: images that one thread takes through the network at a time; by default chosen from
             the batch. Results depend on it, but never on the number of threads.
         seed: decides every random draw.
+        on_nonfinite: where a loss or gradient is not finite, "stop", "skip" the step, or "rollback"
+            to the epoch's start with half the learning rate.
         threads: those to use; by default one per core.
         backend: computes with it from now on, predictions too; by default the model's own.
         registry: names the plugins behind the layers where one is at fault.
@@ -109,6 +87,7 @@ class Trainer:
         shuffle: Literal["epoch", "once", "none"] = "epoch",
         shard: int | None = None,
         seed: int = 0,
+        on_nonfinite: Policy = "stop",
         threads: Threads | None = None,
         backend: Backend | Table | None = None,
         registry: Registry | None = None,
@@ -117,14 +96,13 @@ class Trainer:
         loss.check(tail(model.network), model.output_shape, len(model.classes))
         if refusal := hard_to_mix(loss, model.transforms):
             raise TrainingError(refusal)
-        self.model, self._loss, self.position, self.judging = model, loss, Position(), False
+        self.model, self._loss, self._policy = model, loss, on_nonfinite
         self._optimizer, self._schedule = optimizer, schedule or optimizer.schedule
         self._metrics, self._epochs, self._batch_size = metrics, epochs, batch
         self._shuffle, self._shard, self._seed = shuffle, shard or default_shard(batch), seed
         self._threads, self._registry, self.watch = threads, registry or Registry(), watch
         model.use(backend or model.backend)
         self.plan = self._planned()
-        self._tap = watch_foreign(model.network, self._registry)
         self._lay_out(model, trial_step(self.plan, model, self._registry))
 
     def _planned(self) -> Plan:
@@ -140,6 +118,7 @@ class Trainer:
 
     def _lay_out(self, model: Model, learning: frozenset[str]) -> None:
         """Put the weights that learn into one vector, beside the optimizer's state."""
+        self._tap = watch_foreign(model.network, self._registry)
         weights = flatten(model.weights)
         own = {path: w for path, w in weights.items() if path in learning}
         rules = rules_of(model, self._optimizer)
@@ -149,11 +128,15 @@ class Trainer:
         replace_leaves(model.weights, self._update.weights)
         self._fixed = {path: w for path, w in weights.items() if path not in learning}
         self._gradients = Gradients(self.plan, model.weights, layout)
+        if self._policy == "rollback":
+            self._start = EpochStart(flatten(model.weights), self._update.state)
 
+    position = Position()
+    _start: EpochStart | None = None
     _goes_on = False  # from where another trainer was
     _updates = 0  # done, by every `run` of this trainer
     _earlier = 0  # those done before the last one began
-    judging: bool
+    judging = False
     """Whether it is between two epochs, where an exception tears nothing."""
 
     @property
@@ -173,7 +156,7 @@ class Trainer:
         """
         for what, mine, given in (
             ("weights", {"": flatten(self.model.weights)}, {"": weights}),
-            ("optimizer", self._update.state, state),
+            ("optimizer", self.optimizer_state, state),
         ):
             if (there := _shapes(given)) != (here := _shapes(mine)):
                 odd = sorted(there.keys() ^ here.keys() or [k for k in here if here[k] != there[k]])
@@ -185,8 +168,9 @@ class Trainer:
 
     @property
     def optimizer_state(self) -> State:
-        """The optimizer's state by slot and path; changes in place with every step."""
-        return self._update.state
+        """The optimizer's state by slot and path, beside it that of an epoch's start where it may
+        have to go back there; changes in place with every step."""
+        return self._update.state | (self._start.state if self._start else {})
 
     @property
     def _foreign(self) -> str:
@@ -200,7 +184,7 @@ class Trainer:
 
     @property
     def notes(self) -> list[str]:
-        """What went wrong and changed no result; whoever has told it may clear the list."""
+        """What went wrong and ended nothing; whoever has told it may clear the list."""
         return self._gradients.notes
 
     def fit(
@@ -245,20 +229,52 @@ class Trainer:
                 # values that are not finite are looked for, and named
                 ignored = np.errstate(over="ignore", invalid="ignore", divide="ignore")
                 with ignored, one_blas_thread(), attribute(self._registry, self._now):
-                    whole = self._foreign and self.position.index == 0
-                    before = self._update.copy() if whole else None
-                    self._epoch(epoch, train, threads)
-                    if before is not None and self._lr(epoch + 1, 1 / self.position.index) > 0:
-                        self._update.check_moved(before)
-                    self._check_weights(epoch)
-                    self.judging = True
-                    figures = self._judge(validation, threads, False) if validation else None
-                    self.judging = False
+                    figures = self._done(epoch, train, validation, threads)
                 done = self.position
-                self.position = Position(epoch + 1, step=done.step)
+                self.position = Position(epoch + 1, step=done.step, halved=done.halved)
                 loss, speed = done.total / done.samples, done.samples / done.seconds
-                lr = self._lr(epoch + 1, 1 / done.index)
-                yield Epoch(epoch + 1, loss, figures, done.seconds, speed, lr)
+                lr, odd = self._lr(epoch + 1, 1 / done.index), (done.skipped, done.rollbacks)
+                yield Epoch(epoch + 1, loss, figures, done.seconds, speed, lr, *odd)
+
+    def _done(
+        self, epoch: int, train: Split, validation: Split | None, threads: Threads
+    ) -> dict[str, Any] | None:
+        """Do what is left of an epoch, from its start again where that is the policy; return the
+        figures on the validation split."""
+        while True:
+            try:
+                return self._once(epoch, train, validation, threads)
+            except NonFiniteError as error:
+                self.judging = False
+                if self._start is None or self.position.halved == MOST_ROLLBACKS:
+                    raise
+                self._go_back(self._start, epoch, error)
+
+    def _go_back(self, start: EpochStart, epoch: int, error: NonFiniteError) -> None:
+        start.go_back()
+        at = self.position
+        self.position = Position(
+            epoch, 0, at.step - at.index, seconds=at.seconds,
+            rollbacks=at.rollbacks + 1, halved=at.halved + 1,
+        )  # fmt: skip
+        rate = f"{0.5**self.position.halved:g} of the learning rate"
+        self.notes.append(f"back to the start of epoch {epoch + 1}, with {rate}: {error}")
+
+    def _once(
+        self, epoch: int, train: Split, validation: Split | None, threads: Threads
+    ) -> dict[str, Any] | None:
+        if self._start and self.position.index == 0:
+            self._start.keep()
+        whole = self._foreign and self.position.index == 0
+        before = self._update.copy() if whole else None
+        self._epoch(epoch, train, threads)
+        if before is not None and self._lr(epoch + 1, 1 / self.position.index) > 0:
+            self._update.check_moved(before)
+        self._check_weights(epoch)
+        self.judging = True
+        figures = self._judge(validation, threads, False) if validation else None
+        self.judging = False
+        return figures
 
     def evaluate(self, split: Split) -> dict[str, Any]:
         """Return loss and metrics on `split`, averaged over views where the model says so.
@@ -278,7 +294,7 @@ class Trainer:
         batch = replace(self._batch(split, np.arange(len(split)), 0, 0), training=False)
         raise self._nonfinite(batch, f"for {len(split):,} images outside the training split")
 
-    def _nonfinite(self, batch: Batch, when: str) -> TrainingError:
+    def _nonfinite(self, batch: Batch, when: str) -> NonFiniteError:
         return first_nonfinite(self.plan, self.model, batch, when, self._registry, self._advice)
 
     def _batch(self, train: Split, rows: Array, epoch: int, step: int) -> Batch:
@@ -300,32 +316,40 @@ class Trainer:
             rows = order[index * size : (index + 1) * size]
             lr = self._lr(epoch + (index + 1) / steps, 1 / steps)
             loss = self._step(self._batch(train, rows, epoch, index), lr, threads, steps)
-            samples, total = at.samples + len(rows), at.total + loss
+            samples, total, skipped = at.samples, at.total, at.skipped + (loss is None)
+            if loss is not None:
+                samples, total = samples + len(rows), total + loss
             seconds = time.perf_counter() - started
-            at = Position(epoch, index + 1, at.step + 1, samples, total, seconds)
+            at = Position(epoch, index + 1, at.step + 1, samples, total, seconds,
+                          skipped, at.rollbacks, at.halved)  # fmt: skip
             self.position = at
             if self.watch is not None:
-                self.watch(Progress(epoch + 1, samples, len(train), total / samples))
+                done = min((index + 1) * size, len(train))
+                self.watch(Progress(epoch + 1, done, len(train), total / max(1, samples)))
 
     def _lr(self, epoch: float, step: float) -> float:
         """Return the rate of a step that takes `step` of an epoch and ends at `epoch`. The last one
         has the rate of its middle: a schedule that ends at 0 would make it a step for nothing."""
         factor = self._schedule.multiplier(min(epoch, self._epochs - step / 2), self._epochs)
-        return self._optimizer.lr * checked_factor(self._schedule, factor)
+        factor = checked_factor(self._schedule, factor) * 0.5**self.position.halved
+        return self._optimizer.lr * factor
 
-    def _step(self, batch: Batch, lr: float, threads: Threads, steps: int) -> float:
+    def _step(self, batch: Batch, lr: float, threads: Threads, steps: int) -> float | None:
         """Take a batch, of an epoch of `steps`, forward and backward; where an update ends with it,
-        move the weights."""
+        move the weights. Return its loss, or None where it is skipped."""
         _, epoch, index = batch.key
         together = self._optimizer.accumulate
         in_fit = epoch * -(-steps // together) + index // together
         update = self._earlier + in_fit  # done before this one
+        due = (index + 1) % together == 0 or index + 1 == steps
         try:
             shard_grads = self._gradients.compute(batch, threads)
             loss = sum(batch.losses)
             if not math.isfinite(loss):
                 raise FloatingPointError
-            if (index + 1) % together == 0 or index + 1 == steps:
+            if self._policy == "skip":
+                self._demand_finite(shard_grads)
+            if due:
                 self._update.apply(shard_grads, self._gradients, lr, update)
                 self._updates = update + 1
             else:
@@ -333,8 +357,21 @@ class Trainer:
             self._renew(self._gradients.renewed)
         except FloatingPointError:
             when = f"at epoch {batch.key[1] + 1}, step {self.step + 1}"
-            raise self._nonfinite(batch, when) from None
+            error = self._nonfinite(batch, when)
+            none = index + 1 == steps and not self.position.samples  # of all its steps
+            if self._policy != "skip" or none or diverged(self.model, self._update.state):
+                raise error from None
+            if not self.position.skipped:  # one an epoch tells enough
+                self.notes.append(f"skipped a step, as its numbers are not finite: {error}")
+            if due and together > 1:  # others wait for this update: it gives nothing to it
+                self._update.apply([{}], self._gradients, lr, update)
+            return None
         return loss
+
+    def _demand_finite(self, shard_grads: Sequence[Mapping[str, Array]]) -> None:
+        for grads in shard_grads:
+            for path in self._update.weights.keys() & grads.keys():
+                demand_finite(grads[path].reshape(-1))
 
     def _renew(self, renewed: Mapping[str, Array]) -> None:
         """Set weights that do not learn, such as running means, to what layers made of the batch;
@@ -350,36 +387,10 @@ class Trainer:
     def _check_weights(self, epoch: int) -> None:
         """The loss of a step is that before its update, so the last update has not been judged."""
         if culprit := diverged(self.model, self._update.state, self._advice):
-            raise TrainingError(f"training failed at the last step of epoch {epoch + 1}: {culprit}")
+            when = f"at the last step of epoch {epoch + 1}"
+            raise NonFiniteError(f"training failed {when}: {culprit}")
 
 
 def _shapes(tree: Mapping[str, Mapping[str, Array]]) -> dict[str, Shape]:
     return {f"{slot} {path}".strip(): a.shape for slot, arrays in tree.items()
             for path, a in arrays.items()}  # fmt: skip
-
-
-def labelled(model: Model, x: npt.ArrayLike, y: npt.ArrayLike) -> Split:
-    """Return images and labels as a split, checked against each other and the model.
-
-    Raises:
-        DataError: saying what does not fit.
-    """
-    images, labels = np.asarray(x), np.asarray(y)
-    check_images(model, images)
-    classes = len(model.classes)
-    if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
-        what = f"dtype {labels.dtype} and shape {labels.shape}"
-        raise DataError(f"labels are of {what}; expected {len(images)} whole numbers, one an image")
-    if not len(labels) or labels.min() < 0 or labels.max() >= classes:
-        got = f"{labels.min()} to {labels.max()}" if len(labels) else "none at all"
-        raise DataError(f"labels are {got}; expected 0 to {classes - 1}, as the model has "
-                        f"{classes} classes")  # fmt: skip
-    return Split(images, labels.astype(np.int64))
-
-
-def epoch_order(samples: int, shuffle: str, seed: int, epoch: int) -> Array:
-    """Return the order in which an epoch visits the samples, (samples,) indices."""
-    if shuffle == "none":
-        return np.arange(samples)
-    turn = epoch if shuffle == "epoch" else 0
-    return generator((seed, turn, 0, 0), "order").permutation(samples)

@@ -131,8 +131,8 @@ def trainer_of(
     return Trainer(
         model, spec.loss, spec.optimizer, metrics=spec.metrics, epochs=spec.train.epochs,
         batch=spec.train.batch, shuffle=spec.train.shuffle, shard=spec.train.shard,
-        seed=spec.seed, threads=threads, backend=spec.train.backend, registry=spec.registry,
-        watch=watch,
+        seed=spec.seed, on_nonfinite=spec.train.on_nonfinite, threads=threads,
+        backend=spec.train.backend, registry=spec.registry, watch=watch,
     )  # fmt: skip
 
 

@@ -64,6 +64,9 @@ class TrainSpec(Section):
     """What the best checkpoint is best by on the validation split: "loss", or one of the metrics;
     by default accuracy, or the loss where that is not measured. Without validation images, by the
     training loss."""
+    on_nonfinite: Literal["stop", "skip", "rollback"] = "stop"
+    """What happens where a loss or gradient is not finite: the run ends; the step is left out; or
+    the epoch begins again with half the learning rate, at most five times in a run."""
     memory: Annotated[float, Field(gt=0)] | None = None
     """GiB that weights, optimizer and activations may take; without it, 80 % of the machine's."""
 

@@ -88,3 +88,15 @@ def test_a_terminal_sees_the_bar_and_a_line_per_epoch(tiny):
     assert "images/s  0:00 left" in text
     assert len(re.findall(r"epoch [12]/2: loss", text)) == 2
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor comes back
+
+
+def test_an_epoch_that_begins_again_has_a_new_clock(clock):
+    screen = Console(file=StringIO(), force_terminal=True, width=100, no_color=True)
+    with EpochBar(screen, 1) as bar:
+        bar(Progress(1, 10, 100, 1.0))
+        clock[0] = 10.0
+        bar(Progress(1, 90, 100, 1.0))
+        bar(Progress(1, 10, 100, 1.0))
+        clock[0] = 11.0
+        bar(Progress(1, 40, 100, 1.0))
+    assert "30 images/s  0:02 left" in " ".join(drawn(screen))

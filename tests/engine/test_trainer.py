@@ -14,7 +14,7 @@ from cnnkit.arrays import flatten
 from cnnkit.base import Context, Metric, Optimizer
 from cnnkit.engine.plan import make_plan
 from cnnkit.engine.progress import Progress
-from cnnkit.engine.trainer import epoch_order, evaluate
+from cnnkit.engine.splits import epoch_order, evaluate
 from cnnkit.errors import TrainingError
 from cnnkit.layers import Dense, Dropout, Relu, Sequential, Sigmoid, Softmax
 from cnnkit.metrics import Accuracy, Confusion
