@@ -20,6 +20,7 @@ from cnnkit.commands._plugins import begin, read_spec
 from cnnkit.errors import SpecError
 from cnnkit.registry import Registry
 from cnnkit.runs.directory import StoredRun, find_run
+from cnnkit.runs.listing import standing
 from cnnkit.specfile.checks import input_info
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.summary import Row, layer_rows
@@ -82,19 +83,13 @@ def _shape(path: Path, spec: RunSpec, run: StoredRun | None, registry: Registry)
 
 def _state(run: StoredRun) -> Iterator[tuple[str, str | float]]:
     """Yield how a run stands, and the figures of its last epoch and of its end."""
-    status, epochs = run.facts("status.json"), run.epochs()
-    message = str(status.get("message", "")).partition("\n")[0]
-    stands = f"{status.get('status')} after epoch {status.get('epoch')}"
+    found = standing(run)
+    stands = f"{found.pop('status')} after epoch {found.pop('epoch')}"
+    message = found.pop("message")
     yield "status", f"{stands}: {message}" if message else stands
-    parts: dict[str, Any] = {}
-    if epochs:
-        parts = {"train": {"loss": epochs[-1].get("train_loss")}, **epochs[-1]}
-    if status.get("status") == "done":
-        parts["test"] = run.facts("summary.json").get("test")
-    for part, figures in parts.items():
+    for part, figures in found.items():
         for name, value in (figures if isinstance(figures, dict) else {}).items():
-            if isinstance(value, int | float):
-                yield f"{part} {name.replace('_', ' ')}", value
+            yield f"{part} {name.replace('_', ' ')}", value
 
 
 def _facts(row: Row) -> dict[str, Any]:
