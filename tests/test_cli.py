@@ -48,6 +48,7 @@ Commands:
   run         Train the network a spec describes.
   resume      Go on with a run that was interrupted or killed.
   runs        List runs: how each stands, its figures, and what differs.
+  verify      Train a run once more, and compare its weights to the bit.
   check       Check specs, without data or network.
   show        Show a spec's layers: shapes, weights, MACs, memory.
   look        See the data of a spec before any training.

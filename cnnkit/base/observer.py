@@ -24,6 +24,7 @@ class Epoch:
         lr: learning rate of the last step.
         skipped: steps whose numbers were not finite, and which moved nothing.
         rollbacks: times that it was begun again with half the learning rate.
+        weights_sha256: of the weights after it, in a run that is recorded.
     """
 
     epoch: int
@@ -34,6 +35,7 @@ class Epoch:
     lr: float
     skipped: int = 0
     rollbacks: int = 0
+    weights_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

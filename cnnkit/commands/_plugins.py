@@ -16,7 +16,7 @@ from cnnkit.registry import Registry
 from cnnkit.specfile.load import load_spec
 from cnnkit.specfile.runspec import RunSpec
 
-_OTHER_WORDS = {"check": "validate lint verify", "evaluate": "eval test", "run": "train fit"}
+_OTHER_WORDS = {"check": "validate lint", "evaluate": "eval test", "run": "train fit"}
 _ONE_OF_THEM = "uninstall one, or name the plugins to load in CNNKIT_PLUGINS"
 
 

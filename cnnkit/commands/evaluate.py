@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from cnnkit.base import Data, DataPaths, Epoch, Metric, show
+from cnnkit.base import Data, DataPaths, Dataset, Epoch, Metric, show
 from cnnkit.base.transform import transformed_shape
 from cnnkit.commands._console import News, emit, emit_json, facts, table
 from cnnkit.commands._plugins import begin, with_backend
@@ -107,22 +107,28 @@ def _remarks(
     return remarks
 
 
-def data_of(
-    spec: RunSpec, stored: StoredRun, paths: DataPaths, model: Model, others: bool = False
-) -> Data:
-    """Load what the run was trained on: the spec's dataset, or the fallback that it fell to; or the
-    spec's whatever it fell to, where `others` were asked for.
+def dataset_of(spec: RunSpec, stored: StoredRun) -> Dataset:
+    """Return what the run was trained on: the spec's dataset, or the fallback that it fell to.
 
     A run that did not finish has not said which; it is asked for as `cnnkit run` would.
     """
     dataset = spec.data
-    if (stored.path / "summary.json").exists() and not others:
-        used = stored.facts("summary.json").get("dataset")
-        if not isinstance(used, str):
-            raise RunError(f"{stored.path}/summary.json is damaged: it does not name its dataset")
-        while dataset.type != used and dataset.fallback is not None:
-            dataset = dataset.fallback
-        dataset = dataset.model_copy(update={"fallback": None})
+    if not (stored.path / "summary.json").exists():
+        return dataset
+    used = stored.facts("summary.json").get("dataset")
+    if not isinstance(used, str):
+        raise RunError(f"{stored.path}/summary.json is damaged: it does not name its dataset")
+    while dataset.type != used and dataset.fallback is not None:
+        dataset = dataset.fallback
+    return dataset.model_copy(update={"fallback": None})
+
+
+def data_of(
+    spec: RunSpec, stored: StoredRun, paths: DataPaths, model: Model, others: bool = False
+) -> Data:
+    """Load what the run was trained on; or the spec's dataset whatever it fell to, where `others`
+    were asked for."""
+    dataset = spec.data if others else dataset_of(spec, stored)
     data, _ = load_data(dataset, paths, allow_fallback=True)
     shape = transformed_shape(model.transforms, data.test.images.shape[1:])
     if (shape, data.classes) != (model.input_shape, model.classes):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from cnnkit.arrays import flatten
@@ -81,11 +81,13 @@ class Recorder:
         self._directory.rewrite_epochs(records)
         self._directory.write("resolved.toml", self._made_with["resolved"])
 
-    def record(self, epoch: Epoch) -> None:
-        """Write an epoch's line. It comes before the checkpoint, which promises that everything
-        up to it is on record."""
+    def record(self, epoch: Epoch) -> Epoch:
+        """Write an epoch's line, and return it with the sha256 of the weights. It comes before the
+        checkpoint, which promises that everything up to it is on record."""
+        epoch = replace(epoch, weights_sha256=digest(flatten(self._trainer.model.weights)))
         self.epochs.append(epoch)
         self._directory.append_epoch(asdict(epoch))
+        return epoch
 
     def save_epoch(self, epoch: Epoch) -> None:
         """Save the checkpoint of an epoch, before it a second one where it is the best so far: a

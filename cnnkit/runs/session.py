@@ -215,8 +215,8 @@ class Session:
             held_signals(lambda: trainer.judging) as self._signals,
             closing(run) as epochs,
         ):
-            for epoch in epochs:
-                self._recorder.record(epoch)
+            for done in epochs:
+                epoch = self._recorder.record(done)
                 self._log_notes()
                 self._observers.epoch(epoch)
                 self._recorder.save_epoch(epoch)
