@@ -6,12 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, model_validator
 
 from cnnkit.arrays import Array, Shape
-from cnnkit.base.component import Component, Option, Table, child, default, listed
+from cnnkit.base.component import Component, Option, Positive, Table, child, default, listed
 from cnnkit.base.transform import Transform
 
 
@@ -78,6 +78,11 @@ class Dataset(Component, ABC):
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the training split set aside for validation, stratified by class; 0 means none.
     Data that comes with a validation part of its own is taken as it is."""
+    folds: Annotated[int, Field(ge=2, le=1000)] | None = None
+    """Cut the training split into so many parts, stratified by class: `cnnkit run` trains once for
+    each, which it is validated on, and prints the mean and deviation of all figures."""
+    fold: Positive | None = None
+    """Which of the `folds` to validate on, from 1: a single run."""
     transforms: Option[
         Sequence[Transform | Table],
         Annotated[list[Annotated[SerializeAsAny[Transform], child("transforms")]], listed],
@@ -89,6 +94,13 @@ class Dataset(Component, ABC):
         Dataset | Table | None, Annotated[SerializeAsAny[Dataset], child("datasets")] | None
     ] = default(None)
     """Used, with a loud warning, where this dataset cannot be had."""
+
+    @model_validator(mode="after")
+    def _fold_is_one_of_the_folds(self) -> Self:
+        if self.fold is not None and self.fold > (self.folds or 0):
+            folds = f"there are {self.folds} folds" if self.folds else "the folds are missing"
+            raise ValueError(f"fold = {self.fold} is none of them: {folds}; set folds = 5, say")
+        return self
 
     def info(self, paths: DataPaths) -> DatasetInfo | None:
         """Return shape and class count without loading or downloading; None if unknown yet."""

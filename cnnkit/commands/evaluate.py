@@ -15,7 +15,7 @@ from cnnkit.engine.splits import evaluate as judge
 from cnnkit.errors import RunError
 from cnnkit.model import Model
 from cnnkit.registry import Registry
-from cnnkit.runs.data import data_paths, load_data
+from cnnkit.runs.data import data_paths, fallback_of, load_data
 from cnnkit.runs.directory import StoredRun, find_run
 from cnnkit.runs.figures import confusion_rows, figure_rows, per_class
 from cnnkit.runs.recorder import data_digest
@@ -118,8 +118,8 @@ def dataset_of(spec: RunSpec, stored: StoredRun) -> Dataset:
     used = stored.facts("summary.json").get("dataset")
     if not isinstance(used, str):
         raise RunError(f"{stored.path}/summary.json is damaged: it does not name its dataset")
-    while dataset.type != used and dataset.fallback is not None:
-        dataset = dataset.fallback
+    while dataset.type != used and (fallback := fallback_of(dataset)) is not None:
+        dataset = fallback
     return dataset.model_copy(update={"fallback": None})
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from cnnkit.base import Epoch
 from cnnkit.commands._console import News, emit, emit_json
 from cnnkit.commands._plugins import begin, read_spec, with_backend
+from cnnkit.commands._several import Member, Several, members
 from cnnkit.commands.evaluate import results
 from cnnkit.engine.progress import Progress
-from cnnkit.errors import CnnkitError
+from cnnkit.errors import CnnkitError, Terminated, TrainingError
+from cnnkit.plugins import load_plugins
 from cnnkit.runs.data import data_paths
 from cnnkit.runs.directory import StoredRun, find_run
 from cnnkit.runs.session import Run, Session
+from cnnkit.specfile.load import load_spec
 from cnnkit.specfile.resolved import resolved_toml
 from cnnkit.specfile.runspec import RunSpec
 
@@ -89,11 +92,12 @@ def run(
     data_dir: Path | None = None,
     no_fallback: bool = False,
     backend: str | None = None,
+    seeds: str | None = None,
     resume: bool = False,
     no_report: bool = False,
     quiet: bool = False,
     json: bool = False,
-) -> None:
+) -> int:
     """Train the network a spec describes, judge it on the test images, and keep it.
 
     News go to stderr; the closing figures to stdout, and as the last line the report in the run's
@@ -106,16 +110,64 @@ def run(
         data_dir: a folder of downloaded datasets; by default CNNKIT_DATA_DIR.
         no_fallback: fail where the data cannot be had, whatever fallback the spec has.
         backend: what computes, such as native; as --set train.backend=native.
+        seeds: train once for each of these, such as 0..4 or 0,3,7, in folders of their own, and
+            print the mean and deviation of all figures.
         resume: go on with the run in --out, if one of this spec is there.
         no_report: write no report.html into the run's directory.
         quiet: print only warnings and errors.
         json: print one JSON document.
     """
     news, registry = begin(quiet)
-    loaded = read_spec(spec, with_backend(set, backend), registry, news)
+    laid = with_backend(set, backend)
+    loaded = read_spec(spec, laid, registry, news)
+    if of := members(loaded, seeds):
+        group = Several(loaded, out, resume, news)
+        one = _One(spec, laid, news, data_dir, not no_fallback, not no_report)
+        return run_all(of, one, group, json)
     stored = _begun(loaded, out) if resume else None
     finished, session = train(loaded, news, out, data_dir, not no_fallback, stored)
     close(finished, None if no_report else session, news, json)
+    return 0
+
+
+class _One(NamedTuple):
+    """What the runs of a spec that are several have in common."""
+
+    spec: Path
+    set: tuple[str, ...]
+    news: News
+    data_dir: Path | None
+    allow_fallback: bool
+    leaves_report: bool
+
+
+def run_all(of: Sequence[Member], one: _One, group: Several, json: bool) -> int:
+    """Train one after the other, and print what came out; return the exit code."""
+    for member in of:
+        try:
+            _run_member(member, one, group)
+        except TrainingError as error:
+            group.failure(member.name, error)
+        except (KeyboardInterrupt, Terminated) as error:
+            error.add_note(f"   = note: runs that are done stay; the same command with --out "
+                           f"{group.path} --resume goes on")  # fmt: skip
+            raise
+    return group.conclude([member.name for member in of], json)
+
+
+def _run_member(member: Member, one: _One, group: Several) -> None:
+    spec = load_spec(one.spec, (*one.set, *member.set), registry=load_plugins())
+    out, stored = group.path / member.name, group.begun(member.name)
+    if stored:
+        _begun(spec, out)  # by this very spec
+        if stored.facts("status.json").get("status") == "done":
+            one.news.say(f"{out} is done")
+            return
+    _, session = train(spec, one.news, out, one.data_dir, one.allow_fallback, stored)
+    if one.leaves_report:
+        from cnnkit.commands.report import report_of  # once training is done
+
+        report_of(session, one.news)
 
 
 def _begun(spec: RunSpec, out: Path | None) -> StoredRun | None:

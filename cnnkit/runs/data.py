@@ -14,18 +14,41 @@ from cnnkit.base.contract import checked_data
 from cnnkit.errors import DataError, DataUnavailable
 from cnnkit.specfile.checks import class_labels
 from cnnkit.specfile.runspec import RunSpec
-from cnnkit.split import stratified_split, take
+from cnnkit.split import stratified_folds, stratified_split, take
 
 
 def parts_of(data: Data, dataset: Dataset, seed: int) -> Data:
-    """Return the data with a validation part: its own, or a share of the training part; none where
-    that is less than an image of any class."""
+    """Return the data with a validation part: a fold of the training part, its own, or a share of
+    the training part; none where that is less than an image of any class.
+
+    Raises:
+        DataError: where there are more folds than images.
+    """
+    if dataset.folds is not None:
+        return _fold_of(data, dataset.folds, dataset.fold or 1, seed)
     if data.validation is not None:
         return data
     kept, aside = stratified_split(data.train.labels, dataset.validation, seed)
     if not len(aside):
         return data
     return replace(data, train=take(data.train, kept), validation=take(data.train, aside))
+
+
+def _fold_of(data: Data, folds: int, fold: int, seed: int) -> Data:
+    if folds > len(data.train):
+        raise DataError(f"{data.name}: {folds} folds of {len(data.train)} images to train on; "
+                        "expected no more folds than images")  # fmt: skip
+    aside = stratified_folds(data.train.labels, folds, seed) == fold - 1
+    kept, held = np.flatnonzero(~aside), np.flatnonzero(aside)
+    return replace(data, train=take(data.train, kept), validation=take(data.train, held))
+
+
+def fallback_of(dataset: Dataset) -> Dataset | None:
+    """Return what stands in for a dataset, with the same folds."""
+    folds = {"folds": dataset.folds, "fold": dataset.fold}
+    if dataset.fallback is None or dataset.folds is None:
+        return dataset.fallback
+    return dataset.fallback.model_copy(update=folds)
 
 
 def load_data(dataset: Dataset, paths: DataPaths, allow_fallback: bool) -> tuple[Data, Dataset]:
@@ -42,18 +65,17 @@ def load_data(dataset: Dataset, paths: DataPaths, allow_fallback: bool) -> tuple
         loaded = checked_data(dataset, dataset.load(paths))
         return choose_classes(loaded, dataset.only), dataset
     except DataUnavailable as error:
-        if dataset.fallback is None:
+        if (fallback := fallback_of(dataset)) is None:
             raise
         if not allow_fallback:
             raise DataUnavailable(
-                f"{error}\n   = note: --no-fallback forbids training on "
-                f"{dataset.fallback.type} instead"
+                f"{error}\n   = note: --no-fallback forbids training on {fallback.type} instead"
             ) from error
         cause, *details = str(error).splitlines()
         remedy = [line for line in details if line.startswith("   = help:")]
-        loud = f"WARNING: {dataset.type} cannot be had, so this run uses {dataset.fallback.type} "
+        loud = f"WARNING: {dataset.type} cannot be had, so this run uses {fallback.type} "
         paths.say("\n".join([f"{loud}instead: {cause}", *remedy]))
-    return load_data(dataset.fallback, paths, allow_fallback)
+    return load_data(fallback, paths, allow_fallback)
 
 
 def choose_classes(data: Data, only: Sequence[int | str] | None) -> Data:

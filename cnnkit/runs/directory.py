@@ -182,6 +182,21 @@ def told_first(error: BaseException | None) -> Iterator[None]:
         error.add_note(f"   = note: {later}")
 
 
+def new_folder(name: str, root: Path = Path("runs")) -> Path:
+    """Return a new folder's path: `root/name/<UTC>-<4 hex>`.
+
+    Raises:
+        RunError: where the name cannot name a folder.
+    """
+    if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
+        raise RunError(
+            f"run name {name!r} cannot name a folder under {root}; "
+            "expected a name without slashes, such as 'simple'"
+        )
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return root / name / f"{now}-{secrets.token_hex(2)}"
+
+
 class RunDirectory:
     """The folder of one run, locked: `with RunDirectory.create(name) as run: ...`.
 
@@ -223,14 +238,7 @@ class RunDirectory:
             RunError: where `out` holds files or is in use, or nothing can be written there: a run
                 fails before it trains.
         """
-        if out is None:
-            if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
-                raise RunError(
-                    f"run name {name!r} cannot name a folder under {root}; "
-                    "expected a name without slashes, such as 'simple'"
-                )
-            now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-            out = root / name / f"{now}-{secrets.token_hex(2)}"
+        out = out or new_folder(name, root)
         make_folder(out)
         return cls(out)
 

@@ -19,7 +19,7 @@ from cnnkit.base.contract import checked_fit
 from cnnkit.base.place import outermost
 from cnnkit.engine.progress import Progress, Watcher
 from cnnkit.engine.trainer import Trainer
-from cnnkit.errors import CnnkitError, PluginError
+from cnnkit.errors import CnnkitError, PluginError, SpecError
 from cnnkit.model import Model
 from cnnkit.provenance import attribute, exhausted
 from cnnkit.runs.data import data_paths, load_data, parts_of
@@ -163,6 +163,7 @@ class Session:
             SpecError: where the spec does not fit the data.
             RunError: where the run directory cannot be made, or `stored` cannot go on.
         """
+        _refuse_folds(spec)
         self.spec, self._watch = spec, watch
         self._signals: Pending | None = None
         with attribute(spec.registry, lambda: "before training", PluginError), in_spec(spec):
@@ -305,10 +306,20 @@ def name_of(dataset: Dataset, data: Data) -> str:
     return " ".join([data.name, *(f"({file})" for file in files if file)])
 
 
+def _refuse_folds(spec: RunSpec) -> None:
+    if spec.data.folds and not spec.data.fold:
+        raise SpecError(
+            f"[data] folds = {spec.data.folds} are as many runs, which `cnnkit run` trains; a "
+            "single one is that of fold = 1, say"
+        )
+
+
 def _parts(data: Data, dataset: Dataset, spec: RunSpec, paths: DataPaths) -> Data:
     """Set a validation part aside, and say what is odd about the data."""
     parts = parts_of(data, dataset, spec.seed)
-    if data.validation and "validation" in dataset.model_fields_set:
+    if data.validation and dataset.folds:
+        paths.say(f"note: {data.name} comes with validation images, which folds leave unused")
+    elif data.validation and "validation" in dataset.model_fields_set:
         paths.say(f"note: {data.name} comes with validation images: no share is set aside")
     batch, count = spec.train.batch, len(parts.train)
     if batch > count and "batch" in spec.train.model_fields_set:

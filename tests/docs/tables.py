@@ -124,7 +124,7 @@ def _option(row: OptionRow) -> str:
     return _row("", f"`{row.name}`", row.type, default, row.description)
 
 
-_INHERITED = {"datasets": ("validation", "transforms", "fallback", "only")}
+_INHERITED = {"datasets": ("validation", "folds", "fold", "transforms", "fallback", "only")}
 """Options that every type of a family has; shown once, under the family's own name."""
 
 
