@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -98,7 +98,7 @@ class Trainer:
             raise TrainingError(refusal)
         self.model, self._loss, self._policy = model, loss, on_nonfinite
         self._optimizer, self._schedule = optimizer, schedule or optimizer.schedule
-        self._metrics, self._epochs, self._batch_size = metrics, epochs, batch
+        self._metrics, self._epochs, self.batch_size = metrics, epochs, batch
         self._shuffle, self._shard, self._seed = shuffle, shard or default_shard(batch), seed
         self._threads, self._registry, self.watch = threads, registry or Registry(), watch
         model.use(backend or model.backend)
@@ -136,6 +136,8 @@ class Trainer:
     _goes_on = False  # from where another trainer was
     _updates = 0  # done, by every `run` of this trainer
     _earlier = 0  # those done before the last one began
+    listen: Callable[[Tap | None, int, int], Tap | None] | None = None
+    """Told the tap, the step in its epoch and how many there are; returns what looks at it."""
     judging = False
     """Whether it is between two epochs, where an exception tears nothing."""
 
@@ -217,7 +219,7 @@ class Trainer:
         """
         with attribute(self._registry, self._now):
             self._fit(train)
-        size, forks = min(self._batch_size, len(train)), self.model.backend.processes
+        size, forks = min(self.batch_size, len(train)), self.model.backend.processes
         if not self._goes_on:
             self.position, self._earlier = Position(step=self.position.step), self._updates
         self._goes_on = False
@@ -300,8 +302,8 @@ class Trainer:
     def _batch(self, train: Split, rows: Array, epoch: int, step: int) -> Batch:
         key, model = (self._seed, epoch, step), self.model
         common = self._shard, model.transforms, model.dtype, self._tap, len(model.classes)
-        together = self._optimizer.accumulate * self._batch_size  # images of a whole update
-        first = step * self._batch_size // together * together
+        together = self._optimizer.accumulate * self.batch_size  # images of a whole update
+        first = step * self.batch_size // together * together
         return Batch(train, rows, key, *common, images=min(together, len(train) - first))
 
     def _now(self) -> str:
@@ -309,13 +311,16 @@ class Trainer:
 
     def _epoch(self, epoch: int, train: Split, threads: Threads) -> None:
         """Do what is left of an epoch."""
-        size, at = self._batch_size, self.position
+        size, at = self.batch_size, self.position
         order = epoch_order(len(train), self._shuffle, self._seed, epoch)
         steps, started = -(-len(train) // size), time.perf_counter() - at.seconds
         for index in range(at.index, steps):
             rows = order[index * size : (index + 1) * size]
             lr = self._lr(epoch + (index + 1) / steps, 1 / steps)
-            loss = self._step(self._batch(train, rows, epoch, index), lr, threads, steps)
+            batch = self._batch(train, rows, epoch, index)
+            if self.listen is not None:
+                batch.tap = self.listen(batch.tap, index, steps)
+            loss = self._step(batch, lr, threads, steps)
             samples, total, skipped = at.samples, at.total, at.skipped + (loss is None)
             if loss is not None:
                 samples, total = samples + len(rows), total + loss

@@ -125,7 +125,16 @@ class StoredRun:
 
         A last line without its newline was cut off while being written: it never counted.
         """
-        path = self.path / "metrics.jsonl"
+        return self._lines("metrics.jsonl")
+
+    def vitals(self) -> list[dict[str, Any]]:
+        """Return what training looked like from within, first look to last; of epochs that were
+        done twice, as after a resume, the second time counts."""
+        found = {look.get("epoch"): look for look in self._lines("vitals.jsonl")}
+        return sorted(found.values(), key=lambda look: int(look["epoch"]))
+
+    def _lines(self, name: str) -> list[dict[str, Any]]:
+        path = self.path / name
         lines = read_bytes(path).split(b"\n")[:-1] if path.exists() else []
         return [_object(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
 

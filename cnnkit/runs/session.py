@@ -29,6 +29,7 @@ from cnnkit.runs.recorder import Recorder
 from cnnkit.runs.remarks import after_training
 from cnnkit.runs.resume import resume_point
 from cnnkit.runs.signals import Pending, held_signals
+from cnnkit.runs.vitals import Vitals
 from cnnkit.specfile.checks import network_input
 from cnnkit.specfile.load import recheck
 from cnnkit.specfile.runspec import RunSpec
@@ -196,6 +197,7 @@ class Session:
             samples=len(self.train), epochs=spec.train.epochs,
         )  # fmt: skip
         self._observers = Observers(spec, info, paths.say, folder.log)
+        self._vitals = Vitals(folder.path, self._trainer, self.train.labels, spec.train.epochs)
 
     @property
     def done(self) -> str:
@@ -218,6 +220,7 @@ class Session:
         ):
             for done in epochs:
                 epoch = self._recorder.record(done)
+                self._vitals.epoch(epoch.epoch)
                 self._log_notes()
                 self._observers.epoch(epoch)
                 self._recorder.save_epoch(epoch)
@@ -229,6 +232,7 @@ class Session:
         """Tell where training is, save what is due, and do what a signal has asked for."""
         if self._watch is not None:
             self._watch(progress)
+        self._vitals.after_step(progress)
         self._recorder.save_if_due()
         if self._signals:
             self._signals.deliver()
