@@ -59,6 +59,7 @@ Commands:
   doctor      Say what works here, and how to mend what does not.
   evaluate    Judge a run on its test images, class by class.
   report      Show a run, or several side by side, on one page.
+  why         Say what stands out in how a run went, and what to try.
   trace       Follow one image through a network, on a page.
   predict     Name the classes of pictures or arrays.
   --help, -h  Display this message and exit.

@@ -99,11 +99,13 @@ def _too_high(course: Course) -> Iterator[Finding]:
     first = next((share for epoch, share in updates if epoch == 0), 0.0)
     later = max((share for epoch, share in updates if epoch > 0), default=0.0)
     stuck, still = course.learned < _NOTHING, _silent(course, -1) or _flat(course)
-    leaps = first > _LEAP and (later > _STRIDE or stuck or still)
+    broke = "finite" in course.failure or "diverged" in course.failure
+    leaps = first > _LEAP and (later > _STRIDE or stuck or still or broke)
+    leaps = leaps or bool(first > 4 * _LEAP and later > _STRIDE / 2)
     leaps = leaps or bool(first > 0.6 * _LEAP and stuck and still)
     lr, usual = course.spec.optimizer.lr, _usual(course)
     unseen = not updates and lr > 10 * usual and course.learned < 0.9
-    if not (leaps or unseen or "finite" in course.failure or "diverged" in course.failure):
+    if not (leaps or unseen or broke):
         return
     said = [f"the run failed: {course.failure.partition(chr(10))[0]}"] if course.failure else []
     if leaps:
@@ -113,7 +115,7 @@ def _too_high(course: Course) -> Iterator[Finding]:
         said += [f"at last {line}" for line in _silent(course, -1).values()]
     elif lr > 10 * usual:
         said.append(f"lr = {lr:g}, where {usual:g} is usual with {course.spec.optimizer.type}")
-    try_ = _round(lr * usual_share(course) / first) if leaps else min(usual, _round(lr / 10))
+    try_ = _round(lr * _usual_share(course) / first) if leaps else min(usual, _round(lr / 10))
     yield Finding("rate_high", f"the learning rate is too high: lr = {lr:g}",
                   (*said, *_outcome(course)), f"lr = {try_:g}")  # fmt: skip
 
@@ -134,7 +136,7 @@ def _too_low(course: Course) -> Iterator[Finding]:
             f"a step moves the weights by {max(shares):.2%} of their size at most: 0.1 to "
             f"2 % is usual; all {course.steps * len(shares):,} steps together by {way:.0%}"
         ]
-    more = usual if unseen or not max(shares) else lr * usual_share(course) / max(shares)
+    more = usual if unseen or not max(shares) else lr * max(3.2, 0.01 / max(shares))
     yield Finding("rate_low", f"the learning rate is too low: lr = {lr:g}",
                   (*evidence, *_outcome(course)), f"lr = {_round(more):g}")  # fmt: skip
 
@@ -168,6 +170,12 @@ def _died(course: Course) -> Iterator[Finding]:
             (*(f"after the last epoch {line}" for line in last.values()), *_outcome(course)),
             "a lower learning rate, or leaky_relu in place of relu",
         )
+
+
+def _failed(course: Course) -> Iterator[Finding]:
+    if course.failure:
+        yield Finding("failed", "the run failed", (course.failure.partition("\n")[0],),
+                      "log.txt in the run's folder says where")  # fmt: skip
 
 
 def _saturated(course: Course) -> Iterator[Finding]:
@@ -232,6 +240,7 @@ _CHECKS: Sequence[tuple[Check, tuple[str, ...]]] = (
     (partial(_labels, sure=True), ("unscaled", "uneven")),
     (_born_dead, _ROOTS[:2]),
     (_too_high, _ROOTS[:3]),
+    (_failed, _ROOTS[:4]),
     (_saturated, _ROOTS[:4]),
     (_vanishing, _ROOTS[:5]),
     (_too_low, (*_ROOTS, "uneven")),
@@ -282,7 +291,7 @@ def _usual(course: Course) -> float:
     return 0.05 if course.spec.optimizer.type == "sgd" else 0.001
 
 
-def usual_share(course: Course) -> float:
+def _usual_share(course: Course) -> float:
     """Return the share of its weights that a first step moves at a rate that suits."""
     return 0.005 if course.spec.optimizer.type == "sgd" else 0.01
 

@@ -130,8 +130,14 @@ class StoredRun:
     def vitals(self) -> list[dict[str, Any]]:
         """Return what training looked like from within, first look to last; of epochs that were
         done twice, as after a resume, the second time counts."""
-        found = {look.get("epoch"): look for look in self._lines("vitals.jsonl")}
-        return sorted(found.values(), key=lambda look: int(look["epoch"]))
+        found: dict[int, dict[str, Any]] = {}
+        for number, look in enumerate(self._lines("vitals.jsonl"), start=1):
+            epoch, parts = look.get("epoch"), (look.get("weights"), look.get("activations"))
+            if not isinstance(epoch, int) or not all(isinstance(part, dict) for part in parts):
+                what = "is damaged: expected an epoch, weights and activations"
+                raise RunError(f"{self.path}/vitals.jsonl:{number} {what}")
+            found[epoch] = look
+        return [found[epoch] for epoch in sorted(found)]
 
     def _lines(self, name: str) -> list[dict[str, Any]]:
         path = self.path / name
