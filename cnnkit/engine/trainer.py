@@ -25,6 +25,7 @@ from cnnkit.arrays import (
 from cnnkit.base import Backend, Epoch, Loss, Metric, Optimizer, Schedule, Split
 from cnnkit.base.component import Table
 from cnnkit.base.contract import checked_factor, checked_fit
+from cnnkit.base.layer import Tap
 from cnnkit.base.optimizer import State
 from cnnkit.base.transform import hard_to_mix
 from cnnkit.engine.guard import (
@@ -134,8 +135,7 @@ class Trainer:
     position = Position()
     _start: EpochStart | None = None
     _goes_on = False  # from where another trainer was
-    _updates = 0  # done, by every `run` of this trainer
-    _earlier = 0  # those done before the last one began
+    _updates, _earlier = 0, 0  # done by all runs of this trainer; by those before the last
     listen: Callable[[Tap | None, int, int], Tap | None] | None = None
     """Told the tap, the step in its epoch and how many there are; returns what looks at it."""
     judging = False
@@ -321,9 +321,8 @@ class Trainer:
             if self.listen is not None:
                 batch.tap = self.listen(batch.tap, index, steps)
             loss = self._step(batch, lr, threads, steps)
-            samples, total, skipped = at.samples, at.total, at.skipped + (loss is None)
-            if loss is not None:
-                samples, total = samples + len(rows), total + loss
+            samples = at.samples + (0 if loss is None else len(rows))
+            total, skipped = at.total + (loss or 0), at.skipped + (loss is None)
             seconds = time.perf_counter() - started
             at = Position(epoch, index + 1, at.step + 1, samples, total, seconds,
                           skipped, at.rollbacks, at.halved)  # fmt: skip
