@@ -343,8 +343,7 @@ class Trainer:
         move the weights. Return its loss, or None where it is skipped."""
         _, epoch, index = batch.key
         together = self._optimizer.accumulate
-        in_fit = epoch * -(-steps // together) + index // together
-        update = self._earlier + in_fit  # done before this one
+        update = self._earlier + epoch * -(-steps // together) + index // together
         due = (index + 1) % together == 0 or index + 1 == steps
         try:
             shard_grads = self._gradients.compute(batch, threads)
