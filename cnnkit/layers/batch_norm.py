@@ -54,7 +54,7 @@ class BatchNorm(Layer):
         if learns:
             count, mean, squares = combined(ctx.gather(moments(x)))
             variance = squares / count
-            self._renew(w, count, mean, squares, ctx)
+            self.renew(w, count, mean, squares, ctx)
         scale = 1 / np.sqrt(variance + self.eps)
         mean, scale = mean.astype(x.dtype), scale.astype(x.dtype)
         y, (sums, back) = batch_norm(x, mean, scale, w["gamma"], w["beta"], ctx.scratch)
@@ -70,7 +70,9 @@ class BatchNorm(Layer):
 
         return y, backward
 
-    def _renew(self, w: Weights, count: int, mean: Array, squares: Array, ctx: Context) -> None:
+    def renew(self, w: Weights, count: int, mean: Array, squares: Array, ctx: Context) -> None:
+        """Bring the running mean and variance nearer to those of a batch of `count` numbers a
+        channel, of which `squares` is the sum of squared distances from the mean."""
         found = {"mean": mean, "variance": squares / max(1, count - 1)}
         for name, value in found.items():
             running = (1 - self.momentum) * w[name] + self.momentum * value

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
 
 from cnnkit.base import Backend, Layer, Loss, Optimizer
-from cnnkit.base.backend import FusedStep, Steps
+from cnnkit.base.backend import Steps
 from cnnkit_native.library import variant
 
 
@@ -26,16 +25,9 @@ class Native(Backend):
         self, steps: Sequence[tuple[str, Layer]], dtype: np.dtype[Any], training: bool
     ) -> Steps:
         # imported where it is used: most commands list plugins and compute nothing
-        from cnnkit_native.graph import knows
-        from cnnkit_native.step import Fused
+        from cnnkit_native.fuse import fused
 
-        if dtype != np.float32:
-            return steps
-        fused: list[tuple[str, Layer | FusedStep]] = []
-        for known, group in groupby(steps, key=lambda step: knows(step[1])):
-            run = list(group)
-            fused += [("", Fused(run))] if known else run
-        return fused
+        return fused(steps) if dtype == np.float32 else steps
 
     def fuse_loss(self, loss: Loss, dtype: np.dtype[Any]) -> Loss:
         from cnnkit_native.heads import faster_loss

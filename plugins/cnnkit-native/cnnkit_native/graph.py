@@ -8,7 +8,18 @@ from math import prod
 
 from cnnkit.arrays import Shape
 from cnnkit.base import Layer
-from cnnkit.layers import Conv, Dense, Flatten, Pool, Relu, Residual, Sequential, Sigmoid, Softmax
+from cnnkit.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    Pool,
+    Relu,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Softmax,
+)
 
 Path = tuple[str, ...]
 Steps = Sequence[tuple[str, Layer]]
@@ -89,11 +100,13 @@ _OPTIONS: dict[type[Layer], str] = {
     Softmax: "units init bias_init",
     Sequential: "layers label",
     Residual: "body shortcut",
+    BatchNorm: "eps momentum",
 }
-"""The options that programs were written for; another one, set, means something else."""
+"""The options that these kernels were written for; another one, set, means something else."""
 
 
-def _is_as_known(layer: Layer) -> bool:
+def is_as_known(layer: Layer) -> bool:
+    """Tell if nothing is set on a layer of a known class that came later than its kernel."""
     # what is common to all layers is about names and updates, and leaves the arithmetic alone
     known = {"type", *layer.common, *_OPTIONS[type(layer)].split()}
     others = ((n, f) for n, f in type(layer).model_fields.items() if n not in known)
@@ -107,7 +120,7 @@ def knows(layer: Layer) -> bool:
     """Tell if `layer` can be part of a program. Its class counts, not what it derives from: a
     subclass may do otherwise."""
     kind = type(layer)
-    if kind not in _OPTIONS or not _is_as_known(layer):
+    if kind not in _OPTIONS or not is_as_known(layer):
         return False
     if kind in (Conv, Dense, Relu, Flatten):
         return True

@@ -113,6 +113,25 @@ EXPORT void cnnkit_adam(int64_t n, float* w, const float* g, float* m, float* v,
   chosen->adam(n, w, g, m, v, {rate, beta1, beta2, eps, shrink});
 }
 
+// Batch normalisation of (n, C, L): see norm.h. mask may be null.
+EXPORT void cnnkit_moments(int64_t n, int64_t C, int64_t L, const float* x, double* mean,
+                           double* squares) {
+  chosen->moments({n, C, L, x, nullptr, nullptr, nullptr}, mean, squares);
+}
+EXPORT void cnnkit_normalise(int64_t n, int64_t C, int64_t L, const float* x, const float* center,
+                             const float* factor, const float* shift, int relu, float* y) {
+  chosen->normalise({n, C, L, x, center, nullptr, nullptr}, factor, shift, relu != 0, y);
+}
+EXPORT void cnnkit_normal_sums(int64_t n, int64_t C, int64_t L, const float* x, const float* center,
+                               const float* dy, const float* mask, double* products, double* sums) {
+  chosen->normal_sums({n, C, L, x, center, dy, mask}, products, sums);
+}
+EXPORT void cnnkit_normal_back(int64_t n, int64_t C, int64_t L, const float* x, const float* center,
+                               const float* dy, const float* mask, const float* factor,
+                               const float* slope, const float* shift, float* dx) {
+  chosen->normal_back({n, C, L, x, center, dy, mask}, factor, slope, shift, dx);
+}
+
 // The rate of a micro-kernel, for tests: `rounds` times over F filters, T taps and L numbers.
 EXPORT void cnnkit_rows(int64_t F, int64_t T, int64_t L, const int64_t* off, const float* A,
                         const float* X, float* out, int64_t rounds) {

@@ -63,6 +63,13 @@ struct Pool {
 };
 constexpr int32_t NOBODY = 255;
 
+// n images of C channels of L numbers each; center holds one per channel.
+struct Norm {
+  int64_t n, C, L;
+  const float *x, *center, *dy;
+  const float* mask;  // dy counts where it is positive; or null
+};
+
 struct Sgd {
   float lr, momentum, decay;
   bool nesterov;
@@ -91,6 +98,11 @@ struct Kernels {
   void (*bands_pack)(int64_t F, int64_t T, const float* w, int64_t stride, const int64_t* at,
                      int64_t step, float* U);
   void (*bands_sum)(int64_t F, int64_t channels, int64_t columns, const float* dU, float* dw);
+  void (*moments)(const Norm&, double* mean, double* squares);
+  void (*normalise)(const Norm&, const float* factor, const float* shift, bool relu, float* y);
+  void (*normal_sums)(const Norm&, double* products, double* sums);
+  void (*normal_back)(const Norm&, const float* factor, const float* slope, const float* shift,
+                      float* dx);
   void (*softmax)(int64_t K, const float* x, float* y);
   void (*softmax_back)(int64_t K, const float* y, const float* dy, float* dx);
   void (*cross_entropy)(int64_t n, int64_t K, const float* z, const int64_t* labels, float share,
