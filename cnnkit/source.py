@@ -120,6 +120,20 @@ class Finding(NamedTuple):
     override: Override | None = None
 
 
+class Expanded(NamedTuple):
+    """A spec's tables with variables and blocks written out.
+
+    Args:
+        findings: what is wrong so far.
+        unknown: where something is missing for that reason, so that no more can be said of it.
+    """
+
+    tree: dict[str, Any]
+    source: Source
+    findings: list[Finding]
+    unknown: frozenset[KeyPath] = frozenset()
+
+
 class FindingError(Exception):
     """Carries a finding out of the function that cannot go on."""
 

@@ -22,7 +22,7 @@ from cnnkit.base import Layer
 from cnnkit.base.component import SPEC_PATH, Slot, slots
 from cnnkit.base.place import KeyPath
 from cnnkit.registry import Registry
-from cnnkit.source import Finding, Origin, Source
+from cnnkit.source import Expanded, Finding, Origin, Source
 from cnnkit.specfile.runspec import RunSpec
 
 Tree = dict[str, Any]
@@ -47,20 +47,18 @@ class _TooMuch(Exception):  # noqa: N818  # it ends the expansion, and is caught
     pass
 
 
-def expand(tree: Tree, source: Source, registry: Registry) -> tuple[Tree, Source, list[Finding]]:
-    """Return a spec's tables with variables and blocks written out, and with it what is wrong.
-
-    Args:
-        source: what is laid over what; the new one knows where everything was written.
-    """
+def expand(tree: Tree, source: Source, registry: Registry) -> Expanded:
+    """Write out a spec's tables, or none of them where that would be too much; `source` tells which
+    file says what."""
     work = _Expansion(tree, source, registry)
     try:
         plain = work.whole()
     except _TooMuch:
         work.origins = {}
         plain = {}
-    made = source._replace(origins=work.origins)
-    return plain, made, [_placed(finding, {**tree, **plain}, registry) for finding in work.findings]
+    found = [_placed(finding, {**tree, **plain}, registry) for finding in work.findings]
+    unknown = frozenset({finding.path for finding in found} | work.unknown)
+    return Expanded(plain, source._replace(origins=work.origins), found, unknown)
 
 
 def _placed(finding: Finding, tree: Tree, registry: Registry) -> Finding:
@@ -83,6 +81,7 @@ class _Expansion:
         self.tree, self.source, self.registry = tree, source, registry
         self.origins: dict[KeyPath, Origin] = {}
         self.findings: list[Finding] = []
+        self.unknown: set[KeyPath] = set()
         self._used: set[KeyPath] = set()  # variables and blocks, by where they are
         self._asked: set[str] = set()  # names of variables
         self._given: dict[KeyPath, tuple[KeyPath, str]] = {}  # to which blocks, by repeats
@@ -175,25 +174,32 @@ class _Expansion:
             return text
         name, operator, by = match.groups()
         self._asked.add(name)
-        if name not in scope.values and name in self._written["vars"]:
-            self._refuse(at, f'the variable "{name}" is set further down', _ABOVE)
-            return text
         if name not in scope.values:
-            known = ", ".join(scope.values) or "none"
-            self._unknown(at, "variable", name, scope.values, f"variables here: {known}")
+            self._refuse_name(name, at, scope)
             return text
         value, place = scope.values[name]
         self._used.add(place)
+        if isinstance(value, str) and "${" in value:  # what is wrong there was said
+            self.unknown.add(at)
+            return value
         self._count(_size(value), written)
         uses = (f"{name} = {_shown(value)}, from", place), *scope.uses
         self.origins[at] = Origin(written, uses)
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
         if operator is None:
             return deepcopy(value)
-        if not isinstance(value, int) or isinstance(value, bool) or int(by) == 0:
-            wrong = "0 divides nothing" if isinstance(value, int) else f"{name} is no whole number"
-            self._refuse(at, f"cannot compute {text[2:-1].strip()}: {wrong}", _HOLES)
-            return value
-        return (mul if operator == "*" else floordiv)(value, int(by))
+        if is_whole and int(by):
+            return (mul if operator == "*" else floordiv)(value, int(by))
+        wrong = "0 divides nothing" if is_whole else f"{name} is no whole number"
+        self._refuse(at, f"cannot compute {text[2:-1].strip()}: {wrong}", _HOLES)
+        return value
+
+    def _refuse_name(self, name: str, at: KeyPath, scope: _Scope) -> None:
+        if name in self._written["vars"]:
+            self._refuse(at, f'the variable "{name}" is set further down', _ABOVE)
+        else:
+            known = ", ".join(scope.values) or "none"
+            self._unknown(at, "variable", name, scope.values, f"variables here: {known}")
 
     def _list(self, items: list[Any], at: KeyPath, written: KeyPath, scope: _Scope) -> list[Any]:
         made: list[Any] = []
@@ -204,8 +210,17 @@ class _Expansion:
             if isinstance(item, dict) and item.get("type") == "repeat":
                 self._repeat(item, made, at, there, scope)
             else:
+                self._refuse_block(item, here)
                 made.append(self._value(item, here, there, scope))
         return made
+
+    def _refuse_block(self, item: Any, at: KeyPath) -> None:
+        """Refuse the name of a block in the place of a type."""
+        kind = item.get("type") if isinstance(item, dict) else item
+        is_block = isinstance(kind, str) and kind in self._blocks
+        if is_block and kind not in self.registry.types("layers"):
+            help_ = f'write {{ type = "repeat", block = "{kind}" }}'
+            self._refuse(at, f'"{kind}" is a block, and no type', help_)
 
     def _repeat(
         self, table: Tree, made: list[Any], at: KeyPath, written: KeyPath, scope: _Scope
@@ -215,6 +230,7 @@ class _Expansion:
         self.origins[here] = Origin(written, scope.uses)
         options = self._value({**table, "type": ""}, here, written, scope)
         if not self._is_repeat(options, here, scope):
+            self.unknown.add(here)
             made.append({"type": "repeat"})
             return
         block, times = options.pop("block"), options.pop("times", 1)

@@ -16,7 +16,7 @@ from cnnkit.errors import PluginError, SpecError
 from cnnkit.plugins import load_plugins
 from cnnkit.provenance import attribute
 from cnnkit.registry import Registry
-from cnnkit.source import BIDI, Finding, FindingError, Override, Source, slot_at
+from cnnkit.source import BIDI, Expanded, Finding, FindingError, Override, Source, slot_at
 from cnnkit.specfile.checks import (
     check_best,
     check_classes,
@@ -186,7 +186,7 @@ def load_spec(
         SpecError: with every problem found: file, line, column, what was expected, how to mend.
     """
     registry = (registry or load_plugins()).offering(types)
-    tree, source, findings = _laid_out(*_read_tables(Path(path)), set, registry)
+    tree, source, findings, unknown = _laid_out(*_read_tables(Path(path)), set, registry)
     paths = paths or DataPaths(source.folder)
     findings += check_requirements(tree, registry)
     if too_deep := _too_deep(tree):
@@ -195,7 +195,8 @@ def load_spec(
         spec = RunSpec.model_validate(tree, context={"registry": registry})
     except ValidationError as error:
         _refuse_bad_installation(error, registry)
-        raise _failure(findings + _diagnose(error, tree, registry, paths), source) from None
+        findings += _diagnose(error, tree, registry, paths, unknown)
+        raise _failure(findings, source) from None
     spec._source, spec._registry = source, registry
     findings += [*check_storable(spec, tree, registry), *check_squeezed(spec)]
     findings += check_best(spec)
@@ -209,7 +210,7 @@ def load_spec(
 
 def _laid_out(
     tree: dict[str, Any], source: Source, arguments: Sequence[str], registry: Registry
-) -> tuple[dict[str, Any], Source, list[Finding]]:
+) -> Expanded:
     """Return a spec with `arguments` laid over it, and written out where it has a format. They are
     laid over what the files say; where they name copies of a block, over these.
 
@@ -218,7 +219,7 @@ def _laid_out(
     """
     if "format" not in tree:
         overrides, refused = apply_overrides(tree, arguments, registry)
-        return tree, source._replace(overrides=overrides), refused
+        return Expanded(tree, source._replace(overrides=overrides), refused)
     from cnnkit.specfile.expand import expand
     from cnnkit.specfile.include import FileError, included
 
@@ -231,11 +232,13 @@ def _laid_out(
     source = source._replace(overrides=overrides)
     if too_deep := _too_deep(tree):
         raise _failure([*refused, too_deep], source)
-    tree, source, findings = expand(tree, source, registry)
-    if findings:
-        raise _failure([*refused, *findings], source)
-    late, again = apply_overrides(tree, later, registry)
-    return tree, source._replace(late=late), refused + again
+    made = expand(tree, source, registry)
+    findings = [*refused, *made.findings]
+    if not made.tree:
+        raise _failure(findings, made.source)
+    late, again = apply_overrides(made.tree, later, registry)
+    findings += [] if made.findings else again  # what they name may be what is missing
+    return made._replace(source=made.source._replace(late=late), findings=findings)
 
 
 def _too_deep(tree: dict[str, Any]) -> Finding | None:
@@ -265,15 +268,20 @@ def recheck(spec: RunSpec, dataset: Dataset, info: DatasetInfo | None) -> None:
 
 
 def _diagnose(
-    error: ValidationError, tree: dict[str, Any], registry: Registry, paths: DataPaths
+    error: ValidationError,
+    tree: dict[str, Any],
+    registry: Registry,
+    paths: DataPaths,
+    unknown: frozenset[KeyPath],
 ) -> list[Finding]:
     from cnnkit.diagnosis.repair import collect
     from cnnkit.diagnosis.source import Draft
 
     draft = Draft(RunSpec, tree, registry)
-    return collect(
+    found = collect(
         draft, error, lambda spec, dropped: check_mended(spec, dropped, paths), _STAND_INS
     )
+    return [f for f in found if unknown.isdisjoint(f.path[:n] for n in range(len(f.path) + 1))]
 
 
 def _doubted(spec: RunSpec) -> RunSpec:

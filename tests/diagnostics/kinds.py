@@ -211,7 +211,8 @@ KINDS: dict[str, tuple[str, str]] = {
         "block|repeat",
         "expand-block-misspelt expand-block-missing expand-block-of-none expand-block-unused "
         "expand-block-without-layers expand-block-option expand-block-name expand-repeat-option "
-        "expand-repeat-with-a-number expand-repeat-with-misspelt expand-inside-name",
+        "expand-repeat-with-a-number expand-repeat-with-misspelt expand-inside-name "
+        "expand-block-for-a-type",
     ),
     "spec language: too much of it": (
         "from 1 to 1,000|more than 20,000 values",
@@ -243,7 +244,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "several at once": (
         r"(?s)error:.*error:",
         "several-everywhere several-four several-in-one-layer several-twenty-five set-and-file "
-        "set-unreadable-and-file",
+        "set-unreadable-and-file expand-several",
     ),
     "alike but for their places": ("and in 24 more places: lines 9, 10", "several-alike"),
     "more than are printed": ("and 5 more problems", "several-twenty-five"),
