@@ -237,9 +237,9 @@ KINDS: dict[str, tuple[str, str]] = {
         "expand-format-default",
     ),
     "spec language: --set": (
-        "--set",
+        "--set|-->",
         "expand-variable-set expand-variable-set-misspelt expand-copy-set expand-copy-set-beyond "
-        "expand-copy-set-type",
+        "expand-copy-set-type expand-copy-set-and-another expand-copy-set-beside",
     ),
     "several at once": (
         r"(?s)error:.*error:",

@@ -208,6 +208,13 @@ layers = [
     assert units == [[2, 20], [3, 30, 30]]
 
 
+def test_a_variable_that_every_repeat_sets_is_in_use(layers):
+    found = layers(
+        '{ type = "repeat", block = "unit", with = { width = 3 } }', f"[vars]\nwidth = 5\n{UNIT}"
+    )
+    assert found[0]["layers"][0] == dense(3)
+
+
 def test_set_reaches_variables_blocks_repeats_and_copies(layers):
     head = f"[vars]\nwidth = 5\n{UNIT}"
     args = '{ type = "repeat", block = "unit", times = 2 }', head
