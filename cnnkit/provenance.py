@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from cnnkit.base import Component, FusedStep, LayerFault
-from cnnkit.base.component import SPEC_PATH, walk
+from cnnkit.base.component import is_path, walk
 from cnnkit.base.place import place_of, spoken
 from cnnkit.errors import CnnkitError, ContractError, PluginError, SpecError, TrainingError
 from cnnkit.hookspecs import FAMILIES
@@ -102,7 +102,7 @@ def plain(value: Any, registry: Registry, folder: Path = Path()) -> Any:
             left = value.common - value.model_fields_set
             options = {name: v for name, v in options.items() if name not in left}
         for name, field in type(value).model_fields.items():
-            if SPEC_PATH in field.metadata and options[name] is not None:
+            if is_path(field) and options[name] is not None:
                 options[name] = str(folder / options[name])
         given = {name: plain(v, registry, folder) for name, v in options.items() if v is not None}
         if isinstance(value, Component):

@@ -209,6 +209,12 @@ PathText = Annotated[
 """A path, absolute or relative to the spec's folder; `~` is the home folder."""
 
 
+def is_path(field: Any) -> bool:
+    """Tell if a field holds a path; one that may be left out has its mark further inside."""
+    inner = (getattr(one, "__metadata__", ()) for one in get_args(field.annotation))
+    return SPEC_PATH in field.metadata or any(SPEC_PATH in marks for marks in inner)
+
+
 class Lookup(Protocol):
     """What validation needs of a registry."""
 

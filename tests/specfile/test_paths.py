@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import tomli
 
 from cnnkit import SpecError, load_spec
 from cnnkit.cli import main
+from cnnkit.specfile.resolved import resolved_toml
 
 SPEC = """name = "n"
 [data]
@@ -73,3 +75,16 @@ def test_a_tilde_is_the_home_folder(spec, tmp_path, monkeypatch, capsys):
     assert main(["run", str(file), "--quiet", "--out", str(tmp_path / "out")]) == 0
     assert str(home / "x.npz") in (tmp_path / "out" / "resolved.toml").read_text()
     capsys.readouterr()
+
+
+def test_paths_that_may_be_left_out_become_absolute_too(tmp_path, four):
+    """Else a run could neither be judged again nor gone on with."""
+    files = "".join(f'{option} = "{name}"\n' for option, name in four.items())
+    text = SPEC.replace('type = "npz"\npath = {path}\n', f'type = "idx"\n{files}').replace(
+        "4, 4", "5, 4"
+    )
+    (tmp_path / "spec.toml").write_text(text.format())
+    resolved = tomli.loads(resolved_toml(load_spec(tmp_path / "spec.toml")))
+    assert {option: resolved["data"][option] for option in four} == {
+        option: str(tmp_path / name) for option, name in four.items()
+    }
