@@ -120,12 +120,7 @@ def _train(
         watch = stack.enter_context(bar) if bar else None
         session = stack.enter_context(_Elsewhere(spec, paths, out=folder / "run", watch=watch))
         differs = _differences(stored, StoredRun(session.directory.path))
-        if any(key.startswith("data.") for key in differs):
-            name = name_of(session.dataset, session.data)
-            raise RunError(
-                f"{stored.path} was trained on other data than {name} holds now (another "
-                "sha256), so nothing was trained; bring back that data to verify the run"
-            )
+        _refuse_changed(stored, session, differs)
         news.say(f"training {len(known)} of {spec.train.epochs} epochs of {stored.path} once more")
         for epoch in session.epochs():
             found.append(_compare(epoch, known[epoch.epoch]))
@@ -133,6 +128,24 @@ def _train(
             if found[-1].then != found[-1].now or len(found) == len(known):
                 break
     return found, differs
+
+
+def _refuse_changed(stored: StoredRun, session: Session, differs: Values) -> None:
+    """Hold data, and the weights that it began with, against what is on record.
+
+    Raises:
+        RunError: where they are others.
+    """
+    did = ""
+    if any(key.startswith("data.") for key in differs):
+        did, what = "was trained on other data", name_of(session.dataset, session.data)
+    elif "weights.sha256" in differs:
+        did, what = "began with other weights", str(session.spec.model.weights)
+    if did:
+        raise RunError(
+            f"{stored.path} {did} than {what} holds now (another sha256), so nothing was trained; "
+            "bring it back as it was to verify the run"
+        )
 
 
 class _Elsewhere(Session):

@@ -7,7 +7,7 @@ import math
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from traceback import format_exception
@@ -314,15 +314,26 @@ class RunDirectory:
     def keep_before(self) -> None:
         """Keep the newest checkpoint as the one before; it stays the newest, too, until another
         takes its place."""
-        last, before = self.checkpoint("last"), self.checkpoint("before")
-        if not last.exists():
-            return
-        temp = before.with_name(f".{secrets.token_hex(4)}.tmp")
+        if self.checkpoint("last").exists():
+            self._keep_as(self.checkpoint("before"))
+
+    def keep_epoch(self, epoch: int, most: int) -> None:
+        """Keep the newest checkpoint as that of an epoch, and of earlier ones the last `most`, this
+        one counted."""
+        for path in self.path.glob("checkpoints/epoch-*.safetensors"):
+            number = path.stem.removeprefix("epoch-")
+            if number.isdecimal() and int(number) <= epoch - most:
+                with suppress(OSError):  # one too many does no harm
+                    path.unlink()
+        self._keep_as(self.path / "checkpoints" / f"epoch-{epoch:04d}.safetensors")
+
+    def _keep_as(self, path: Path) -> None:
+        last, temp = self.checkpoint("last"), path.with_name(f".{secrets.token_hex(4)}.tmp")
         try:
             os.link(last, temp)
-            temp.replace(before)
+            temp.replace(path)
         except OSError:  # a file system without links
-            write_durably(before, read_bytes(last))
+            write_durably(path, read_bytes(last))
 
     def _refuse_content(self) -> None:
         try:

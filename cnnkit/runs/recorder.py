@@ -17,6 +17,7 @@ from cnnkit.provenance import suppliers
 from cnnkit.runs.checkpoint import Checkpoint
 from cnnkit.runs.directory import Kind, RunDirectory
 from cnnkit.runs.environment import computed_by, environment
+from cnnkit.runs.warm import Origin
 from cnnkit.specfile.resolved import resolved_toml
 from cnnkit.specfile.runspec import RunSpec
 
@@ -28,10 +29,17 @@ class Recorder:
         directory: where to write.
         spec: what is being run.
         trainer: where weights and optimizer state are read from.
+        data: what it is trained on.
+        origin: where its first weights came from, if not drawn.
     """
 
     def __init__(
-        self, directory: RunDirectory, spec: RunSpec, trainer: Trainer, data: Data
+        self,
+        directory: RunDirectory,
+        spec: RunSpec,
+        trainer: Trainer,
+        data: Data,
+        origin: Origin | None = None,
     ) -> None:
         self._directory, self._spec, self._trainer = directory, spec, trainer
         plugins = suppliers(spec, spec.registry)
@@ -41,6 +49,8 @@ class Recorder:
             "backend": computed_by(spec.train.backend),
             "data": {"name": data.name, "sha256": data_digest(data)},
         }
+        if origin is not None:
+            versions["weights"] = origin._asdict()
         self._made_with: dict[str, Any] = {
             "spec_text": spec.source.text, "resolved": resolved,
             "plugins": plugins, "versions": versions,
@@ -77,9 +87,13 @@ class Recorder:
             )
         self._best, self._saved = point.best, point.position
         self._made_with["spec_text"] = point.spec_text
+        if "weights" in point.versions:  # which were read when it began
+            self._made_with["versions"]["weights"] = point.versions["weights"]
         self._directory.write_status("running", epoch=point.position.epoch)
         self._directory.rewrite_epochs(records)
         self._directory.write("resolved.toml", self._made_with["resolved"])
+        if point.position.index == 0 and self.saved() == point.position:
+            self._keep_epoch(point.position.epoch)  # it may have been killed just before
 
     def record(self, epoch: Epoch) -> Epoch:
         """Write an epoch's line, and return it with the sha256 of the weights. It comes before the
@@ -98,7 +112,12 @@ class Recorder:
             self._best = {"epoch": epoch.epoch, **figures}
             self._save("best")
         self.save()
+        self._keep_epoch(epoch.epoch)
         self._directory.write_status("running", epoch=epoch.epoch)
+
+    def _keep_epoch(self, epoch: int) -> None:
+        if (most := self._spec.train.checkpoint.keep) is not None:
+            self._directory.keep_epoch(epoch, most)
 
     def save(self) -> None:
         """Save where training is, unless that is saved."""

@@ -30,6 +30,7 @@ from cnnkit.runs.remarks import after_training
 from cnnkit.runs.resume import resume_point
 from cnnkit.runs.signals import Pending, held_signals
 from cnnkit.runs.vitals import Vitals
+from cnnkit.runs.warm import Origin, warm_start
 from cnnkit.specfile.checks import network_input
 from cnnkit.specfile.load import recheck
 from cnnkit.specfile.runspec import RunSpec
@@ -173,19 +174,20 @@ class Session:
             self.train, self.validation = parts.train, parts.validation
             self.spec = spec = fitted(spec, self.train.labels, len(self.data.classes))
             self.model = _build(spec, self.dataset, self.data, paths)
+            origin = None if stored else warm_start(spec, self.model, paths.say)
         # what was opened is closed again where the rest fails
         with ExitStack() as stack, in_spec(spec):
             pool = stack.enter_context(Threads(spec.train.threads))
             self._trainer = trainer_of(spec, self.model, pool, self._after_step)  # it may refuse
             folder = RunDirectory.reopen(stored) if stored else RunDirectory.create(spec.name, out)
             self.directory = stack.enter_context(folder)
-            self._begin(stored, paths)
+            self._begin(stored, paths, origin)
             self._open = stack.pop_all()
 
-    def _begin(self, stored: StoredRun | None, paths: DataPaths) -> None:
+    def _begin(self, stored: StoredRun | None, paths: DataPaths, origin: Origin | None) -> None:
         """Record what the run starts from, or take over from where it was saved last."""
         spec, folder = self.spec, self.directory
-        self._recorder = Recorder(folder, spec, self._trainer, self.data)
+        self._recorder = Recorder(folder, spec, self._trainer, self.data, origin)
         if stored is None:
             self._recorder.begin()
         else:

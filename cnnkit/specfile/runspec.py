@@ -17,7 +17,7 @@ from cnnkit.base import (
     child,
     default,
 )
-from cnnkit.base.component import Positive, Section, nothing
+from cnnkit.base.component import PathText, Positive, Section, nothing
 from cnnkit.registry import Registry
 from cnnkit.source import Problem, Source
 
@@ -31,15 +31,22 @@ class ModelSpec(Section):
     """Shape of one image as [C, H, W]; without it, the dataset's."""
     dtype: Literal["float32", "float64"] = "float32"
     """Precision of weights and activations."""
+    weights: PathText | None = None
+    """Start from the weights of a run, of a checkpoint or of a file that Model.save wrote."""
+    strict: bool = True
+    """Whether these must be the weights of this very network; else those are taken whose names and
+    shapes fit, and the others drawn."""
 
 
 class CheckpointSpec(Section):
-    """`[train] checkpoint`: when a run is saved besides the ends of its epochs."""
+    """`[train] checkpoint`: when a run is saved besides the ends of its epochs, and what stays."""
 
     seconds: Annotated[float, Field(gt=0)] = 60.0
     """Save after the step at which so many seconds have passed since the last time."""
     steps: Positive | None = None
     """Save after so many steps, too."""
+    keep: Positive | None = None
+    """Keep the checkpoints of so many epochs, the last ones, as epoch-0003.safetensors."""
 
 
 class TrainSpec(Section):
@@ -59,7 +66,8 @@ class TrainSpec(Section):
     backend: Annotated[SerializeAsAny[Backend], child("backends")] = default("numpy")
     """What computes: "numpy", or a faster one that a plugin brings; decides the rounding."""
     checkpoint: CheckpointSpec = Field(default_factory=lambda: CheckpointSpec())
-    """When a run is saved besides the ends of its epochs, such as `{ seconds = 10 }`."""
+    """When a run is saved besides the ends of its epochs, and of how many epochs the checkpoints
+    stay, such as `{ seconds = 10, keep = 3 }`."""
     best: str | None = None
     """What the best checkpoint is best by on the validation split: "loss", or one of the metrics;
     by default accuracy, or the loss where that is not measured. Without validation images, by the

@@ -151,7 +151,7 @@ def test_other_data_is_told_before_any_training(call, own_data):
     assert outcome.out == ""
     assert outcome.err.splitlines()[-1] == (
         f"error: run was trained on other data than npz ({Path.cwd()}/own.npz) holds now (another "
-        "sha256), so nothing was trained; bring back that data to verify the run"
+        "sha256), so nothing was trained; bring it back as it was to verify the run"
     )
     assert "once more" not in outcome.err
 
