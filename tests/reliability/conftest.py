@@ -18,6 +18,7 @@ sys.path.append(str(Path(__file__).parent))  # the modules that lie beside these
 from nursery import Nursery
 
 from cnnkit.cli import main
+from cnnkit.plugins import load_plugins
 
 TABLE = {
     "K1": "the range of pixel values",
@@ -193,6 +194,15 @@ def nursery() -> Iterator[Nursery]:
     """A process that has imported cnnkit, and makes children of itself."""
     with Nursery() as made:
         yield made
+
+
+@pytest.fixture(params=["numpy", "native"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """What computes, each where it is installed."""
+    name = str(request.param)
+    if not load_plugins().claims("backends", name):
+        pytest.skip(f"the backend {name} is not installed: pip install cnnkit-{name}")
+    return name
 
 
 SPEC = """\

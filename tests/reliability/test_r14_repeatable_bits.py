@@ -1,5 +1,5 @@
 """R14: the same spec gives the same bits: again, under any hash seed, with any plugins in any
-order, on any number of threads. Interrupts are R10's, kills R1's."""
+order, on any number of threads, on each backend. Interrupts are R10's, kills R1's."""
 
 from __future__ import annotations
 
@@ -34,14 +34,18 @@ def cnnkit_layers():
 
 
 @pytest.fixture(params=LAYERS)
-def spec(request, write_spec) -> Path:
-    return write_spec(epochs=2, threads=2, old='"relu"', new=LAYERS[request.param])
+def spec(request, write_spec, backend) -> Path:
+    path = write_spec(epochs=2, threads=2, old='"relu"', new=LAYERS[request.param])
+    path.write_text(f'{path.read_text()}backend = "{backend}"\n')
+    return path
 
 
 @pytest.fixture
 def expected(nursery, spec, tmp_path) -> str:
     [ended] = nursery.run(tmp_path, "run", spec, "--out", "first")
     assert ended.code == 0, ended.err
+    used = json.loads((tmp_path / "first" / "env.json").read_bytes())["backend"]["type"]
+    assert f'backend = "{used}"' in spec.read_text()
     return weights(tmp_path / "first")
 
 

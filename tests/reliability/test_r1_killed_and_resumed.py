@@ -1,4 +1,5 @@
-"""R1: killed at any moment, as often as may be, a run that goes on ends as if nothing had been."""
+"""R1: killed at any moment, as often as may be, a run that goes on ends as if nothing had been, on
+NumPy and, where it is installed, on the compiled backend."""
 
 from __future__ import annotations
 
@@ -46,7 +47,7 @@ def cnnkit_layers():
 '''
 IMPORT = """
 import os, sys
-os.environ["CNNKIT_PLUGINS"] = "cnnkit-counted"
+os.environ["CNNKIT_PLUGINS"] = "cnnkit-counted,cnnkit-native"
 sys.path.insert(0, "{site}")
 """
 
@@ -59,6 +60,10 @@ def records(run: Path) -> list[dict[str, object]]:
 
 def sha256(run: Path) -> str:
     return str(json.loads((run / "summary.json").read_bytes())["weights_sha256"])
+
+
+def computed_by(run: Path) -> str:
+    return str(json.loads((run / "env.json").read_bytes())["backend"]["type"])
 
 
 def is_done(run: Path) -> bool:
@@ -77,15 +82,16 @@ def install(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_killed_again_and_again(cases, nursery, write_spec, tmp_path, kind):
+def test_killed_again_and_again(cases, nursery, write_spec, tmp_path, kind, backend):
     old, new = KINDS[kind]
     spec = write_spec(epochs=EPOCHS, old=old, new=new)
     optimizer = OPTIMIZER.get(kind, 'type = "adam"\nlr = 0.01')
     text = spec.read_text().replace('type = "adam"\nlr = 0.01', optimizer)
-    spec.write_text(f"{text}checkpoint = {{ steps = 3 }}\n")
+    spec.write_text(f'{text}checkpoint = {{ steps = 3 }}\nbackend = "{backend}"\n')
     before = install(tmp_path / "site") if kind == "state of a plugin" else ""
     [whole] = nursery.run(tmp_path, "run", spec, "--out", "whole", before=before)
     assert whole.code == 0, whole.err
+    assert computed_by(tmp_path / "whole") == backend
 
     kills, saving, run = 0, 0, 0
     for case in cases(quick=6, full=100):  # each a kill
@@ -111,5 +117,5 @@ def test_killed_again_and_again(cases, nursery, write_spec, tmp_path, kind):
         assert ended.code == 0, ended.err
         assert sha256(out) == sha256(tmp_path / "whole")
         assert records(out) == records(tmp_path / "whole")
-    print(f"{kind}: {kills} kills, {saving} of them inside a save")
+    print(f"{kind} on {backend}: {kills} kills, {saving} of them inside a save")
     assert not cases.full or saving >= kills / 5
