@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticCustomError
 
 from cnnkit.base import Layer
-from cnnkit.base.component import SPEC_PATH, Slot, slots
+from cnnkit.base.component import Slot, is_path, slots
 from cnnkit.base.place import KeyPath
 from cnnkit.registry import Registry
 from cnnkit.source import Expanded, Finding, Origin, Source
@@ -344,7 +344,7 @@ class _Expansion:
         for path, holder, cls, _ in _components(plain, self.registry) if self.source.laid else ():
             table = holder[path[-1]]
             for name, field in cls.model_fields.items() if cls and isinstance(table, dict) else ():
-                if SPEC_PATH in field.metadata and isinstance(table.get(name), str):
+                if is_path(field) and isinstance(table.get(name), str):
                     written = self._origin((*path, name)).path
                     if not self._is_own(written) and self.source.override_of(written) is None:
                         folder = self.source.file_of(written).folder

@@ -324,6 +324,15 @@ def test_paths_start_from_the_folder_of_the_file_that_has_them(tmp_path, monkeyp
     assert cnnkit.load_spec(top).data.path == str(tmp_path / "d.npz")
 
 
+def test_paths_that_may_be_left_out_do_so_too(tmp_path, write):
+    (tmp_path / "data").mkdir()
+    base = write('"relu"', file="data/base.toml")
+    base.write_text(base.read_text().replace("[model]\n", '[model]\nweights = "w.safetensors"\n'))
+    top = tmp_path / "top.toml"
+    top.write_text('format = 1\ninclude = "data/base.toml"\n')
+    assert cnnkit.load_spec(top).model.weights == str(tmp_path / "data" / "w.safetensors")
+
+
 def test_a_run_needs_its_included_files_no_more(write, tmp_path, capsys):
     base = write('{ type = "repeat", block = "unit" }', f"[vars]\nwidth = 5\n{UNIT}", file="b.toml")
     kept = base.read_bytes()
