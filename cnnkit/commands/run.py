@@ -8,6 +8,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+import tomli
+
 from cnnkit.base import Epoch
 from cnnkit.commands._console import News, emit, emit_json
 from cnnkit.commands._plugins import begin, read_spec, with_backend
@@ -18,6 +20,7 @@ from cnnkit.errors import CnnkitError, Terminated, TrainingError
 from cnnkit.plugins import load_plugins
 from cnnkit.runs.data import data_paths
 from cnnkit.runs.directory import StoredRun, find_run
+from cnnkit.runs.listing import by_path, differing, options_of
 from cnnkit.runs.session import Run, Session
 from cnnkit.specfile.load import load_spec
 from cnnkit.specfile.resolved import resolved_toml
@@ -181,7 +184,10 @@ def _begun(spec: RunSpec, out: Path | None) -> StoredRun | None:
     if not (out / "spec.toml").exists():
         return None
     stored = find_run(out)
-    if resolved_toml(spec) != stored.resolved:
+    now, then = by_path(tomli.loads(resolved_toml(spec))), options_of(stored)
+    words = [key for key in now if key.startswith("loss.") and isinstance(now[key], str)]
+    fitted = {key for key in words if isinstance(then.get(key), list)}  # "balanced", to numbers
+    if set(differing([now, then])) - fitted:
         raise CnnkitError(
             f"the run in {out} is by another spec than this one; `cnnkit diff {spec.source.file} "
             f"{out}` shows where they part; choose another --out"

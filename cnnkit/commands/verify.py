@@ -26,8 +26,6 @@ from cnnkit.runs.session import Session, name_of
 from cnnkit.specfile.load import load_spec
 from cnnkit.specfile.runspec import RunSpec
 
-PARTED = 1
-
 
 class Compared(NamedTuple):
     """The weights of an epoch: their sha256 then and now, and the learning rates."""
@@ -78,7 +76,7 @@ def verify(
         emit(f"equal: the weights after {what} what {run} recorded")
     else:
         emit(*_told(stored, parted, differs))
-    return PARTED if parted else 0
+    return int(parted is not None)
 
 
 def _known(stored: StoredRun, epochs: int | None) -> dict[int, Values]:

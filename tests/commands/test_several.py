@@ -274,3 +274,13 @@ def test_more_folds_than_images(call, tiny):
 def test_no_seeds_no_folder(tiny):
     assert main(["run", "tiny.toml", "--out", "one", "--no-report", "--quiet"]) == 0
     assert Path("one/summary.json").exists()
+
+
+def test_a_loss_that_took_numbers_from_the_labels_is_the_same_spec(call, tiny):
+    text = tiny.read_text().replace('"cross_entropy"', '"cross_entropy"\nweights = "balanced"')
+    tiny.write_text(text)
+    arguments = ("run", "tiny.toml", "--seeds", "0", "--out", "all", "--no-report", "--resume")
+    assert call(*arguments).code == 0
+    outcome = call(*arguments)
+    assert (outcome.code, outcome.err.splitlines()[0]) == (0, "all/seed-0 is done")
+    assert call(*arguments, "--set", "loss.weights=x").code == 2
