@@ -15,6 +15,7 @@ import pluggy
 
 from cnnkit.base import (
     Backend,
+    Callback,
     Component,
     Dataset,
     Initializer,
@@ -43,6 +44,7 @@ FAMILIES: dict[str, type[Component]] = {
         Transform,
         Metric,
         Observer,
+        Callback,
         Backend,
     )
 }
@@ -92,6 +94,11 @@ def cnnkit_metrics() -> Iterable[type[Metric]]:
 @hookspec
 def cnnkit_observers() -> Iterable[type[Observer]]:
     """Return observer classes."""
+
+
+@hookspec
+def cnnkit_callbacks() -> Iterable[type[Callback]]:
+    """Return callback classes."""
 
 
 @hookspec

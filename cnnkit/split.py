@@ -56,3 +56,18 @@ def stratified_split(
         count = min(int(share * len(members) + 0.5), len(members) - 1)
         aside[rng.permutation(members)[:count]] = True
     return np.flatnonzero(~aside), np.flatnonzero(aside)
+
+
+def stratified_sample(labels: Array, count: int, seed: int) -> Array:
+    """Return the sorted indices of `count` samples, of each class its share as nearly as may
+    be. Those of a smaller count are among those of a larger one.
+
+    >>> stratified_sample(np.array([0, 1, 0, 0, 1, 0]), 3, seed=0).tolist()
+    [0, 1, 3]
+    """
+    rng = generator((seed, 0, 0, 0), "subset")
+    place = np.empty(len(labels))  # of a sample in its class, from 0 to 1
+    for one in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == one))
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return np.sort(np.argsort(place, kind="stable")[:count])

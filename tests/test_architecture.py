@@ -21,7 +21,7 @@ NAMES = [str(path.relative_to(ROOT)) for path in FILES]
 
 FAMILIES = {
     "layers", "losses", "optimizers", "schedules",
-    "initializers", "datasets", "transforms", "metrics", "observers", "backends",
+    "initializers", "datasets", "transforms", "metrics", "observers", "callbacks", "backends",
 }  # fmt: skip
 WORDS = {"arrays", "described", "errors", "kernels", "base"}
 LOOKUP = {*WORDS, "hookspecs", "registry", "plugins", "provenance"}
@@ -270,7 +270,7 @@ def test_functions_stay_short(path):
 
 READING = {
     "errors", "arrays", "base", "kernels", "layers", "losses", "optimizers", "schedules",
-    "initializers", "metrics", "transforms", "observers", "backends",
+    "initializers", "metrics", "transforms", "observers", "callbacks", "backends",
     "folding", "prediction", "model", "workers", "engine",
 }  # fmt: skip
 """What somebody must read to understand training."""

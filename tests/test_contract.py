@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cnnkit import backends, losses, metrics, observers
+from cnnkit import backends, callbacks, losses, metrics, observers
 from cnnkit import initializers as i
 from cnnkit import optimizers as o
 from cnnkit import schedules as s
@@ -35,6 +35,7 @@ from cnnkit.layers import (
 )
 from cnnkit.testing import (
     check_backend,
+    check_callback,
     check_initializer,
     check_loss,
     check_metric,
@@ -159,6 +160,14 @@ INITIALIZERS = [
 METRICS = [(metric, n) for n in (1, 2, 5) for metric in (metrics.Accuracy(), metrics.MacroF1())]
 METRICS += [(metrics.Confusion(), 3)]
 OBSERVERS = [observers.Csv()]
+CALLBACKS = [
+    callbacks.EarlyStopping(),
+    callbacks.EarlyStopping(metric="accuracy", patience=1, min_delta=0.1, restore=False),
+    callbacks.Plateau(patience=1, factor=0.5, min_rate=0.03),
+    callbacks.Ema(decay=0.9),
+    callbacks.Swa(start=2, every=2),
+    callbacks.StopAfter(minutes=0.05),
+]
 BACKENDS = [backends.Numpy()]
 TRANSFORMS = [
     (Scale(), (1, 6, 5)),
@@ -196,6 +205,7 @@ CASES = {
     "metrics": METRICS,
     "transforms": TRANSFORMS,
     "observers": OBSERVERS,
+    "callbacks": CALLBACKS,
     "backends": BACKENDS,
 }
 
@@ -238,6 +248,11 @@ def test_transforms(transform, shape):
 @pytest.mark.parametrize("observer", OBSERVERS)
 def test_observers(observer):
     check_observer(observer)
+
+
+@pytest.mark.parametrize("callback", CALLBACKS)
+def test_callbacks(callback):
+    check_callback(callback)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

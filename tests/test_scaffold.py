@@ -220,8 +220,8 @@ def test_names_that_are_none(name, meant, refused):
         (
             ["cnnkit-swish", "--family", "lair"],
             'error: Invalid value "lair" for --family. Choose from: "layer", "loss", "optimizer", '
-            '"schedule", "initializer", "dataset", "transform", "metric", "observer", "backend", '
-            '"command". Did you mean "layer"?\n',
+            '"schedule", "initializer", "dataset", "transform", "metric", "observer", "callback", '
+            '"backend", "command". Did you mean "layer"?\n',
         ),
     ],
 )

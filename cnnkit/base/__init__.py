@@ -1,6 +1,7 @@
 """The vocabulary: one abstract class per file. Plugin authors import from here."""
 
 from cnnkit.base.backend import Backend, FusedStep
+from cnnkit.base.callback import Callback, Training
 from cnnkit.base.component import Component, Pair, PairOrNone, Positive, Synonyms, child, default
 from cnnkit.base.context import Context
 from cnnkit.base.dataset import Data, DataPaths, Dataset, DatasetInfo, Split
@@ -32,6 +33,7 @@ __all__ = [
     "BatchTransform",
     "Block",
     "Branches",
+    "Callback",
     "Component",
     "Context",
     "Data",
@@ -58,6 +60,7 @@ __all__ = [
     "Schedule",
     "Split",
     "Synonyms",
+    "Training",
     "Transform",
     "Weight",
     "WeightTree",

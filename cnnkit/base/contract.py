@@ -184,6 +184,51 @@ def checked_update(
         raise ContractError(optimizer, "update", "put other arrays into weights", expected)
 
 
+def checked_memory(callback: Component, method: str, got: Any, where: str = "state") -> Any:
+    """Hold a callback's state to a tree of arrays and plain numbers, as a checkpoint holds them."""
+    if not isinstance(got, dict) or (not got and where != "state"):
+        _left(callback, method, got, where, "dicts, which are empty nowhere but at the root")
+    for name, value in got.items():
+        here = f"{where}[{name!r}]"
+        if not isinstance(name, str) or not name or "/" in name:
+            _left(callback, method, value, here, 'names without "/"')
+        elif isinstance(value, np.ndarray):
+            if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
+                _left(callback, method, value, here, "an array of real numbers or booleans")
+        elif isinstance(value, dict):
+            checked_memory(callback, method, value, here)
+        elif type(value) not in (bool, int, float):  # a NumPy number would come back as another
+            _left(callback, method, value, here, "an array, or a plain int, float or bool")
+    return got
+
+
+def _left(callback: Component, method: str, got: Any, where: str, expected: str) -> NoReturn:
+    raise ContractError(callback, method, f"left {_what(got)} in {where}", expected)
+
+
+def checked_rate(callback: Component, method: str, got: Any) -> float:
+    """Hold the learning rate that a callback leaves to a finite number >= 0."""
+    if type(got) not in (int, float) or not math.isfinite(got) or got < 0:
+        _left(callback, method, got, "training.rate", "a finite plain number >= 0")
+    return float(got)
+
+
+def checked_stand_in(
+    callback: Component, method: str, got: Any, weights: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Hold weights that stand in for others to their paths, shapes and dtypes, and to be finite."""
+    if not isinstance(got, dict | None):
+        _refuse(callback, method, _what(got), "weights by path or as a tree, or None")
+    found = flatten(got or {})
+    for path, array in found.items():
+        if path not in weights:
+            _refuse(callback, method, f"weights for {path}", f"only {', '.join(weights)}")
+        _array(callback, method, path, array, weights[path].shape, weights[path].dtype)
+        if not np.isfinite(array).all():
+            _refuse(callback, method, f"{path}, not all of it finite numbers", "finite ones")
+    return found
+
+
 def checked_data(dataset: Component, got: Any) -> Data:
     """Hold a dataset to splits of images (N, C, H, W) with labels (N,) of the classes it names."""
     if type(got).__name__ != "Data":

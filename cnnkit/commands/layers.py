@@ -28,7 +28,7 @@ def layers(type: str | None = None, /, *, family: str = "layers", json: bool = F
     Args:
         type: a type such as conv; without it, all are listed.
         family: layers, losses, optimizers, schedules, initializers, datasets, transforms, metrics,
-            observers, backends.
+            observers, callbacks, backends.
         json: print one JSON document.
     """
     _, registry = begin()

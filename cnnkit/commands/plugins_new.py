@@ -15,7 +15,7 @@ from cnnkit.scaffold import Names, make_plugin, write_plugin
 
 Family = Literal[
     "layer", "loss", "optimizer", "schedule", "initializer", "dataset", "transform", "metric",
-    "observer", "backend", "command",
+    "observer", "callback", "backend", "command",
 ]  # fmt: skip
 
 
@@ -27,7 +27,7 @@ def new(name: str, /, *, family: Family = "layer", out: Path | None = None) -> N
     Args:
         name: of the distribution: cnnkit- and lower-case words, such as cnnkit-soft-plus.
         family: what the plugin adds: layer, loss, optimizer, schedule, initializer, dataset,
-            transform, metric, observer, backend or command.
+            transform, metric, observer, callback, backend or command.
         out: the folder to make; by default NAME, here.
     """
     names = Names(name)

@@ -7,7 +7,7 @@ from pathlib import Path
 from cnnkit.commands._plugins import begin
 from cnnkit.commands.run import close, train
 from cnnkit.errors import RunError
-from cnnkit.runs.directory import find_run
+from cnnkit.runs.directory import StoredRun, find_run
 from cnnkit.specfile.load import load_spec
 
 
@@ -37,11 +37,8 @@ def resume(
     before = stored.spec(registry)
     spec = load_spec(stored.path / "resolved.toml", longer, registry=registry)
     done, total = len(stored.epochs()), spec.train.epochs
-    if stored.facts("status.json").get("status") == "done" and total <= done:
-        raise RunError(
-            f"{run} is done, after {done} epochs; to train it on, say how many there shall be in "
-            f"all: cnnkit resume {run} --epochs {done + 1}"
-        )
+    if total <= done or epochs is None:
+        _refuse_done(stored, run, done)
     schedule = spec.optimizer.schedule
     if total != before.train.epochs and schedule.type != "constant":
         news.warn(
@@ -50,3 +47,13 @@ def resume(
         )
     finished, session = train(spec, news, None, data_dir, stored=stored)
     close(finished, None if no_report else session, news, json)
+
+
+def _refuse_done(stored: StoredRun, run: Path, done: int) -> None:
+    if stored.facts("status.json").get("status") != "done":
+        return
+    why = stored.facts("summary.json").get("stopped", "")
+    raise RunError(
+        f"{run} is done, after {done} epochs{why and f' ({why})'}; to train it on, say how many "
+        f"there shall be in all: cnnkit resume {run} --epochs {done + 1}"
+    )

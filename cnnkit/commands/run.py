@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from math import inf
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -17,7 +18,7 @@ from cnnkit.commands._several import Member, Several, members
 from cnnkit.commands.evaluate import results
 from cnnkit.engine.progress import Progress
 from cnnkit.errors import CnnkitError, Terminated, TrainingError
-from cnnkit.plugins import load_plugins
+from cnnkit.plugins import find_component, load_plugins
 from cnnkit.runs.data import data_paths
 from cnnkit.runs.directory import StoredRun, find_run
 from cnnkit.runs.listing import by_path, differing, options_of
@@ -96,6 +97,8 @@ def run(
     no_fallback: bool = False,
     backend: str | None = None,
     seeds: str | None = None,
+    minutes: float | None = None,
+    subset: int | None = None,
     resume: bool = False,
     no_report: bool = False,
     quiet: bool = False,
@@ -115,6 +118,8 @@ def run(
         backend: what computes, such as native; as --set train.backend=native.
         seeds: train once for each of these, such as 0..4 or 0,3,7, in folders of their own, and
             print the mean and deviation of all figures.
+        minutes: end training after so many; as the callback stop_after.
+        subset: train on so many images only; as --set train.subset=N.
         resume: go on with the run in --out, if one of this spec is there.
         no_report: write no report.html into the run's directory.
         quiet: print only warnings and errors.
@@ -122,10 +127,11 @@ def run(
     """
     news, registry = begin(quiet)
     laid = with_backend(set, backend)
-    loaded = read_spec(spec, laid, registry, news)
+    laid = laid if subset is None else (*laid, f"train.subset={subset}")
+    loaded = _timed(read_spec(spec, laid, registry, news), minutes)
     if of := members(loaded, seeds):
         group = Several(loaded, out, resume, news)
-        one = _One(spec, laid, news, data_dir, not no_fallback, not no_report)
+        one = _One(spec, laid, minutes, news, data_dir, not no_fallback, not no_report)
         return run_all(of, one, group, json)
     stored = _begun(loaded, out) if resume else None
     finished, session = train(loaded, news, out, data_dir, not no_fallback, stored)
@@ -138,6 +144,7 @@ class _One(NamedTuple):
 
     spec: Path
     set: tuple[str, ...]
+    minutes: float | None
     news: News
     data_dir: Path | None
     allow_fallback: bool
@@ -159,7 +166,8 @@ def run_all(of: Sequence[Member], one: _One, group: Several, json: bool) -> int:
 
 
 def _run_member(member: Member, one: _One, group: Several) -> None:
-    spec = load_spec(one.spec, (*one.set, *member.set), registry=load_plugins())
+    laid = (*one.set, *member.set)
+    spec = _timed(load_spec(one.spec, laid, registry=load_plugins()), one.minutes)
     out, stored = group.path / member.name, group.begun(member.name)
     if stored:
         _begun(spec, out)  # by this very spec
@@ -171,6 +179,21 @@ def _run_member(member: Member, one: _One, group: Several) -> None:
         from cnnkit.commands.report import report_of  # once training is done
 
         report_of(session, one.news)
+
+
+def _timed(spec: RunSpec, minutes: float | None) -> RunSpec:
+    """Return the spec with a callback that ends training after so many minutes, if any.
+
+    Raises:
+        CnnkitError: where that is no number of minutes.
+    """
+    if minutes is None:
+        return spec
+    if not 0 < minutes < inf:
+        raise CnnkitError(f"--minutes is {minutes:g}; expected a number > 0")
+    timer = find_component("callbacks", {"type": "stop_after", "minutes": minutes})
+    train = spec.train.model_copy(update={"callbacks": [*spec.train.callbacks, timer]})
+    return spec.model_copy(update={"train": train})
 
 
 def _begun(spec: RunSpec, out: Path | None) -> StoredRun | None:
@@ -206,6 +229,8 @@ def close(finished: Run, session: Session | None, news: News, json: bool) -> Non
         from cnnkit.commands.report import report_of  # once training is done
 
         page = report_of(session, news)
+    if stopped := finished.summary.get("stopped"):
+        news.say(f"ended by {stopped}")
     for remark in finished.summary["remarks"]:
         news.warn(remark)
     if json:

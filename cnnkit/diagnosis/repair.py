@@ -18,7 +18,7 @@ from cnnkit.source import Finding
 
 _LAYER = "relu"
 """What takes the place of a layer that is beyond guessing."""
-_HARMLESS = ("initializers", "schedules", "metrics", "observers")
+_HARMLESS = ("initializers", "schedules", "metrics", "observers", "callbacks")
 """Families on which neither shapes nor classes depend."""
 
 

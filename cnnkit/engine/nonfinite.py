@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import ClassVar, Literal
 
-from cnnkit.arrays import Array
+from cnnkit.arrays import Array, demand_finite
 from cnnkit.base.optimizer import State
 from cnnkit.errors import TrainingError
 
@@ -24,6 +24,8 @@ class EpochStart:
     A checkpoint within the epoch holds them too: a run that goes on from there can go back as one
     that was never interrupted.
     """
+
+    most: ClassVar[int] = MOST_ROLLBACKS
 
     def __init__(self, weights: Mapping[str, Array], state: State) -> None:
         self._live: State = {"weights": dict(weights), **state}
@@ -46,3 +48,14 @@ def _copy(source: State, target: State) -> None:
     for given, taken in zip(source.values(), target.values(), strict=True):
         for path, array in taken.items():
             array[...] = given[path]
+
+
+def demand_finite_in(shard_grads: Sequence[Mapping[str, Array]], paths: Collection[str]) -> None:
+    """Stop at gradients of these weights that are not finite.
+
+    Raises:
+        FloatingPointError: where there are any.
+    """
+    for grads in shard_grads:
+        for path in grads.keys() & set(paths):
+            demand_finite(grads[path].reshape(-1))

@@ -47,3 +47,10 @@ class Position:
     def __str__(self) -> str:
         steps = f"{self.index} steps of epoch {self.epoch + 1}"
         return steps if self.index else f"epoch {self.epoch}"
+
+    def begun_again(self) -> Position:
+        """Return the start of this epoch, from where it begins again with half the rate."""
+        return Position(
+            self.epoch, 0, self.step - self.index, seconds=self.seconds,
+            rollbacks=self.rollbacks + 1, halved=self.halved + 1,
+        )  # fmt: skip

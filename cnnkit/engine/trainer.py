@@ -13,35 +13,22 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from cnnkit.arrays import (
-    Array,
-    FlatLayout,
-    Shape,
-    default_shard,
-    demand_finite,
-    flatten,
-    replace_leaves,
-)
-from cnnkit.base import Backend, Epoch, Loss, Metric, Optimizer, Schedule, Split
+from cnnkit.arrays import Array, FlatLayout, default_shard, flatten, replace_leaves
+from cnnkit.base import Backend, Callback, Epoch, Loss, Metric, Optimizer, Schedule, Split
 from cnnkit.base.component import Table
 from cnnkit.base.contract import checked_factor, checked_fit
 from cnnkit.base.layer import Tap
 from cnnkit.base.optimizer import State
 from cnnkit.base.transform import hard_to_mix
-from cnnkit.engine.guard import (
-    ADVICE,
-    diverged,
-    first_nonfinite,
-    trial_step,
-    watch_foreign,
-)
-from cnnkit.engine.nonfinite import MOST_ROLLBACKS, EpochStart, NonFiniteError, Policy
+from cnnkit.engine.callbacks import Callbacks, Memory
+from cnnkit.engine.guard import ADVICE, diverged, first_nonfinite, trial_step, watch_foreign
+from cnnkit.engine.nonfinite import EpochStart, NonFiniteError, Policy, demand_finite_in
 from cnnkit.engine.plan import Plan, make_plan, tail
 from cnnkit.engine.progress import Position, Progress, Watcher
 from cnnkit.engine.splits import epoch_order, evaluate, labelled
 from cnnkit.engine.step import Batch, Gradients
-from cnnkit.engine.update import Update, rules_of
-from cnnkit.errors import RunError, TrainingError
+from cnnkit.engine.update import Update, renew, rules_of, take_over
+from cnnkit.errors import TrainingError
 from cnnkit.model import Model
 from cnnkit.provenance import attribute, describe, is_foreign
 from cnnkit.registry import Registry
@@ -69,10 +56,12 @@ class Trainer:
         backend: computes with it from now on, predictions too; by default the model's own.
         registry: names the plugins behind the layers where one is at fault.
         watch: called after every step.
+        callbacks: may change training, in this order.
 
     Raises:
         ShapeError: where the loss cannot judge what the network gives.
-        TrainingError: where no weight learns, or a layer does not do what it declared.
+        TrainingError: where no weight learns, a layer does not do what it declared, or a callback
+            watches what is not measured.
     """
 
     def __init__(
@@ -93,10 +82,9 @@ class Trainer:
         backend: Backend | Table | None = None,
         registry: Registry | None = None,
         watch: Watcher | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
-        loss.check(tail(model.network), model.output_shape, len(model.classes))
-        if refusal := hard_to_mix(loss, model.transforms):
-            raise TrainingError(refusal)
+        _check_loss(loss, model)
         self.model, self._loss, self._policy = model, loss, on_nonfinite
         self._optimizer, self._schedule = optimizer, schedule or optimizer.schedule
         self._metrics, self._epochs, self.batch_size = metrics, epochs, batch
@@ -104,7 +92,7 @@ class Trainer:
         self._threads, self._registry, self.watch = threads, registry or Registry(), watch
         model.use(backend or model.backend)
         self.plan = self._planned()
-        self._lay_out(model, trial_step(self.plan, model, self._registry))
+        self._lay_out(model, trial_step(self.plan, model, self._registry), callbacks)
 
     def _planned(self) -> Plan:
         return make_plan(self.model.network, self._loss).on(self.model.backend, self.model.dtype)
@@ -117,7 +105,9 @@ class Trainer:
             self._loss = fitted
             self.plan = self._gradients.plan = self._planned()
 
-    def _lay_out(self, model: Model, learning: frozenset[str]) -> None:
+    def _lay_out(
+        self, model: Model, learning: frozenset[str], callbacks: Sequence[Callback]
+    ) -> None:
         """Put the weights that learn into one vector, beside the optimizer's state."""
         self._tap = watch_foreign(model.network, self._registry)
         weights = flatten(model.weights)
@@ -129,6 +119,8 @@ class Trainer:
         replace_leaves(model.weights, self._update.weights)
         self._fixed = {path: w for path, w in weights.items() if path not in learning}
         self._gradients = Gradients(self.plan, model.weights, layout)
+        facts = self._optimizer.lr, self._metrics, self._epochs, self._seed
+        self.callbacks = Callbacks(callbacks, self._update, self._fixed, *facts)
         if self._policy == "rollback":
             self._start = EpochStart(flatten(model.weights), self._update.state)
 
@@ -146,26 +138,27 @@ class Trainer:
         """Steps done over the whole run."""
         return self.position.step
 
-    def restore(self, weights: Mapping[str, Array], state: State, position: Position) -> None:
+    def restore(
+        self,
+        weights: Mapping[str, Array],
+        state: State,
+        position: Position,
+        memory: Memory | None = None,
+    ) -> None:
         """Go on from where another trainer of the same settings was.
 
         Args:
             weights: all of the model's, by path; copied.
             state: what its `optimizer_state` held; copied.
+            memory: what its callbacks remembered; copied.
 
         Raises:
-            RunError: where they are not what this model and optimizer have.
+            RunError: where they are not what this model, optimizer and callbacks have.
         """
-        for what, mine, given in (
-            ("weights", {"": flatten(self.model.weights)}, {"": weights}),
-            ("optimizer", self.optimizer_state, state),
-        ):
-            if (there := _shapes(given)) != (here := _shapes(mine)):
-                odd = sorted(there.keys() ^ here.keys() or [k for k in here if here[k] != there[k]])
-                raise RunError(f"cannot go on from these {what}: {odd[0]} is not what it was")
-            for slot, arrays in mine.items():
-                for path, array in arrays.items():
-                    array[...] = given[slot][path]
+        weights = {**weights, **(memory.moving if memory else {})}
+        take_over("weights", {"": flatten(self.model.weights)}, {"": weights})
+        take_over("optimizer", self.optimizer_state, state)
+        self.callbacks.restore(memory)
         self.position, self._goes_on = position, True
 
     @property
@@ -219,24 +212,38 @@ class Trainer:
         """
         with attribute(self._registry, self._now):
             self._fit(train)
+            if not self._goes_on:
+                self.position, self._earlier = Position(step=self.position.step), self._updates
+                self.callbacks.begin()
+            self.callbacks.check(validation is not None)
         size, forks = min(self.batch_size, len(train)), self.model.backend.processes
-        if not self._goes_on:
-            self.position, self._earlier = Position(step=self.position.step), self._updates
         self._goes_on = False
         with (
             shared_threads(self._threads) as threads,
             self._gradients.processes(threads.count * forks, partial(self._batch, train), size),
         ):
             for epoch in range(self.position.epoch, self._epochs):
+                if self.callbacks.stopped and not self.position.index:
+                    break
                 # values that are not finite are looked for, and named
                 ignored = np.errstate(over="ignore", invalid="ignore", divide="ignore")
                 with ignored, one_blas_thread(), attribute(self._registry, self._now):
-                    figures = self._done(epoch, train, validation, threads)
-                done = self.position
-                self.position = Position(epoch + 1, step=done.step, halved=done.halved)
-                loss, speed = done.total / done.samples, done.samples / done.seconds
-                lr, odd = self._lr(epoch + 1, 1 / done.index), (done.skipped, done.rollbacks)
-                yield Epoch(epoch + 1, loss, figures, done.seconds, speed, lr, *odd)
+                    self.callbacks.hide()
+                    record = self._record(self._done(epoch, train, validation, threads))
+                yield record
+            with attribute(self._registry, self._now):
+                self.callbacks.keep()
+
+    def _record(self, figures: dict[str, Any] | None) -> Epoch:
+        """Let callbacks act on an epoch that is done and judged, and return its record."""
+        done, steps = self.position, self.callbacks.training.steps
+        loss, speed = done.total / done.samples, done.samples / done.seconds
+        lr = self._lr(done.epoch + done.index / steps, 1 / steps)
+        self.callbacks.epoch(done, lr, figures or {"loss": loss})
+        self.position = Position(done.epoch + 1, step=done.step, halved=done.halved)
+        self.callbacks.show()
+        facts = loss, figures, done.seconds, speed, lr, done.skipped, done.rollbacks
+        return Epoch(done.epoch + 1, *facts)
 
     def _done(
         self, epoch: int, train: Split, validation: Split | None, threads: Threads
@@ -248,17 +255,14 @@ class Trainer:
                 return self._once(epoch, train, validation, threads)
             except NonFiniteError as error:
                 self.judging = False
-                if self._start is None or self.position.halved == MOST_ROLLBACKS:
+                if self._start is None or self.position.halved == self._start.most:
                     raise
                 self._go_back(self._start, epoch, error)
 
     def _go_back(self, start: EpochStart, epoch: int, error: NonFiniteError) -> None:
         start.go_back()
-        at = self.position
-        self.position = Position(
-            epoch, 0, at.step - at.index, seconds=at.seconds,
-            rollbacks=at.rollbacks + 1, halved=at.halved + 1,
-        )  # fmt: skip
+        self.callbacks.go_back()
+        self.position = self.position.begun_again()
         rate = f"{0.5**self.position.halved:g} of the learning rate"
         self.notes.append(f"back to the start of epoch {epoch + 1}, with {rate}: {error}")
 
@@ -267,6 +271,7 @@ class Trainer:
     ) -> dict[str, Any] | None:
         if self._start and self.position.index == 0:
             self._start.keep()
+            self.callbacks.mark()
         whole = self._foreign and self.position.index == 0
         before = self._update.copy() if whole else None
         self._epoch(epoch, train, threads)
@@ -274,7 +279,8 @@ class Trainer:
             self._update.check_moved(before)
         self._check_weights(epoch)
         self.judging = True
-        figures = self._judge(validation, threads, False) if validation else None
+        with self.callbacks.showing():
+            figures = self._judge(validation, threads, False) if validation else None
         self.judging = False
         return figures
 
@@ -310,11 +316,14 @@ class Trainer:
         return f"at step {self.step + 1}"
 
     def _epoch(self, epoch: int, train: Split, threads: Threads) -> None:
-        """Do what is left of an epoch."""
+        """Do what is left of an epoch, or what callbacks let it do."""
         size, at = self.batch_size, self.position
         order = epoch_order(len(train), self._shuffle, self._seed, epoch)
         steps, started = -(-len(train) // size), time.perf_counter() - at.seconds
+        self.callbacks.training.steps = steps
         for index in range(at.index, steps):
+            if self.callbacks.stopped:
+                break
             rows = order[index * size : (index + 1) * size]
             lr = self._lr(epoch + (index + 1) / steps, 1 / steps)
             batch = self._batch(train, rows, epoch, index)
@@ -326,17 +335,23 @@ class Trainer:
             seconds = time.perf_counter() - started
             at = Position(epoch, index + 1, at.step + 1, samples, total, seconds,
                           skipped, at.rollbacks, at.halved)  # fmt: skip
+            if self.callbacks and loss is not None and self._ends_update(index, steps):
+                self.callbacks.step(at, lr)
             self.position = at
             if self.watch is not None:
                 done = min((index + 1) * size, len(train))
                 self.watch(Progress(epoch + 1, done, len(train), total / max(1, samples)))
+
+    def _ends_update(self, index: int, steps: int) -> bool:
+        """Return whether an update ends with a batch of an epoch of `steps`."""
+        return (index + 1) % self._optimizer.accumulate == 0 or index + 1 == steps
 
     def _lr(self, epoch: float, step: float) -> float:
         """Return the rate of a step that takes `step` of an epoch and ends at `epoch`. The last one
         has the rate of its middle: a schedule that ends at 0 would make it a step for nothing."""
         factor = self._schedule.multiplier(min(epoch, self._epochs - step / 2), self._epochs)
         factor = checked_factor(self._schedule, factor) * 0.5**self.position.halved
-        return self._optimizer.lr * factor
+        return self.callbacks.training.rate * factor
 
     def _step(self, batch: Batch, lr: float, threads: Threads, steps: int) -> float | None:
         """Take a batch, of an epoch of `steps`, forward and backward; where an update ends with it,
@@ -344,20 +359,20 @@ class Trainer:
         _, epoch, index = batch.key
         together = self._optimizer.accumulate
         update = self._earlier + epoch * -(-steps // together) + index // together
-        due = (index + 1) % together == 0 or index + 1 == steps
+        due = self._ends_update(index, steps)
         try:
             shard_grads = self._gradients.compute(batch, threads)
             loss = sum(batch.losses)
             if not math.isfinite(loss):
                 raise FloatingPointError
             if self._policy == "skip":
-                self._demand_finite(shard_grads)
+                demand_finite_in(shard_grads, self._update.weights)
             if due:
                 self._update.apply(shard_grads, self._gradients, lr, update)
                 self._updates = update + 1
             else:
                 self._update.add(shard_grads, self._gradients)
-            self._renew(self._gradients.renewed)
+            renew(self._fixed, self._gradients.renewed)
         except FloatingPointError:
             when = f"at epoch {batch.key[1] + 1}, step {self.step + 1}"
             error = self._nonfinite(batch, when)
@@ -371,22 +386,6 @@ class Trainer:
             return None
         return loss
 
-    def _demand_finite(self, shard_grads: Sequence[Mapping[str, Array]]) -> None:
-        for grads in shard_grads:
-            for path in self._update.weights.keys() & grads.keys():
-                demand_finite(grads[path].reshape(-1))
-
-    def _renew(self, renewed: Mapping[str, Array]) -> None:
-        """Set weights that do not learn, such as running means, to what layers made of the batch;
-        refuse what is no such weight, or of another shape."""
-        for path, value in renewed.items():
-            weight = self._fixed.get(path)
-            if weight is None or weight.shape != np.shape(value):
-                known = ", ".join(f"{p} {w.shape}" for p, w in self._fixed.items()) or "none"
-                what = f"a layer renews {path} by an array of shape {np.shape(value)}"
-                raise TrainingError(f"{what}; expected one of {known}")
-            weight[...] = value
-
     def _check_weights(self, epoch: int) -> None:
         """The loss of a step is that before its update, so the last update has not been judged."""
         if culprit := diverged(self.model, self._update.state, self._advice):
@@ -394,6 +393,7 @@ class Trainer:
             raise NonFiniteError(f"training failed {when}: {culprit}")
 
 
-def _shapes(tree: Mapping[str, Mapping[str, Array]]) -> dict[str, Shape]:
-    return {f"{slot} {path}".strip(): a.shape for slot, arrays in tree.items()
-            for path, a in arrays.items()}  # fmt: skip
+def _check_loss(loss: Loss, model: Model) -> None:
+    loss.check(tail(model.network), model.output_shape, len(model.classes))
+    if refusal := hard_to_mix(loss, model.transforms):
+        raise TrainingError(refusal)

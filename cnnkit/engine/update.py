@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnkit.arrays import Array, FlatLayout, demand_finite
+from cnnkit.arrays import Array, FlatLayout, Shape, demand_finite
 from cnnkit.base import Optimizer
 from cnnkit.base.contract import checked_state, checked_update
 from cnnkit.base.optimizer import State
 from cnnkit.base.place import spoken
 from cnnkit.base.weight import declared
 from cnnkit.engine.step import Gradients
-from cnnkit.errors import ContractError, TrainingError
+from cnnkit.errors import ContractError, RunError, TrainingError
 from cnnkit.model import Model
 from cnnkit.workers import shared_vector
 
@@ -93,11 +93,14 @@ class Update:
         rules: Mapping[str, Rule] | None = None,
         fuse: Callable[[Optimizer], Optimizer] = lambda one: one,
     ) -> None:
-        self._optimizer, self._layout = optimizer, layout
+        self._optimizer = optimizer
+        self.layout = layout
+        """Where in the vector each weight lies."""
         dtype = next(iter(weights.values())).dtype
         vector = shared_vector(layout.size, dtype)  # workers read what the parent writes
         layout.fill(vector, weights)
-        self._vector: Array = vector
+        self.vector: Array = vector
+        """All weights that learn, changed in place by every step."""
         self.weights = layout.views(vector)
         """The weights by path: views of one vector, changed in place by every step."""
         state = state or checked_state(optimizer, optimizer.init_state(self.weights), self.weights)
@@ -133,7 +136,7 @@ class Update:
             self._clip(total)
             for part in self._parts:
                 demand_finite(total[part.small])
-            vectors, whole = [total], self._layout.views(total)
+            vectors, whole = [total], self.layout.views(total)
         else:
             count = len(shard_grads)
             vectors, whole = gradients.vectors(count) if count > 1 else [], shard_grads[0]
@@ -142,7 +145,7 @@ class Update:
 
     def copy(self) -> Array:
         """Return all weights that learn, as they are now."""
-        return self._vector.copy()
+        return self.vector.copy()
 
     def check_moved(self, before: Array) -> None:
         """Hold the optimizer to having changed a weight since `before`.
@@ -150,7 +153,7 @@ class Update:
         Raises:
             ContractError: where all are as they were.
         """
-        if np.array_equal(self._vector, before):
+        if np.array_equal(self.vector, before):
             expected = "weights[path] changed in place for every path in grads"
             raise ContractError(self._optimizer, "update", "moved no weight", expected)
 
@@ -158,7 +161,7 @@ class Update:
         """Return the shards' sum as one vector."""
         if len(shard_grads) > 1:
             return _add_up(gradients.vectors(len(shard_grads)))
-        for path, view in self._layout.views(self._sum).items():
+        for path, view in self.layout.views(self._sum).items():
             view[...] = shard_grads[0].get(path, 0)
         return self._sum
 
@@ -315,3 +318,34 @@ def _add_up(vectors: Sequence[Array]) -> Array:
     for vector in vectors[1:]:
         np.add(total, vector, out=total)
     return total
+
+
+def renew(fixed: Mapping[str, Array], renewed: Mapping[str, Array]) -> None:
+    """Set weights that do not learn, such as running means, to what layers made of the batch;
+    refuse what is no such weight, or of another shape."""
+    for path, value in renewed.items():
+        weight = fixed.get(path)
+        if weight is None or weight.shape != np.shape(value):
+            known = ", ".join(f"{p} {w.shape}" for p, w in fixed.items()) or "none"
+            what = f"a layer renews {path} by an array of shape {np.shape(value)}"
+            raise TrainingError(f"{what}; expected one of {known}")
+        weight[...] = value
+
+
+def take_over(what: str, mine: State, given: Mapping[str, Mapping[str, Array]]) -> None:
+    """Copy arrays by slot and path into those of another training.
+
+    Raises:
+        RunError: where they are not the same, or of other shapes.
+    """
+    if (there := _shapes(given)) != (here := _shapes(mine)):
+        odd = sorted(there.keys() ^ here.keys() or [k for k in here if here[k] != there[k]])
+        raise RunError(f"cannot go on from these {what}: {odd[0]} is not what it was")
+    for slot, arrays in mine.items():
+        for path, array in arrays.items():
+            array[...] = given[slot][path]
+
+
+def _shapes(tree: Mapping[str, Mapping[str, Array]]) -> dict[str, Shape]:
+    return {f"{slot} {path}".strip(): a.shape for slot, arrays in tree.items()
+            for path, a in arrays.items()}  # fmt: skip

@@ -1,4 +1,5 @@
-"""How SGD and Adam move the weights: in place, in chunks that stay in the cache."""
+"""How SGD and Adam move the weights, and averages follow them: in place, in chunks that stay in
+the cache."""
 
 from __future__ import annotations
 
@@ -45,6 +46,16 @@ def sgd(
             else:
                 direction = vc
         wc -= np.multiply(direction, lr, out=gc)
+
+
+def blend(average: Array, w: Array, share: float) -> None:
+    """Move a running average of w towards it, both 1-D and in place: average += share * (w -
+    average)."""
+    spare = np.empty(min(w.size, CHUNK), w.dtype)
+    for start in range(0, w.size, CHUNK):
+        ac, wc = average[start : start + CHUNK], w[start : start + CHUNK]
+        t = np.subtract(wc, ac, out=spare[: wc.size])
+        ac += np.multiply(t, share, out=t)
 
 
 def adam(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -177,17 +178,27 @@ def _said_of(losses: Sequence[Series]) -> str:
 
 
 def _schedule(subject: Subject) -> Chart | None:
-    """Draw the learning rate as it was, step by step."""
-    spec, epochs = subject.spec, subject.spec.train.epochs
-    optimizer = spec.optimizer
+    """Draw the learning rate as it was: step by step, or where callbacks had a hand in it, as it is
+    on record for the end of each epoch."""
+    optimizer, epochs = subject.spec.optimizer, subject.spec.train.epochs
+    used = [(e["epoch"], e["lr"]) for e in subject.epochs if isinstance(e.get("lr"), float)]
+    title = f"Learning rate ({optimizer.schedule.type})"
+
+    def planned(at: float) -> float:
+        return optimizer.lr * float(optimizer.schedule.multiplier(at, epochs))
+
+    def is_planned(at: int, lr: float) -> bool:  # the last step of all has the rate of its middle
+        low, high = sorted([planned(at), planned(at - 0.5)])
+        return isclose(lr, planned(at)) or (at == epochs and low <= lr <= high)
+
     try:
-        points = [
-            (at, optimizer.lr * float(optimizer.schedule.multiplier(at, epochs)))
-            for at in (epochs * (i or 0.02) / _FINE for i in range(_FINE + 1))
-        ]
+        points = [(at, planned(at)) for at in (epochs * (i or 0.02) / _FINE
+                                               for i in range(_FINE + 1))]  # fmt: skip
+        changed = not all(is_planned(at, lr) for at, lr in used)
     except Exception:  # of a plugin, which has trained all the same
         return None
-    title = f"Learning rate ({optimizer.schedule.type})"
+    if changed or "stopped" in subject.summary:
+        points, title = used, f"{title[:-1]}, changed or ended by callbacks)"
     return line_chart(title, "epoch", "rate", [Series("rate", points, plain=True)], zero=True)
 
 

@@ -6,7 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnkit.arrays import Array
+import numpy as np
+
+from cnnkit.arrays import Array, flatten, unflatten
+from cnnkit.engine.callbacks import Memory
 from cnnkit.engine.progress import Position
 from cnnkit.errors import RunError
 from cnnkit.files.tensors import load_tensors, save_tensors
@@ -19,7 +22,7 @@ _FACTS = {"position": dict, "best": dict | None, "spec_text": str, "resolved": s
 class Checkpoint:
     """All that going on from here takes. Randomness is stateless: no generator is part of it."""
 
-    weights: dict[str, Array]  # by path; also those that do not learn
+    weights: dict[str, Array]  # the model's, by path; also those that do not learn
     optimizer: dict[str, dict[str, Array]]  # by slot and path
     position: Position
     best: dict[str, Any] | None  # the record of the best epoch so far
@@ -28,6 +31,7 @@ class Checkpoint:
     model: dict[str, Any]  # what Model.describe says, so that the file is a model too
     plugins: dict[str, Any]  # the distribution and version behind every type in use
     versions: dict[str, Any]  # under others, equal bits are not promised
+    memory: Memory | None = None  # of callbacks, where there are any
 
     def save(self, path: Path) -> None:
         """Write everything to `path`, durably.
@@ -39,7 +43,11 @@ class Checkpoint:
         for slot, arrays in self.optimizer.items():
             tensors |= {f"optimizer/{slot}/{name}": array for name, array in arrays.items()}
         facts = {name: getattr(self, name) for name in _FACTS}
-        save_tensors(path, tensors, facts | {"position": asdict(self.position)})
+        facts["position"] = asdict(self.position)
+        if self.memory:
+            arrays, facts["callbacks"] = _of_memory(self.memory)
+            tensors |= arrays
+        save_tensors(path, tensors, facts)
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -56,16 +64,51 @@ class Checkpoint:
                 raise RunError(f"{path} is not a checkpoint of a run: it does not say its {name}")
         weights: dict[str, Array] = {}
         optimizer: dict[str, dict[str, Array]] = {}
+        remembered: dict[str, Array] = {}
         for name, array in tensors.items():
             match name.split("/", 2):
                 case ["weights", *rest] if rest:
                     weights["/".join(rest)] = array
                 case ["optimizer", slot, leaf]:
                     optimizer.setdefault(slot, {})[leaf] = array
+                case ["moving" | "callbacks", _, *_]:
+                    remembered[name] = array
                 case _:
                     raise RunError(f"{path} is not a checkpoint of a run: it holds {name!r}")
+        what = "position"
         try:
-            facts["position"] = Position(**facts["position"])
-        except TypeError as error:
-            raise RunError(f"{path} is not a checkpoint of a run: its position: {error}") from error
-        return cls(weights, optimizer, **{name: facts[name] for name in _FACTS})
+            facts[what] = Position(**facts[what])
+            what = "callbacks"
+            memory = _to_memory(remembered, facts[what]) if what in facts else None
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise RunError(f"{path} is not a checkpoint of a run: its {what}: {error}") from error
+        return cls(weights, optimizer, **{name: facts[name] for name in _FACTS}, memory=memory)
+
+
+def _of_memory(memory: Memory) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return the arrays by their names in the file, and the rest as plain data."""
+    arrays = {f"moving/{path}": w for path, w in memory.moving.items()}
+    numbers: dict[str, dict[str, Any]] = {}
+    for place, state in memory.states.items():
+        numbers[place] = {}
+        for path, value in flatten(state).items():
+            if isinstance(value, np.ndarray):
+                arrays[f"callbacks/{place}/{path}"] = value
+            else:
+                numbers[place][path] = value
+    return arrays, {"rate": memory.rate, "stopped": memory.stopped, "numbers": numbers}
+
+
+def _to_memory(arrays: dict[str, Array], facts: dict[str, Any]) -> Memory:
+    """Undo `_of_memory`."""
+    flat = {place: dict(numbers) for place, numbers in facts["numbers"].items()}
+    moving = {}
+    for name, array in arrays.items():
+        kind, _, path = name.partition("/")
+        if kind == "moving":
+            moving[path] = array
+        else:
+            place, _, path = path.partition("/")
+            flat[place][path] = array
+    states = {place: unflatten(state) for place, state in flat.items()}
+    return Memory(float(facts["rate"]), str(facts["stopped"]), states, moving)

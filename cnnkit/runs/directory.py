@@ -88,6 +88,7 @@ class StoredRun:
         """
         try:
             unwatched = tomli.loads(self.resolved) | {"observers": []}
+            unwatched["train"].pop("callbacks", None)
             used = unwatched["train"].get("backend", {"type": "numpy"})
             if not registry.claims("backends", used["type"]):
                 del unwatched["train"]["backend"]

@@ -119,9 +119,9 @@ class Recorder:
         if (most := self._spec.train.checkpoint.keep) is not None:
             self._directory.keep_epoch(epoch, most)
 
-    def save(self) -> None:
-        """Save where training is, unless that is saved."""
-        if self._saved != self._trainer.position:
+    def save(self, again: bool = False) -> None:
+        """Save where training is, unless that is saved and not to be saved again."""
+        if again or self._saved != self._trainer.position:
             self._directory.keep_before()
             self._save("last")
             self._saved, self._when = self._trainer.position, time.monotonic()
@@ -133,27 +133,27 @@ class Recorder:
         if by_steps or time.monotonic() - self._when >= wanted.seconds:
             self.save()
 
-    def conclude(
-        self, dataset: str, samples: int, test: dict[str, Any], remarks: list[str]
-    ) -> dict[str, Any]:
+    def conclude(self, dataset: str, test: dict[str, Any], remarks: list[str]) -> dict[str, Any]:
         """Write and return the summary.
 
         Args:
             dataset: type of the dataset really used.
-            samples: training samples per epoch.
             test: loss and metrics on the test split.
             remarks: what there is to say of the figures.
         """
         seconds = sum(epoch.seconds for epoch in self.epochs)
+        samples = sum(epoch.seconds * epoch.samples_per_second for epoch in self.epochs)
+        stopped = self._trainer.callbacks.stopped
         summary = {
             "status": "done",
             "dataset": dataset,
             "seed": self._spec.seed,
             "epochs": len(self.epochs),
+            **({"stopped": stopped} if stopped else {}),
             "train": {
                 "loss": self.epochs[-1].train_loss,
                 "seconds": seconds,
-                "samples_per_second": samples * len(self.epochs) / seconds,
+                "samples_per_second": samples / seconds,
             },
             "test": test,
             "remarks": remarks,
@@ -182,14 +182,16 @@ class Recorder:
         return f"no weights: no epoch was {'saved' if self.epochs else 'finished'}"
 
     def _save(self, kind: Kind) -> None:
-        Checkpoint(
-            weights=flatten(self._trainer.model.weights),
-            optimizer=self._trainer.optimizer_state,
-            position=self._trainer.position,
-            best=self._best,
-            model=self._trainer.model.describe(self._spec.registry),
-            **self._made_with,
-        ).save(self._directory.checkpoint(kind))
+        with self._trainer.callbacks.showing():
+            Checkpoint(
+                weights=flatten(self._trainer.model.weights),
+                optimizer=self._trainer.optimizer_state,
+                position=self._trainer.position,
+                best=self._best,
+                model=self._trainer.model.describe(self._spec.registry),
+                memory=self._trainer.callbacks.memory,
+                **self._made_with,
+            ).save(self._directory.checkpoint(kind))
 
 
 def data_digest(data: Data) -> str:

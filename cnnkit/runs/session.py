@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,6 +34,7 @@ from cnnkit.runs.warm import Origin, warm_start
 from cnnkit.specfile.checks import network_input
 from cnnkit.specfile.load import recheck
 from cnnkit.specfile.runspec import RunSpec
+from cnnkit.split import stratified_sample, take
 from cnnkit.stdout import stdout_to
 from cnnkit.values import check_like, check_values
 from cnnkit.workers import Threads
@@ -135,6 +136,7 @@ def trainer_of(
         batch=spec.train.batch, shuffle=spec.train.shuffle, shard=spec.train.shard,
         seed=spec.seed, on_nonfinite=spec.train.on_nonfinite, threads=threads,
         backend=spec.train.backend, registry=spec.registry, watch=watch,
+        callbacks=spec.train.callbacks,
     )  # fmt: skip
 
 
@@ -192,7 +194,11 @@ class Session:
             self._recorder.begin()
         else:
             point = resume_point(stored, spec, self.data, paths)
-            self._trainer.restore(point.weights, point.optimizer, point.position)
+            memory = point.memory
+            if memory and stored.facts("status.json").get("status") == "done":  # it shall be longer
+                memory = replace(memory, stopped="")
+            with attribute(spec.registry, lambda: "before training", PluginError):
+                self._trainer.restore(point.weights, point.optimizer, point.position, memory)
             self._recorder.go_on(point, stored.epochs())
         info = RunInfo(
             spec.name, folder.path, self.dataset.type, self.data.classes,
@@ -229,6 +235,8 @@ class Session:
                 yield epoch
                 if self._signals:
                     self._signals.deliver()
+            if self._trainer.callbacks.kept:
+                self._recorder.save(again=True)
 
     def _after_step(self, progress: Progress) -> None:
         """Tell where training is, save what is due, and do what a signal has asked for."""
@@ -244,8 +252,7 @@ class Session:
         with in_spec(self.spec), attribute(self.spec.registry, lambda: "after training"):
             test = self._trainer.evaluate(self.data.test)
         remarks = after_training(self.spec, self._recorder.epochs, test, self.data.test.labels)
-        count = len(self.train)
-        summary = self._recorder.conclude(self.dataset.type, count, test, list(remarks))
+        summary = self._recorder.conclude(self.dataset.type, test, list(remarks))
         self._observers.end(summary)
         return Run(self.directory.path, self.model, tuple(self._recorder.epochs), summary)
 
@@ -327,6 +334,9 @@ def _parts(data: Data, dataset: Dataset, spec: RunSpec, paths: DataPaths) -> Dat
         paths.say(f"note: {data.name} comes with validation images, which folds leave unused")
     elif data.validation and "validation" in dataset.model_fields_set:
         paths.say(f"note: {data.name} comes with validation images: no share is set aside")
+    if spec.train.subset is not None:
+        rows = stratified_sample(parts.train.labels, spec.train.subset, spec.seed)
+        parts = replace(parts, train=take(parts.train, rows))
     batch, count = spec.train.batch, len(parts.train)
     if batch > count and "batch" in spec.train.model_fields_set:
         what = f"warning: [train] batch = {batch:,}, but there are {count:,} images to train on"

@@ -22,6 +22,7 @@ FAMILIES = {
     "transform": "A transform",
     "metric": "A metric",
     "observer": "An observer",
+    "callback": "A callback",
     "backend": "A backend",
     "command": "A verb",
 }

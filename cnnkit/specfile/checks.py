@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cnnkit.specfile.runspec import RunSpec
 
     _Placed = tuple[KeyPath, Layer]
+    _Asked = list[tuple[KeyPath, str | None, str]]
 
 
 def check_memory(spec: RunSpec, shape: Shape) -> list[Finding]:
@@ -79,14 +80,16 @@ def check_squeezed(spec: RunSpec) -> list[Finding]:
     ]
 
 
-def check_best(spec: RunSpec) -> list[Finding]:
-    """Refuse to choose the best checkpoint by a figure that is not measured, or not comparable."""
-    best, known = spec.train.best, [m.type for m in spec.metrics if m.better]
-    if best in (None, "loss", *known):
-        return []
-    message = f'[train]: "{best}" is no figure by which a checkpoint can be the best'
+def check_figures(spec: RunSpec) -> list[Finding]:
+    """Refuse to choose the best checkpoint by, or to watch, a figure that cannot be compared."""
+    known = ["loss", *(m.type for m in spec.metrics if m.better)]
+    asked: _Asked = [(("best",), spec.train.best, "by which a checkpoint can be the best")]
+    for index, one in enumerate(spec.train.callbacks):
+        asked.append((("callbacks", index, "metric"), one.watches(), f"that {one.type} can watch"))
     help_ = "name a metric of the spec whose figure is a number, or the loss"
-    return [Finding(("train", "best"), message, f"expected {' or '.join(['loss', *known])}", help_)]
+    return [Finding(("train", *path), f'[train]: "{name}" is no figure {why}',
+                    f"expected {' or '.join(known)}", help_)
+            for path, name, why in asked if name not in (None, *known)]  # fmt: skip
 
 
 def doubts(spec: RunSpec) -> list[Finding]:
@@ -196,16 +199,14 @@ def _judge(index: int, line: str, registry: Registry) -> Finding | None:
     try:
         wanted = Requirement(line)
     except InvalidRequirement:
-        return _finding(
-            index, f"{line!r} is no requirement", 'expected such as "cnnkit-prelu>=0.1"', ""
-        )
+        return _finding(index, f"{line!r} is no requirement",
+                        'expected such as "cnnkit-prelu>=0.1"', "")  # fmt: skip
     if wanted.marker and not wanted.marker.evaluate():
         return None
     if wanted.url:
-        return _finding(
-            index, f"{wanted.name} is asked for by its URL",
-            "expected a name and versions", "a spec downloads nothing: install it first",
-        )  # fmt: skip
+        return _finding(index, f"{wanted.name} is asked for by its URL",
+                        "expected a name and versions",
+                        "a spec downloads nothing: install it first")  # fmt: skip
     plugins = registry.installed(wanted.name)
     if not plugins:
         return _finding(index, f"{wanted.name} is not installed, or is no plugin of cnnkit",
@@ -222,10 +223,9 @@ def _judge_version(index: int, wanted: Requirement, plugin: Plugin) -> Finding |
         fits = not wanted.specifier
     if fits:
         return None
+    what = f"{plugin.owner} is installed, not the version asked for"
     help_ = f'pip install "{wanted.name}{wanted.specifier}"'
-    return _finding(
-        index, f"{plugin.owner} is installed, not the version asked for", _expected(wanted), help_
-    )
+    return _finding(index, what, _expected(wanted), help_)
 
 
 def _judge_health(index: int, plugins: list[Plugin]) -> Finding | None:

@@ -18,8 +18,8 @@ from cnnkit.provenance import attribute
 from cnnkit.registry import Registry
 from cnnkit.source import BIDI, Expanded, Finding, FindingError, Override, Source, slot_at
 from cnnkit.specfile.checks import (
-    check_best,
     check_classes,
+    check_figures,
     check_mended,
     check_network,
     check_requirements,
@@ -199,8 +199,8 @@ def load_spec(
         raise _failure(findings, source) from None
     spec._source, spec._registry = source, registry
     findings += [*check_storable(spec, tree, registry), *check_squeezed(spec)]
-    findings += check_best(spec)
     with attribute(registry, lambda: "when the spec was checked", PluginError):
+        findings += check_figures(spec)
         findings += check_classes(spec.data, paths)
         findings += check_network(spec, spec.data, dataset_info(spec.data, paths))
     if findings:

@@ -7,6 +7,8 @@ from pydantic import AfterValidator, Field, PrivateAttr, SerializeAsAny
 from cnnkit.arrays import Shape
 from cnnkit.base import (
     Backend,
+    Callback,
+    Component,
     Dataset,
     Layers,
     Loss,
@@ -49,6 +51,14 @@ class CheckpointSpec(Section):
     """Keep the checkpoints of so many epochs, the last ones, as epoch-0003.safetensors."""
 
 
+def _distinct(listed: list[Component]) -> list[Component]:
+    for place, one in enumerate(listed):
+        if one in listed[:place]:
+            twice = "would tell everything" if one.family == "observers" else "would act"
+            raise ValueError(f"{one.type} stands there twice, and {twice} twice")
+    return listed
+
+
 class TrainSpec(Section):
     """`[train]`: how long, in which portions, in which order."""
 
@@ -63,6 +73,8 @@ class TrainSpec(Section):
     so it never depends on the thread count. Without it, chosen from the batch."""
     threads: Annotated[int, Field(gt=0, le=1024)] | None = None
     """Worker threads; without it, the physical cores. Does not change results."""
+    subset: Positive | None = None
+    """Train on so many images only, each class its share, drawn by the seed: for a quick try."""
     backend: Annotated[SerializeAsAny[Backend], child("backends")] = default("numpy")
     """What computes: "numpy", or a faster one that a plugin brings; decides the rounding."""
     checkpoint: CheckpointSpec = Field(default_factory=lambda: CheckpointSpec())
@@ -75,6 +87,10 @@ class TrainSpec(Section):
     on_nonfinite: Literal["stop", "skip", "rollback"] = "stop"
     """What happens where a loss or gradient is not finite: the run ends; the step is left out; or
     the epoch begins again with half the learning rate, at most five times in a run."""
+    callbacks: Annotated[
+        list[Annotated[SerializeAsAny[Callback], child("callbacks")]], AfterValidator(_distinct)
+    ] = Field(default_factory=nothing)
+    """What may change training on its way, such as `["ema"]`, in the order it is called."""
     memory: Annotated[float, Field(gt=0)] | None = None
     """GiB that weights, optimizer and activations may take; without it, 80 % of the machine's."""
 
@@ -105,13 +121,6 @@ class PluginsSpec(Section):
 
 def _metrics() -> list[Metric]:
     return ["accuracy", "macro_f1", "confusion"]  # type: ignore[list-item]  # names: see registry
-
-
-def _distinct(observers: list[Observer]) -> list[Observer]:
-    for place, observer in enumerate(observers):
-        if observer in observers[:place]:
-            raise ValueError(f"{observer.type} stands there twice, and would tell everything twice")
-    return observers
 
 
 class RunSpec(Section):

@@ -1,6 +1,7 @@
 """The conformance kit: checks that a component keeps the contract of its family."""
 
 from cnnkit.testing.backend import check_backend
+from cnnkit.testing.callback import check_callback
 from cnnkit.testing.check import Check, CheckFailure
 from cnnkit.testing.dataset import check_dataset
 from cnnkit.testing.initializer import check_initializer
@@ -16,6 +17,7 @@ __all__ = [
     "Check",
     "CheckFailure",
     "check_backend",
+    "check_callback",
     "check_dataset",
     "check_initializer",
     "check_layer",

@@ -179,7 +179,7 @@ def test_a_cnnkit_whose_own_types_are_broken_or_missing(problems, monkeypatch):
         (
             "error",
             "cnnkit's own layers, losses, optimizers, schedules, initializers, datasets, "
-            "transforms, metrics, observers, backends are not registered",
+            "transforms, metrics, observers, callbacks, backends are not registered",
             again,
         ),
         ("error", "plugin cnnkit 0.1.0 failed to load: ImportError: no kernels", again),

@@ -99,7 +99,7 @@ def test_every_option_of_every_type_has_words_and_a_description(family):
             ["--family", "loses"],
             'unknown family "loses"; did you mean "losses"?\n   = help: families are layers, '
             "losses, optimizers, schedules, initializers, datasets, transforms, metrics, "
-            "observers, backends",
+            "observers, callbacks, backends",
         ),
     ],
 )

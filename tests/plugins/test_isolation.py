@@ -96,9 +96,9 @@ AT_LOAD = [
     Case(
         "hook of another name",
         HEAD + "@hookimpl\ndef register(): return []",
-        "unknown hook register; known hooks are cnnkit_backends, cnnkit_commands, cnnkit_datasets, "
-        "cnnkit_initializers, cnnkit_layers, cnnkit_losses, cnnkit_metrics, cnnkit_observers, "
-        "cnnkit_optimizers, cnnkit_schedules, cnnkit_transforms",
+        "unknown hook register; known hooks are cnnkit_backends, cnnkit_callbacks, "
+        "cnnkit_commands, cnnkit_datasets, cnnkit_initializers, cnnkit_layers, cnnkit_losses, "
+        "cnnkit_metrics, cnnkit_observers, cnnkit_optimizers, cnnkit_schedules, cnnkit_transforms",
     ),
     Case(
         "unmarked hook",

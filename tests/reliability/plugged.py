@@ -25,11 +25,13 @@ lr = 0.1
 {schedules}
 [train]
 epochs = 1
+{callbacks}
 """
 USES = {
     "datasets": "{}", "losses": "{}", "optimizers": "{}", "layers": '"{}",',
     "transforms": 'transforms = ["{}"]', "initializers": ', init = "{}"',
     "schedules": 'schedule = "{}"', "metrics": 'metrics = ["accuracy", "{}"]',
+    "callbacks": 'callbacks = ["{}"]',
 }  # fmt: skip
 USUAL = dict.fromkeys(USES, "") | {
     "datasets": "digits", "losses": "cross_entropy", "optimizers": "sgd",
@@ -41,6 +43,7 @@ SIGNATURES = {
     "optimizers": "update(self, weights, grads, state, lr, step)",
     "losses": "forward(self, y, labels)",
     "transforms": "apply(self, x, rng, scratch)",
+    "callbacks": "step(self, training, state)",
 }
 
 

@@ -93,6 +93,13 @@ METHODS = {
     "overwrites_images": ("transforms", "x[...] = 0; return x", "raised ValueError"),
     "drops_images": ("transforms", "return x[:-1]", "apply returned images: an array of shape (15, 1, 8, 8)"),
     "no_images": ("transforms", "return None", "apply returned None"),
+    "remembers_a_list": ("callbacks", "state['seen'] = [1]", "step left [1] of type list in state['seen']"),
+    "remembers_of_numpy": ("callbacks", "state['norm'] = training.vector.max()", "step left np.float32"),
+    "remembers_paths": ("callbacks", "state['w'] = dict(training.weights)", "in state['w']['0_conv/"),
+    "rate_below_zero": ("callbacks", "training.rate = -0.1", "step left -0.1 of type float in training.rate"),
+    "rate_of_numpy": ("callbacks", "training.rate = np.float64(0.1)", "in training.rate"),
+    "other_rate_a_word": ("callbacks", "training.rate = '0.1'", "step left '0.1' of type str in training.rate"),
+    "cannot_step": ("callbacks", "return 1 / 0", "raised ZeroDivisionError at step"),
 }  # fmt: skip
 
 

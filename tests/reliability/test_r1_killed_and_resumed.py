@@ -11,6 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.reliability
 
+CALLBACKS = '"ema", { type = "plateau", patience = 1 }, { type = "early_stopping", patience = 3 }'
 KINDS = {
     "sgd": ('"relu"', '"relu"'),
     "dropout, cosine": ('"relu"', '"relu", { type = "dropout", rate = 0.3 }'),
@@ -20,6 +21,7 @@ KINDS = {
     ),
     "two threads": ("threads = 1", "threads = 2"),
     "state of a plugin": ('"relu"', '"counted"'),
+    "callbacks": ("threads = 1", f"threads = 1\ncallbacks = [{CALLBACKS}]"),
 }
 """Name -> what of the spec is replaced by what."""
 OPTIMIZER = {

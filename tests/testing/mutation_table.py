@@ -14,6 +14,7 @@ from planted import PLANTED
 
 from cnnkit.testing import (
     backend,
+    callback,
     dataset,
     initializer,
     layers,
@@ -38,6 +39,7 @@ KITS = {
     "metrics": metric.kit,
     "datasets": dataset.kit,
     "observers": observer.kit,
+    "callbacks": callback.kit,
     "backends": backend.kit,
 }
 SHARED = {check.name for check in layers.kit.checks}  # options and manners: proved on layers

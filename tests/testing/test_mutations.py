@@ -18,6 +18,7 @@ from healthy import (
 )
 from planted import PLANTED, Gain
 from planted_backends import Pair
+from planted_callbacks import Shaken
 from planted_data import Cube, Planted
 from planted_losses import Brier
 from planted_metrics import Hits
@@ -29,6 +30,7 @@ from cnnkit.arrays import Scratch
 from cnnkit.testing import (
     CheckFailure,
     check_backend,
+    check_callback,
     check_dataset,
     check_initializer,
     check_layer,
@@ -50,6 +52,7 @@ CHECK = {
     "metrics": check_metric,
     "datasets": check_dataset,
     "observers": check_observer,
+    "callbacks": check_callback,
     "backends": check_backend,
 }
 
@@ -107,6 +110,7 @@ def test_healthy_components_pass():
     check_dataset(Planted())
     check_observer(Tally())
     check_backend(Pair())
+    check_callback(Shaken())
     check_schedule(NumPyFactor())
     for seed in range(5):
         check_metric(Recalls(), seed=seed)
