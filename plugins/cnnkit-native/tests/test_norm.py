@@ -101,7 +101,14 @@ def test_same_bits_for_any_threads(isa):
 
 
 def test_the_relu_behind_it_is_taken_in():
-    layers = [Conv(filters=2, kernel=3), BatchNorm(), Relu(), Relu(), BatchNorm(), Conv(filters=2, kernel=3)]
+    layers = [
+        Conv(filters=2, kernel=3),
+        BatchNorm(),
+        Relu(),
+        Relu(),
+        BatchNorm(),
+        Conv(filters=2, kernel=3),
+    ]
     steps = [(f"{i}", layer) for i, layer in enumerate(layers)]
     found = Native().fuse(steps, np.dtype(np.float32), True)
     assert [step.names for _, step in found] == [("0",), ("1", "2"), ("3",), ("4",), ("5",)]
