@@ -126,6 +126,18 @@ def test_an_optimizers_slots_and_every_shards_gradient_count():
     assert np.subtract(many, one).min() > 10 * 4 * weights
 
 
+def test_what_may_be_gone_back_to_counts():
+    """Weights and state once more, and in the two copies of a checkpoint that is being saved."""
+    layers = Sequential(layers=[{"type": "dense", "units": 1000}]).layers
+    found = list(needs(layers, (1000,)))
+    for slots, optimizer in enumerate((Sgd(lr=0.1), Sgd(lr=0.1, momentum=0.9), Adam())):
+        without, with_it = (
+            sum(training_bytes(found, layers, optimizer, batch=8, threads=1, rollback=rollback))
+            for rollback in (False, True)
+        )
+        assert with_it - without == 3 * 4 * 1_001_000 * (1 + slots)
+
+
 _PEAK = """
 import sys, numpy as np
 from cnnkit import Model, Trainer

@@ -17,7 +17,6 @@ from cnnkit.runs.lock import Lock
 from cnnkit.specfile.runspec import RunSpec
 
 _MOST = 1000
-FAILED = 1
 
 
 class Member(NamedTuple):
@@ -100,7 +99,7 @@ class Several:
                        "failed": self.failed})  # fmt: skip
         elif not self._news.quiet:
             self._print(figures, len(done))
-        return FAILED if self.failed else 0
+        return int(bool(self.failed))
 
     def _print(self, figures: dict[str, dict[str, float | None]], count: int) -> None:
         columns = ("mean", "deviation", "lowest", "highest")

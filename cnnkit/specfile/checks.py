@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 def check_memory(spec: RunSpec, shape: Shape) -> list[Finding]:
     """Hold what training takes against the limit, before anything is allocated."""
-    layers, train = spec.model.layers, spec.train
+    layers, train, double = spec.model.layers, spec.train, spec.model.dtype == "float64"
     try:
         found = list(needs(layers, shape))
     except PluginError as error:
         return [_misdeclared(layers, error, spec.registry)]
     taken = training_bytes(
-        found, layers, spec.optimizer, batch=train.batch, shard=train.shard,
-        threads=train.threads, itemsize=8 if spec.model.dtype == "float64" else 4,
+        found, layers, spec.optimizer, batch=train.batch, shard=train.shard, threads=train.threads,
+        rollback=train.on_nonfinite == "rollback", itemsize=8 if double else 4,
     )  # fmt: skip
     limit = train.memory * GIB if train.memory else memory_limit()
     if sum(taken) <= limit:
