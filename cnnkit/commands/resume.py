@@ -28,7 +28,7 @@ def resume(
         epochs: how many there shall be in all; by default as many as the spec says.
         data_dir: a folder of downloaded datasets; by default CNNKIT_DATA_DIR.
         no_report: write no report.html into the run's directory.
-        quiet: print only warnings and errors.
+        quiet: print the run's directory, and else only warnings and errors.
         json: print one JSON document.
     """
     news, registry = begin(quiet)

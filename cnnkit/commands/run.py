@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from math import inf
 from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 import tomli
 
@@ -16,7 +16,6 @@ from cnnkit.commands._console import News, emit, emit_json
 from cnnkit.commands._plugins import begin, read_spec, with_backend
 from cnnkit.commands._several import Member, Several, members
 from cnnkit.commands.evaluate import results
-from cnnkit.engine.progress import Progress
 from cnnkit.errors import CnnkitError, Terminated, TrainingError
 from cnnkit.plugins import find_component, load_plugins
 from cnnkit.runs.data import data_paths
@@ -30,61 +29,7 @@ from cnnkit.specfile.runspec import RunSpec
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cnnkit.commands._screen import Screen
-
-_EVERY = 0.2  # seconds: drawing takes a millisecond that training does not get
-
-
-class EpochBar:
-    """Shows the progress of the current epoch: call it after every step.
-
-    It appears with the first step, so that bars of downloads have the terminal for themselves.
-    """
-
-    def __init__(self, screen: Screen, epochs: int) -> None:
-        from rich.progress import BarColumn, TaskProgressColumn, TextColumn
-        from rich.progress import Progress as RichProgress
-
-        columns = (
-            TextColumn(f"epoch {{task.fields[epoch]}}/{epochs}"),
-            BarColumn(24),
-            TaskProgressColumn(),
-            TextColumn("{task.description}"),
-        )
-        self._bar = RichProgress(*columns, console=screen, auto_refresh=False, transient=True)
-        self._task = self._bar.add_task("", epoch=1)
-        self._epoch, self._started, self._before, self._drawn = 0, 0.0, 0, 0.0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._epoch:
-            self._bar.stop()
-
-    def __call__(self, progress: Progress) -> None:
-        """Draw, if it is time to."""
-        now = perf_counter()
-        again = progress.samples <= self._before  # the epoch has begun anew
-        if progress.epoch != self._epoch or again:
-            if not self._epoch:
-                self._bar.start()
-            self._epoch, self._started, self._before = progress.epoch, now, progress.samples
-        elif now - self._drawn >= _EVERY:
-            self._draw(progress, (progress.samples - self._before) / (now - self._started))
-            self._drawn = now
-
-    def _draw(self, progress: Progress, speed: float) -> None:
-        left = round((progress.total - progress.samples) / speed)
-        self._bar.update(
-            self._task,
-            epoch=progress.epoch,
-            completed=progress.samples,
-            total=progress.total,
-            description=f"loss {progress.loss:.4f}  {speed:,.0f} images/s  "
-            f"{left // 60}:{left % 60:02d} left",
-            refresh=True,
-        )
+    from cnnkit.commands._bar import EpochBar
 
 
 def run(
@@ -122,7 +67,7 @@ def run(
         subset: train on so many images only; as --set train.subset=N.
         resume: go on with the run in --out, if one of this spec is there.
         no_report: write no report.html into the run's directory.
-        quiet: print only warnings and errors.
+        quiet: print the run's directory, and else only warnings and errors.
         json: print one JSON document.
     """
     news, registry = begin(quiet)
@@ -235,9 +180,13 @@ def close(finished: Run, session: Session | None, news: News, json: bool) -> Non
         news.warn(remark)
     if json:
         emit_json({"run": str(finished.path), "report": page and str(page), **finished.summary})
-    elif not news.quiet:
+    elif news.quiet:
+        emit(str(finished.path))
+    else:
         news.say("")
         emit(_closing(finished), f"\n{page or finished.path}")
+        if news.screen.is_terminal:
+            news.say(_next(finished.path))
 
 
 def train(
@@ -255,7 +204,7 @@ def train(
     """
     epochs, has_bar = spec.train.epochs, news.screen.is_terminal and not news.quiet
     with ExitStack() as stack:
-        watch = stack.enter_context(EpochBar(news.screen, epochs)) if has_bar else None
+        watch = stack.enter_context(_bar(news, epochs)) if has_bar else None
         paths = data_paths(spec, data_dir, news.say, progress=has_bar)
         session = stack.enter_context(
             Session(spec, paths, out=out, allow_fallback=allow_fallback, watch=watch, stored=stored)
@@ -267,6 +216,8 @@ def train(
             news.say(_line(epoch, epochs))
             if odd := _odd(epoch):
                 news.warn(odd)
+            if watch:
+                watch.epoch(epoch)
         finished = session.finish()
     if session.dataset is not spec.data:
         news.say(
@@ -274,6 +225,19 @@ def train(
             f"{spec.data.type}, which could not be had"
         )
     return finished, session
+
+
+def _bar(news: News, epochs: int) -> EpochBar:
+    from cnnkit.commands._bar import EpochBar  # which imports what a terminal alone needs
+
+    return EpochBar(news.screen, epochs)
+
+
+def _next(run: Path) -> str:
+    """Return the commands that go on from a run."""
+    quoted = shlex.quote(str(run))
+    verbs = (f"why {quoted}", f"report {quoted}", f"predict {quoted} FILES")
+    return "\nnext: " + "\n      ".join(f"cnnkit {verb}" for verb in verbs)
 
 
 def _opening(session: Session) -> str:

@@ -7,13 +7,14 @@ import pty
 import re
 import subprocess
 import sys
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 
 import pytest
 from rich.console import Console
 
-from cnnkit.commands import run
-from cnnkit.commands.run import EpochBar
+from cnnkit.base import Epoch
+from cnnkit.commands import _bar
+from cnnkit.commands._bar import EpochBar, blocks
 from cnnkit.engine.progress import Progress
 
 
@@ -21,8 +22,13 @@ from cnnkit.engine.progress import Progress
 def clock(monkeypatch):
     """A clock to set: `clock[0] = 5.0`."""
     now = [0.0]
-    monkeypatch.setattr(run, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(_bar, "perf_counter", lambda: now[0])
     return now
+
+
+def terminal(file=None, width=100) -> Console:
+    """Return a terminal without colours."""
+    return Console(file=file or StringIO(), force_terminal=True, width=width, no_color=True)
 
 
 def drawn(screen: Console) -> list[str]:
@@ -58,6 +64,74 @@ def test_every_epoch_has_a_clock_of_its_own(clock):
     assert "30 images/s  0:02 left" in " ".join(drawn(screen))
 
 
+def test_what_is_left_of_the_run(clock):
+    screen = terminal()
+    with EpochBar(screen, 4) as bar:
+        clock[0] = 100.0
+        bar(Progress(2, 0, 100, 1.0))  # goes on after one epoch
+        clock[0] = 120.0
+        bar(Progress(2, 50, 100, 1.0))  # an eighth of the run in 20 s: five more to go
+    assert "run              1:40 left" in drawn(screen)
+    alone = terminal()
+    with EpochBar(alone, 1) as bar:
+        bar(Progress(1, 0, 100, 1.0))
+        clock[0] = 140.0
+        bar(Progress(1, 50, 100, 1.0))
+    assert not [line for line in drawn(alone) if line.startswith("run")]
+
+
+def test_curves(clock):
+    screen = terminal()
+    with EpochBar(screen, 9) as bar:
+        for number, loss in enumerate((8.0, 4.0, 1.0, 0.5, 0.5)):
+            bar(Progress(1, 10 * number, 100, loss))
+            clock[0] += 1
+        for accuracy in (0.5, 0.75, 1.0):
+            bar.epoch(Epoch(1, 1.0, {"loss": 0.0, "accuracy": accuracy}, 1.0, 1.0, 0.1))
+        bar.epoch(Epoch(1, 1.0, None, 1.0, 1.0, 0.1))
+        bar(Progress(1, 60, 100, 0.5))
+    assert "loss             ▇▂▁▁▁ 0.5000" in drawn(screen)  # 4, 1, 0.5, 0.5, 0.5 by logarithm
+    assert "validation loss  ▁▁▁ 0.0000" in drawn(screen)
+    assert "accuracy         ▁▃▇ 1.0000" in drawn(screen)
+
+
+def test_curves_of_a_terminal_without_blocks(clock):
+    file = TextIOWrapper(BytesIO(), "ascii", write_through=True)
+    with EpochBar(terminal(file), 9) as bar:
+        for number, loss in enumerate((8.0, 4.0, 1.0, 0.5)):
+            bar(Progress(1, 10 * number, 100, loss))
+            clock[0] += 1
+    text = file.buffer.getvalue().decode("ascii")
+    assert "loss             #._ 0.5000" in text
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 120])
+def test_no_line_is_wider_than_the_screen(clock, width):
+    screen = terminal(width=width)
+    with EpochBar(screen, 9) as bar:
+        for number in range(500):
+            bar(Progress(1, number, 500, 1 + 1 / (number + 1)))
+            bar.epoch(Epoch(1, 1.0, {"loss": 1.5, "accuracy": number / 500}, 1.0, 1.0, 0.1))
+            clock[0] += 1
+    lines = drawn(screen)
+    assert max(map(len, lines)) <= width
+    assert width < 80 or any(line.startswith("accuracy") for line in lines)
+
+
+def test_a_long_curve_is_averaged():
+    assert blocks([0.0, 0.0, 1.0, 1.0, 4.0, 4.0], 3) == "▁▂▇"
+    assert blocks([0.0] * 7 + [8.0], 2) == "▁▇"
+    assert blocks([3.0, 3.0], 5) == "▁▁"
+
+
+def test_a_long_run_keeps_few_losses(clock):
+    with EpochBar(terminal(), 9) as bar:
+        for number in range(2500):
+            bar(Progress(1, number, 9999, 1.0))
+            clock[0] += 1
+        assert len(bar._curves["loss"]) < 2001
+
+
 def test_nothing_appears_before_the_first_step():
     screen = Console(file=StringIO(), force_terminal=True)
     with EpochBar(screen, 2):
@@ -87,6 +161,9 @@ def test_a_terminal_sees_the_bar_and_a_line_per_epoch(tiny):
     assert out.endswith("\nrun/report.html\n")
     assert "images/s  0:00 left" in text
     assert len(re.findall(r"epoch [12]/2: loss", text)) == 2
+    assert text.endswith(
+        "\nnext: cnnkit why run\r\n      cnnkit report run\r\n      cnnkit predict run FILES\r\n"
+    )
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor comes back
 
 

@@ -45,6 +45,7 @@ def test_news_on_stderr_and_results_on_stdout(call, tiny):
     assert re.fullmatch(rf"{NUMBER} s, {NUMBER} images/s", table["training"])
     assert re.fullmatch(r"\d taken for \d: \d+ of 3\d", table["confused"])
     assert outcome.out.endswith("\n\nhere/report.html\n")
+    assert "next:" not in outcome.err  # which is for a terminal
 
 
 def test_the_usual_place(call, tiny):
@@ -64,7 +65,7 @@ def test_json_is_the_only_thing_on_stdout(call, tiny):
 
 def test_quiet(call, tiny):
     outcome = call("run", "tiny.toml", "--out", "here", "--quiet")
-    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "here\n", "")
     assert Path("here/summary.json").exists()
 
 
