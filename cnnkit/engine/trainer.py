@@ -87,7 +87,7 @@ class Trainer:
         _check_loss(loss, model)
         self.model, self._loss, self._policy = model, loss, on_nonfinite
         self._optimizer, self._schedule = optimizer, schedule or optimizer.schedule
-        self._metrics, self._epochs, self.batch_size = metrics, epochs, batch
+        self._metrics, self._epochs, self._batch_size = metrics, epochs, batch
         self._shuffle, self._shard, self._seed = shuffle, shard or default_shard(batch), seed
         self._threads, self._registry, self.watch = threads, registry or Registry(), watch
         model.use(backend or model.backend)
@@ -216,7 +216,7 @@ class Trainer:
                 self.position, self._earlier = Position(step=self.position.step), self._updates
                 self.callbacks.begin()
             self.callbacks.check(validation is not None)
-        size, forks = min(self.batch_size, len(train)), self.model.backend.processes
+        size, forks = min(self._batch_size, len(train)), self.model.backend.processes
         self._goes_on = False
         with (
             shared_threads(self._threads) as threads,
@@ -308,8 +308,8 @@ class Trainer:
     def _batch(self, train: Split, rows: Array, epoch: int, step: int) -> Batch:
         key, model = (self._seed, epoch, step), self.model
         common = self._shard, model.transforms, model.dtype, self._tap, len(model.classes)
-        together = self._optimizer.accumulate * self.batch_size  # images of a whole update
-        first = step * self.batch_size // together * together
+        together = self._optimizer.accumulate * self._batch_size  # images of a whole update
+        first = step * self._batch_size // together * together
         return Batch(train, rows, key, *common, images=min(together, len(train) - first))
 
     def _now(self) -> str:
@@ -317,7 +317,7 @@ class Trainer:
 
     def _epoch(self, epoch: int, train: Split, threads: Threads) -> None:
         """Do what is left of an epoch, or what callbacks let it do."""
-        size, at = self.batch_size, self.position
+        size, at = self._batch_size, self.position
         order = epoch_order(len(train), self._shuffle, self._seed, epoch)
         steps, started = -(-len(train) // size), time.perf_counter() - at.seconds
         self.callbacks.training.steps = steps

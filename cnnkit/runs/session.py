@@ -205,7 +205,8 @@ class Session:
             samples=len(self.train), epochs=spec.train.epochs,
         )  # fmt: skip
         self._observers = Observers(spec, info, paths.say, folder.log)
-        self._vitals = Vitals(folder.path, self._trainer, self.train.labels, spec.train.epochs)
+        labels, how = self.train.labels, spec.train
+        self._vitals = Vitals(folder.path, self._trainer, labels, how.epochs, how.batch)
 
     @property
     def done(self) -> str:
@@ -265,7 +266,8 @@ class Session:
 
     def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         """Release threads and lock; where something was raised, say so in status.json."""
-        self._trainer.watch = None  # else the two would keep each other, and all the data
+        # else these would keep each other, and all the data
+        self._trainer.watch = self._trainer.listen = None
         with told_first(error), self._open:
             if error is not None:
                 stopped = not isinstance(error, Exception)

@@ -36,14 +36,16 @@ class Vitals:
     Args:
         folder: the run's.
         labels: of the training images.
-        epochs: how many there will be.
+        epochs, batch: how many there will be, and the images of a step.
     """
 
-    def __init__(self, folder: Path, trainer: Trainer, labels: Array, epochs: int) -> None:
+    def __init__(
+        self, folder: Path, trainer: Trainer, labels: Array, epochs: int, batch: int
+    ) -> None:
         self._path, self._trainer = folder / VITALS, trainer
         self._look = _Look(None, {}, 0)
         self._updates, self._before = dict[str, float | None](), dict[str, Array]()
-        self._batch, self._epochs = trainer.batch_size, epochs
+        self._batch, self._epochs = batch, epochs
         steps = -(-len(labels) // self._batch)
         self._every = -(-_STEPS // steps)  # epochs
         self._classes = np.bincount(labels).tolist()

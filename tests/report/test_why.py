@@ -284,7 +284,7 @@ def test_the_record_against_a_step_by_hand(told, tmp_path):
     model = Model.build(layers, (1, 4, 4))
     before = {name: model.weights[name]["W"].copy() for name in ("0_conv", "2_dense")}
     trainer = Trainer(model, CrossEntropy(), Sgd(lr=0.5), epochs=1, batch=8, shuffle="none")
-    vitals = Vitals(tmp_path, trainer, y, 1)
+    vitals = Vitals(tmp_path, trainer, y, 1, 8)
     trainer.watch = vitals.after_step
     trainer.fit(x, y)
     vitals.epoch(1)
