@@ -5,11 +5,10 @@
     run = cnnkit.train(cnnkit.load_spec("specs/tiny.toml"))  # as `cnnkit run` does
     print(run.summary["test"]["accuracy"], run.path)
 
-    from cnnkit.layers import Conv, Softmax  # or from Python objects, with nothing on disk
-    from cnnkit.losses import CrossEntropy
-    from cnnkit.optimizers import Sgd
-    model = cnnkit.Model.build([Conv(filters=8, kernel=3), "relu", Softmax(units=10)], (1, 8, 8))
-    cnnkit.Trainer(model, CrossEntropy(), Sgd(lr=0.1), epochs=3).fit(images, labels)
+    from cnnkit.layers import Conv, Softmax  # or on arrays, with nothing on disk
+    layers = [Conv(filters=8, kernel=3), "relu", Softmax(units=10)]
+    model = cnnkit.fit(layers, images, labels, validation=0.1, epochs=3)
+    model.history  # curves, in a notebook
 
 `cnnkit layers` lists what networks are made of, and `help(Conv)` says what a layer can be told.
 """
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     )
     from cnnkit.hookspecs import hookimpl
     from cnnkit.model import Model
+    from cnnkit.notebook import fit
     from cnnkit.runs.session import Run, train
     from cnnkit.specfile.load import load_spec
     from cnnkit.specfile.runspec import RunSpec
@@ -58,6 +58,7 @@ __all__ = [
     "SpecError",
     "Trainer",
     "TrainingError",
+    "fit",
     "hookimpl",
     "load_spec",
     "train",
@@ -69,6 +70,7 @@ _HOMES = dict.fromkeys(__all__, "cnnkit.errors") | {
     "Run": "cnnkit.runs.session",
     "RunSpec": "cnnkit.specfile.runspec",
     "Trainer": "cnnkit.engine.trainer",
+    "fit": "cnnkit.notebook",
     "hookimpl": "cnnkit.hookspecs",
     "load_spec": "cnnkit.specfile.load",
     "train": "cnnkit.runs.session",

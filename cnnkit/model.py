@@ -19,6 +19,7 @@ from cnnkit.base import (
     Backward,
     Component,
     Context,
+    Epoch,
     Layer,
     Layers,
     Transform,
@@ -38,7 +39,7 @@ from cnnkit.plugins import find_component, load_plugins
 from cnnkit.prediction import Predictor, fit_transforms, prepare
 from cnnkit.provenance import check_offered, missing_suppliers, other_versions, plain, suppliers
 from cnnkit.registry import Registry
-from cnnkit.summary import Row, layer_rows
+from cnnkit.summary import Row, layer_rows, table_html
 from cnnkit.values import Seen, check_like
 from cnnkit.workers import Threads, one_blas_thread, shared_threads
 
@@ -162,6 +163,8 @@ class Model:
     trained_on: Seen | None = field(default=None, repr=False)
     backend: Backend = field(default_factory=lambda: find_backend("numpy"), repr=False)
     average: tuple[Transform, ...] = field(default=(), repr=False)
+    history: Sequence[Epoch] = field(default=(), repr=False)
+    """A record per epoch, where `cnnkit.fit` trained it."""
 
     @classmethod
     def build(
@@ -248,6 +251,9 @@ class Model:
         """Return a row per layer: output shape, weights, MACs and bytes of activations."""
         rows = layer_rows(self.layers, self.input_shape, self.dtype.itemsize)
         return [row for row in rows if row.depth == 0]
+
+    def _repr_html_(self) -> str:
+        return table_html(self.summary())
 
     def predict(self, images: npt.ArrayLike, *, threads: Threads | None = None) -> Array:
         """Return the network's output, (N, K), in the model's dtype.

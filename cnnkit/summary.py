@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 from math import prod
 
-from cnnkit.arrays import Shape
-from cnnkit.base import Layer, chain_shapes
+from cnnkit.arrays import Shape, size
+from cnnkit.base import Layer, chain_shapes, show
 from cnnkit.base.component import chains
 from cnnkit.base.place import place_of
 from cnnkit.base.weight import count
@@ -75,3 +76,17 @@ def layer_rows(
         memory += own * (not isinstance(layer, Sequential))  # whose output is its last layer's
         yield Row(here, depth, layer, after, weights, macs, own, memory)
         yield from inside
+
+
+def table_html(rows: Sequence[Row]) -> str:
+    """Return the table as HTML, for notebooks."""
+    head = ("layer", "type", "shape", "weights", "MACs", "memory")
+    cells = [(row.place, row.layer.type, show(row.shape), f"{row.weights:,}", f"{row.macs:,}",
+              size(row.memory)) for row in rows]  # fmt: skip
+    weights, macs, memory = (sum(n) for n in zip(*((r.weights, r.macs, r.memory) for r in rows),
+                                                 strict=True))  # fmt: skip
+    total = ("all", "", "", f"{weights:,}", f"{macs:,}", size(memory))
+    lines = ["".join(f"<td>{escape(cell)}</td>" for cell in line) for line in (*cells, total)]
+    top = "".join(f"<th>{name}</th>" for name in head)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
