@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cnnkit.base import Epoch, Layer, Loss, Metric, Optimizer, Split, Transform
+from cnnkit.arrays import Array
+from cnnkit.base import Epoch, Layer, Loss, Metric, Optimizer, Transform
 from cnnkit.base.component import Table
 from cnnkit.base.transform import transformed_shape
 from cnnkit.engine.trainer import Trainer, labelled
@@ -22,7 +23,8 @@ from cnnkit.values import check_values
 if TYPE_CHECKING:
     from cnnkit.report.charts import Chart
 
-Held = float | tuple[npt.ArrayLike, npt.ArrayLike] | None
+Pair = tuple[npt.ArrayLike, npt.ArrayLike]
+Held = float | Pair | None
 
 
 class History(tuple[Epoch, ...]):
@@ -91,34 +93,48 @@ def fit(
     """
     images, labels = np.asarray(x), np.asarray(y)
     spec = network if isinstance(network, RunSpec) else None
-    layers = network.model.layers if isinstance(network, RunSpec) else network
-    if transforms is None:
-        plain = ["scale"] if images.dtype == np.uint8 else []
-        transforms = spec.data.transforms if spec else plain
-    found = [find_component("transforms", one) for one in transforms]
-    shape = transformed_shape(found, images.shape[1:])
     seed = seed if seed is not None else spec.seed if spec else 0
-    dtype = spec.model.dtype if spec else "float32"
-    model = Model.build(layers, shape, seed=seed, dtype=dtype, transforms=found, classes=classes)
+    model = _built(network, images, transforms, classes, seed)
     own = _settings(spec, epochs, batch, optimizer, loss, metrics) | settings
     trainer = Trainer(model, own.pop("loss"), own.pop("optimizer"), seed=seed, **own)
-    train, held = _held(images, labels, validation, seed)
-    records = _trained(trainer, labelled(model, *train), labelled(model, *held) if held else None)
-    history = []
-    for record in records:
-        history.append(record)
-        if on_epoch is not None:
-            on_epoch(record)
-    object.__setattr__(model, "history", History(history))
+    records = _trained(trainer, *_held(images, labels, validation, seed), on_epoch)
+    object.__setattr__(model, "history", History(records))
     return model
 
 
-def _trained(trainer: Trainer, train: Split, held: Split | None) -> Iterator[Epoch]:
+def _built(
+    network: RunSpec | Sequence[Layer | Table],
+    images: Array,
+    transforms: Sequence[Transform | Table] | None,
+    classes: Sequence[str],
+    seed: int,
+) -> Model:
+    """Return the network with weights, for images of this shape and dtype."""
+    spec = network if isinstance(network, RunSpec) else None
+    layers = network.model.layers if isinstance(network, RunSpec) else network
+    if transforms is None:
+        usual = ["scale"] if images.dtype == np.uint8 else []
+        transforms = spec.data.transforms if spec else usual
+    found = [find_component("transforms", one) for one in transforms]
+    shape = transformed_shape(found, images.shape[1:])
+    dtype = spec.model.dtype if spec else "float32"
+    return Model.build(
+        layers, shape, seed=seed, dtype=dtype, transforms=found, classes=classes,
+        average=spec.predict.average if spec else (),
+    )  # fmt: skip
+
+
+def _trained(
+    trainer: Trainer, train: Pair, held: Pair | None, on_epoch: Callable[[Epoch], object] | None
+) -> Iterator[Epoch]:
     """Yield a record per epoch; worker processes end with it, wherever that is."""
-    model = trainer.model
-    model.note_range(check_values(train.images, model.transforms, "training images"))
-    with closing(trainer.run(train, held)) as records:
-        yield from records
+    model, split = trainer.model, labelled(trainer.model, *train)
+    model.note_range(check_values(split.images, model.transforms, "training images"))
+    with closing(trainer.run(split, labelled(model, *held) if held else None)) as records:
+        for record in records:
+            yield record
+            if on_epoch is not None:
+                on_epoch(record)
 
 
 def _settings(spec: RunSpec | None, epochs: Any, batch: Any, optimizer: Any, loss: Any,
@@ -141,7 +157,7 @@ def _settings(spec: RunSpec | None, epochs: Any, batch: Any, optimizer: Any, los
     return own
 
 
-def _held(x: Any, y: Any, validation: Held, seed: int) -> tuple[tuple[Any, Any], Any]:
+def _held(x: Any, y: Any, validation: Held, seed: int) -> tuple[Pair, Pair | None]:
     """Return what to train on, and what to set aside."""
     if not isinstance(validation, int | float):
         return (x, y), validation

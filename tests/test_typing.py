@@ -176,7 +176,7 @@ def test_help_explains_the_options() -> None:
 def test_help_of_the_package_starts_with_a_quickstart() -> None:
     shown = pydoc.plain(pydoc.render_doc(cnnkit)).partition("DESCRIPTION\n")[2]
     quickstart = shown.partition("`cnnkit layers`")[0].strip().splitlines()
-    assert len(quickstart) == 10
+    assert len(quickstart) == 9
     assert quickstart[0] == "import cnnkit"
     for name in cnnkit.__all__:
         assert re.search(rf"\b{name}\b", shown), name

@@ -14,7 +14,7 @@ from cnnkit.errors import CnnkitError
 from cnnkit.model import Model
 from cnnkit.registry import Registry
 from cnnkit.report.page import write_page
-from cnnkit.report.several import runs_page
+from cnnkit.report.several import other_data, runs_page
 from cnnkit.report.single import run_page
 from cnnkit.report.subject import Subject, subject_of
 from cnnkit.runs.data import data_paths
@@ -49,7 +49,10 @@ def report(
         html = run_page(_subject(stored[0], registry, checkpoint, data_dir, news))
         path = out or stored[0].path / REPORT
     else:
-        html = runs_page([_records(run, registry, checkpoint) for run in stored])
+        subjects = [_records(run, registry, checkpoint) for run in stored]
+        if note := other_data(subjects):
+            news.warn(note)
+        html = runs_page(subjects)
         path = out or Path(REPORT)
     write_page(path, html)
     emit(str(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -60,19 +61,30 @@ def trace(
         network = _of_spec(run, registry, data_dir, news)
     chosen = _chosen(network, image, random, data_dir, news)
     model = network.model
-    check_images(model, chosen.image[None])
-    x = prepare(chosen.image[None], model.transforms, model.dtype, None, FRESH)
     low, high = (model.trained_on or range_of(chosen.image))[:2]
     words = ["cnnkit", "trace", str(run), image if chosen.index is None else str(chosen.index)]
+    x = _entering(model, chosen.image)
     html = trace_page(
-        model, trace_image(model, network.spec.loss, np.array(x), chosen.label), chosen.image,
-        (low, high), source=chosen.source, label=chosen.label,
+        model, trace_image(model, network.spec.loss, x, chosen.label), chosen.image, (low, high),
+        source=chosen.source, label=chosen.label,
         about={"Network": network.words, "Layers": summary_of(model.layers)},
         command=" ".join(map(shlex.quote, words)),
     )  # fmt: skip
     path = out or (run / TRACE if run.is_dir() else Path(TRACE))
     write_page(path, html)
     emit(str(path))
+
+
+def _entering(model: Model, image: Array) -> Array:
+    """Return an image as it enters the first layer, (1, *input shape).
+
+    Raises:
+        DataError: where it does not fit.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a file it is said by now; of one of many it is no news
+        check_images(model, image[None])
+    return np.array(prepare(image[None], model.transforms, model.dtype, None, FRESH))
 
 
 @dataclass(frozen=True, slots=True)

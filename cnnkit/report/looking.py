@@ -57,12 +57,7 @@ def survey(data: Data, dataset: Dataset, spec: RunSpec) -> Survey:
     values = {name: {**_values(split.images), **duplicates(split)}
               for name, split in parts.items()}  # fmt: skip
     warnings = [line.removeprefix("warning: ") for line in oddities(data)]
-    warnings += _relabelled(values)
-    for name, split in parts.items():
-        try:
-            check_values(split.images, dataset.transforms, f"{name} images of {data.name}")
-        except DataError as error:
-            warnings.append(str(error))
+    warnings += [*_relabelled(values), *_out_of_range(data, dataset)]
     some = data.train.images[chosen(len(data.train), _MEASURED)]
     values["transformed"] = _values(transformed(some, dataset, spec))
     return Survey(data, dataset, np.stack(counts, axis=1), values, warnings)
@@ -86,6 +81,18 @@ def duplicates(split: Split) -> dict[str, int]:
     for image, label in zip(split.images, split.labels.tolist(), strict=True):
         other += first.setdefault(image.tobytes(), label) != label
     return {"duplicates": len(split) - len(first), "with another label": other}
+
+
+def _out_of_range(data: Data, dataset: Dataset) -> Iterator[str]:
+    """Yield what is wrong with the values of a part, unless that is said of another one."""
+    said = set[str]()
+    for name, split in data.splits().items():
+        try:
+            check_values(split.images, dataset.transforms, f"{name} images of {data.name}")
+        except DataError as error:
+            if (what := str(error).partition(": ")[2]) not in said:
+                yield str(error)
+            said.add(what)
 
 
 def _relabelled(values: dict[str, dict[str, Any]]) -> Iterator[str]:

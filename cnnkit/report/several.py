@@ -26,6 +26,7 @@ def runs_page(subjects: Sequence[Subject]) -> str:
     return render(
         "compare.html",
         title=_title(letters, subjects),
+        note=other_data(subjects),
         runs=list(zip(letters, subjects, strict=True)),
         asked=[asked(subject) for subject in subjects],
         figures=[(name, [one.get(name) for one in figures]) for name in names],
@@ -36,6 +37,22 @@ def runs_page(subjects: Sequence[Subject]) -> str:
         kernels=[(letter, kernels(s.model)[:1] if s.model else [])
                  for letter, s in zip(letters, subjects, strict=True)],
     )  # fmt: skip
+
+
+def other_data(subjects: Sequence[Subject]) -> str:
+    """Return a warning where runs were not judged on the same images, or ""."""
+    groups: dict[str, list[str]] = {}
+    for index, subject in enumerate(subjects):
+        data = subject.env.get("data")
+        sha256 = data.get("sha256") if isinstance(data, dict) else None
+        if sha256:
+            groups.setdefault(str(sha256), []).append(
+                f"{_letter(index)} ({subject.summary.get('dataset', subject.spec.data.type)})"
+            )
+    if len(groups) < 2:
+        return ""
+    parts = "; ".join(", ".join(group) for group in groups.values())
+    return f"the runs saw different images, so their figures cannot be held together: {parts}"
 
 
 def _letter(index: int) -> str:

@@ -77,6 +77,21 @@ def test_tables(call):
     assert "\x1b" not in out
 
 
+def test_what_is_wrong_in_every_part_is_said_once(tmp_path, call):
+    data = Digits().load(DataPaths(None, lambda line: None))
+    parts = {"train": data.train, "test": data.test}
+    arrays = {f"x_{name}": split.images * np.float32(100) for name, split in parts.items()}
+    np.savez("big.npz", **arrays, **{f"y_{name}": split.labels for name, split in parts.items()})
+    text = SPEC.read_text().replace(
+        '"digits"', '"npz"\npath = "big.npz"\nvalidation = 0.2\ntransforms = ["scale"]'
+    )
+    (tmp_path / "big.toml").write_text(text)
+    code, _, err = call("look", "big.toml")
+    assert code == 0
+    assert err.count("values lie within 0..25500, but scale maps from 0..255") == 1
+    assert "warning: train images of npz" in err
+
+
 def test_values_of_another_range_are_a_warning(arrays, call):
     """A run would refuse them: to look at them is what this is for."""
     with np.load("data.npz") as data:

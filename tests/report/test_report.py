@@ -140,6 +140,31 @@ def test_several_runs(trained, call, tmp_path):
     assert "1 option differs" in text
 
 
+def test_runs_of_other_data_are_told_apart(trained, call, tmp_path):
+    for name in "ab":
+        shutil.copytree(trained, name)
+    assert call("report", "a", "b")[2] == ""
+    assert 'class="note"' not in text_of("report.html")
+    env = json.loads(text_of("b/env.json"))
+    env["data"]["sha256"] = "0" * 64
+    Path("b/env.json").write_text(json.dumps(env))
+    note = (
+        "he runs saw different images, so their figures cannot be held together: "
+        "A (digits); B (digits)"
+    )
+    assert call("report", "a", "b")[2] == f"warning: t{note}\n"
+    assert f'<p class="note">T{note}.</p>' in text_of("report.html")
+
+
+@pytest.mark.parametrize(("width", "dark"), [(400, True), (900, False), (1600, True)])
+def test_several_runs_in_a_browser(width, dark, trained, call, look, tmp_path):
+    env = json.loads(text_of(trained / "env.json")) | {"data": {"sha256": "other"}}
+    shutil.copytree(trained, "other")
+    Path("other/env.json").write_text(json.dumps(env))
+    assert call("report", trained, "other", trained, "--out", "compare.html")[0] == 0
+    look(tmp_path / "compare.html", width, dark)
+
+
 def test_eight_runs_are_a_small_page(trained, call):
     for number in range(8):
         shutil.copytree(trained, f"run{number}")

@@ -177,6 +177,15 @@ def test_of_a_file(trained, call):
     assert err.startswith("error: two.npy holds 2 images\n  --> two.npy\n   = expected: one\n")
 
 
+def test_an_unlikely_image_is_said_once(trained, call, tmp_path):
+    digits = Digits().load(DataPaths(None, lambda line: None))
+    np.save("inverted.npy", 255 - digits.test.images[0])
+    code, _, err = call("trace", trained, "inverted.npy", "--out", "trace.html")
+    assert code == 0
+    assert err.startswith("warning: inverted.npy: the edges of the images are bright")
+    assert err.count("warning") == 1
+
+
 def test_no_such_image(trained, call):
     assert call("trace", trained, "9999") == (
         2, "", "error: digits has no test image 9999\n   = expected: 0 to 354, or a file\n"
