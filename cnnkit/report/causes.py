@@ -124,7 +124,7 @@ def _too_low(course: Course) -> Iterator[Finding]:
     first = next((share for epoch, share in course.updates() if epoch == 0), 0.0)
     shares = [share for epoch, share in course.updates() if epoch > 0]
     lr, usual = course.spec.optimizer.lr, _usual(course)
-    way = sum(shares) * course.steps
+    way = sum(shares) / max(1, len(shares)) * course.steps * len(course.epochs)
     short = way < (_WAY if course.learned > _NOTHING else _WAY / 4)
     slow = shares and max(first, *shares) < (_SHORT if short else _CRAWL)
     unseen = not course.updates() and lr < usual / 20
@@ -132,11 +132,10 @@ def _too_low(course: Course) -> Iterator[Finding]:
         return
     evidence = [f"lr = {lr:g}, where {usual:g} is usual with {course.spec.optimizer.type}"]
     if slow:
-        evidence = [
-            f"a step moves the weights by {max(shares):.2%} of their size at most: 0.1 to "
-            f"2 % is usual; all {course.steps * len(shares):,} steps together by {way:.0%}"
-        ]
-    more = usual if unseen or not max(shares) else lr * max(3.2, 0.01 / max(shares))
+        steps = f"{course.steps * len(course.epochs):,} steps"
+        evidence = [f"a step moves the weights by {100 * max(shares):.2g} % of their size at most: "
+                    f"0.1 to 2 % is usual; all {steps} together by {100 * way:.2g} %"]  # fmt: skip
+    more = usual if unseen or not max(shares) else lr * min(100, max(3.2, 0.01 / max(shares)))
     yield Finding("rate_low", f"the learning rate is too low: lr = {lr:g}",
                   (*evidence, *_outcome(course)), f"lr = {_round(more):g}")  # fmt: skip
 

@@ -206,7 +206,9 @@ class Session:
         )  # fmt: skip
         self._observers = Observers(spec, info, paths.say, folder.log)
         labels, how = self.train.labels, spec.train
-        self._vitals = Vitals(folder.path, self._trainer, labels, how.epochs, how.batch)
+        self._vitals = Vitals(
+            folder.path, self._trainer, labels, how.epochs, how.batch, spec.optimizer.accumulate
+        )
 
     @property
     def done(self) -> str:

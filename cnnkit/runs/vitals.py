@@ -30,17 +30,25 @@ class Vitals:
     """Looks at steps that training takes anyway, and changes nothing in them.
 
     It sees a shard of the last step but one of an epoch, as the last may hold a single image, and
-    how far the last one moves the weights. A backend that computes several layers at once shows
-    nothing between them. What cannot be measured or written is left out: a run is worth more.
+    how far one in the middle moves the weights, as schedules end at 0. A backend that computes
+    several layers at once shows nothing between them. What cannot be measured or written is left
+    out: a run is worth more.
 
     Args:
         folder: the run's.
         labels: of the training images.
         epochs, batch: how many there will be, and the images of a step.
+        together: steps of an update.
     """
 
     def __init__(
-        self, folder: Path, trainer: Trainer, labels: Array, epochs: int, batch: int
+        self,
+        folder: Path,
+        trainer: Trainer,
+        labels: Array,
+        epochs: int,
+        batch: int,
+        together: int = 1,
     ) -> None:
         self._path, self._trainer = folder / VITALS, trainer
         self._look = _Look(None, {}, 0)
@@ -48,6 +56,7 @@ class Vitals:
         self._batch, self._epochs = batch, epochs
         steps = -(-len(labels) // self._batch)
         self._every = -(-_STEPS // steps)  # epochs
+        self._middle = min(steps - 1, steps // 2 // together * together + together - 1)
         self._classes = np.bincount(labels).tolist()
         trainer.listen = self.listen
         if not trainer.step:
@@ -66,16 +75,14 @@ class Vitals:
         return self._look
 
     def after_step(self, progress: Progress) -> None:
-        """Measure the last update of an epoch, and the first of all."""
-        left, first = progress.total - progress.samples, self._trainer.step == 1
-        if left > self._batch and not first:
-            return
-        if first or left <= 0:
+        """Measure the update in the middle of an epoch, and the first of all."""
+        done, first = -(-progress.samples // self._batch), self._trainer.step == 1
+        if first or done == self._middle + 1:
             self._compare()
         if first:
             self._write(0, {"classes": self._classes})
-        coming = progress.epoch + (left <= 0)  # whose last step may be the next
-        if min(progress.total, left or progress.total) <= self._batch and self._wanted(coming):
+        over = progress.samples >= progress.total
+        if (0 if over else done) == self._middle and self._wanted(progress.epoch + over):
             self._keep()
 
     def epoch(self, epoch: int) -> None:
