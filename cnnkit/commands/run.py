@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cnnkit.commands._bar import EpochBar
+    from cnnkit.commands._screen import Screen
 
 
 def run(
@@ -204,7 +205,7 @@ def train(
     """
     epochs, has_bar = spec.train.epochs, news.screen.is_terminal and not news.quiet
     with ExitStack() as stack:
-        watch = stack.enter_context(_bar(news, epochs)) if has_bar else None
+        watch = stack.enter_context(bar(news.screen, epochs)) if has_bar else None
         paths = data_paths(spec, data_dir, news.say, progress=has_bar)
         session = stack.enter_context(
             Session(spec, paths, out=out, allow_fallback=allow_fallback, watch=watch, stored=stored)
@@ -213,11 +214,7 @@ def train(
         for note in _other_backends(spec):
             news.say(note)
         for epoch in session.epochs():
-            news.say(_line(epoch, epochs))
-            if odd := _odd(epoch):
-                news.warn(odd)
-            if watch:
-                watch.epoch(epoch)
+            _tell(epoch, epochs, news, watch)
         finished = session.finish()
     if session.dataset is not spec.data:
         news.say(
@@ -227,10 +224,11 @@ def train(
     return finished, session
 
 
-def _bar(news: News, epochs: int) -> EpochBar:
+def bar(screen: Screen, epochs: int) -> EpochBar:
+    """Return a bar for a terminal."""
     from cnnkit.commands._bar import EpochBar  # which imports what a terminal alone needs
 
-    return EpochBar(news.screen, epochs)
+    return EpochBar(screen, epochs)
 
 
 def _next(run: Path) -> str:
@@ -256,6 +254,15 @@ def _other_backends(spec: RunSpec) -> Iterator[str]:
     for entry in spec.registry.entries("backends") if used and used.built_in else ():
         if not entry.built_in:
             yield f"note: {entry.owner} could compute it, too: --backend {entry.type}"
+
+
+def _tell(epoch: Epoch, epochs: int, news: News, watch: EpochBar | None) -> None:
+    """Say what an epoch gave."""
+    news.say(_line(epoch, epochs))
+    if odd := _odd(epoch):
+        news.warn(odd)
+    if watch:
+        watch.epoch(epoch)
 
 
 def _line(epoch: Epoch, epochs: int) -> str:

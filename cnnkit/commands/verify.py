@@ -15,7 +15,7 @@ from cnnkit.commands._console import News, emit, emit_json, table
 from cnnkit.commands._plugins import begin
 from cnnkit.commands.diff import shown
 from cnnkit.commands.evaluate import dataset_of
-from cnnkit.commands.run import EpochBar
+from cnnkit.commands.run import bar as bar_on
 from cnnkit.errors import RunError
 from cnnkit.registry import Registry
 from cnnkit.runs.checkpoint import Checkpoint
@@ -114,7 +114,7 @@ def _train(
     """Train until weights part, and return what was compared, and how the environments differ."""
     found: list[Compared] = []
     with ExitStack() as stack:
-        bar = EpochBar(news.screen, len(known)) if paths.progress and not news.quiet else None
+        bar = bar_on(news.screen, len(known)) if paths.progress and not news.quiet else None
         watch = stack.enter_context(bar) if bar else None
         session = stack.enter_context(_Elsewhere(spec, paths, out=folder / "run", watch=watch))
         differs = _differences(stored, StoredRun(session.directory.path))
