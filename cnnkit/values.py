@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf, isfinite
+from functools import lru_cache
+from math import inf, isfinite, prod
 
 import numpy as np
 
@@ -80,8 +81,18 @@ def _edges(images: Array, whole: Range) -> list[float]:
     """Return how bright the outermost pixels are on average, 0 to 1 of the range."""
     if images.ndim != 4 or min(images.shape[2:]) < 3 or not images.size or whole[0] == whole[1]:
         return []
-    sides = images[:, :, [0, -1]].mean() + images[:, :, :, [0, -1]].mean()
-    return [float((sides / 2 - whole[0]) / (whole[1] - whole[0]))]
+    places = _outermost(*images.shape[2:])
+    # np.mean takes four times as long for one image
+    total = np.add.reduce(images.reshape(-1, prod(images.shape[2:])).take(places, 1), None, float)
+    mean = float(total) / (len(places) * len(images) * images.shape[1])
+    return [(mean - whole[0]) / (whole[1] - whole[0])]
+
+
+@lru_cache(8)
+def _outermost(H: int, W: int) -> Array:
+    """Return where in a map, laid flat, its first and last rows and columns are."""
+    places = np.arange(H * W).reshape(H, W)
+    return np.concatenate([places[[0, -1]], places[:, [0, -1]].T], axis=None)
 
 
 def find_range(images: Array, where: str) -> Range:
