@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tomli
 
 from cnnkit.base import Context
 from cnnkit.base.weight import count, draw
 from cnnkit.errors import OptionError, ShapeError
 from cnnkit.layers import Conv, Dense, Dropout, Flatten, Pool, Relu, Residual, Sequential, Softmax
 from cnnkit.model import Model
-from cnnkit.specfile.runspec import RunSpec
+from cnnkit.specfile.load import load_spec
 
 SPECS = Path(__file__).parent.parent / "specs"
 
@@ -134,12 +133,54 @@ GOLDEN = {  # file -> (input, output of each layer, weights), all by hand
         [(8, 28, 28)] * 2 + [(8, 14, 14)] * 3 + [(8, 7, 7), (32,), (32,), (1,)],
         80 + 584 + 12_576 + 33,
     ),
+    # 784*150 + 150 and 150*10 + 10
+    "mlp.toml": ((1, 28, 28), [(150,)] * 2 + [(10,)], 117_750 + 1_510),
+    # conv 6*1*25 + 6 and 16*6*25 + 16; dense 16*5*5*120 + 120, 120*84 + 84, 84*10 + 10
+    "lenet.toml": (
+        (1, 28, 28),
+        [(6, 28, 28)] * 2
+        + [(6, 14, 14)]
+        + [(16, 10, 10)] * 2
+        + [(16, 5, 5)]
+        + [(120,)] * 2
+        + [(84,)] * 2
+        + [(10,)],
+        156 + 2_416 + 48_120 + 10_164 + 850,
+    ),
+    # conv 9*inputs*filters, and four numbers per channel of a batch_norm, in units of two layers
+    "deep.toml": (
+        (1, 28, 28),
+        [(32, 28, 28)] * 2
+        + [(32, 14, 14)]
+        + [(64, 14, 14)] * 2
+        + [(64, 7, 7)]
+        + [(128, 7, 7)] * 2
+        + [(128,)] * 2
+        + [(10,)],
+        (288 + 128)
+        + (9_216 + 128)
+        + (18_432 + 256)
+        + (36_864 + 256)
+        + (73_728 + 512)
+        + (147_456 + 512)
+        + 1_290,
+    ),
+    # a unit, and stages of a unit and a residual of two
+    "resnet.toml": (
+        (1, 28, 28),
+        [(32, 28, 28), (64, 14, 14), (128, 7, 7), (128,), (128,), (10,)],
+        (288 + 128)
+        + (18_432 + 256)
+        + 2 * (36_864 + 256)
+        + (73_728 + 512)
+        + 2 * (147_456 + 512)
+        + 1_290,
+    ),
 }
 
 
 def spec_layers(path):
-    tree = tomli.loads(path.read_text(encoding="utf-8"))
-    return RunSpec.model_validate(tree).model.layers
+    return load_spec(path).model.layers
 
 
 @pytest.mark.parametrize("path", sorted(SPECS.glob("*.toml")), ids=lambda path: path.name)
@@ -282,12 +323,25 @@ def test_a_misfit_two_containers_deep_is_told_where():
 
 @pytest.mark.parametrize(
     "options",
-    [{"kernel": 0}, {"kernel": -1}, {"kernel": 3, "stride": 0}, {"kernel": [3]}, {"kernel": 2.0},
-     {"kernel": 3, "filters": 0}, {"kernel": 3, "padding": -1}, {"kernel": 3, "padding": "full"},
-     {"kernel": 3, "padding": [1, 2, 3]}, {"kernel": 3, "padding": [[1, 2], 3.0]},
-     {"kernel": 3, "padding": True}, {"kernel": 3, "groups": 0}, {"kernel": 3, "bias": "untie"},
-     {"kernel": 3, "dilation": [1, 0]}, {"kernel": True}, {"kernel": 2**40}],
-)  # fmt: skip
+    [
+        {"kernel": 0},
+        {"kernel": -1},
+        {"kernel": 3, "stride": 0},
+        {"kernel": [3]},
+        {"kernel": 2.0},
+        {"kernel": 3, "filters": 0},
+        {"kernel": 3, "padding": -1},
+        {"kernel": 3, "padding": "full"},
+        {"kernel": 3, "padding": [1, 2, 3]},
+        {"kernel": 3, "padding": [[1, 2], 3.0]},
+        {"kernel": 3, "padding": True},
+        {"kernel": 3, "groups": 0},
+        {"kernel": 3, "bias": "untie"},
+        {"kernel": 3, "dilation": [1, 0]},
+        {"kernel": True},
+        {"kernel": 2**40},
+    ],
+)
 def test_sizes_that_no_map_could_have(options):
     with pytest.raises(OptionError):
         Conv(**{"filters": 2, **options})

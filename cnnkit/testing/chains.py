@@ -69,6 +69,16 @@ def _simple(**conv: Any) -> tuple[list[Any], Shape]:
     return [*convs, _pool(), _of("dense", 100), "relu", _of("softmax", 10)], (1, 28, 28)
 
 
+def _unit(filters: int) -> list[Any]:
+    return [_conv(filters, bias="none"), "batch_norm", "relu"]
+
+
+def _stage(filters: int) -> list[Any]:
+    body = [*_unit(filters), _conv(filters, bias="none"), "batch_norm"]
+    return [_pool(), *_unit(filters), {"type": "residual", "body": body}, "relu"]
+
+
+_HEAD = ["global_pool", {"type": "dropout", "rate": 0.3}, _of("softmax", 10)]
 _EIGHT = [_conv(8), "relu", _pool()]
 SPECS: dict[str, tuple[list[Any], Shape]] = {
     "tiny.toml": ([*_EIGHT, _of("dense", 32), "relu", _of("softmax", 10)], (1, 8, 8)),
@@ -83,6 +93,14 @@ SPECS: dict[str, tuple[list[Any], Shape]] = {
         {"type": "residual", "body": [
             _conv(16), {"type": "residual", "body": ["relu", _conv(16)]}]},
         "relu", {"type": "dropout", "rate": 0.2}, _of("softmax", 10)], (1, 28, 28)),
+    "mlp.toml": ([_of("dense", 150), "relu", _of("softmax", 10)], (1, 28, 28)),
+    "lenet.toml": ([
+        _conv(6, 5), "relu", _pool(), _conv(16, 5, "valid"), "relu", _pool(), _of("dense", 120),
+        "relu", _of("dense", 84), "relu", _of("softmax", 10)], (1, 28, 28)),
+    "deep.toml": ([
+        *_unit(32), *_unit(32), _pool(), *_unit(64), *_unit(64), _pool(), *_unit(128), *_unit(128),
+        *_HEAD], (1, 28, 28)),
+    "resnet.toml": ([*_unit(32), *_stage(64), *_stage(128), *_HEAD], (1, 28, 28)),
 }  # fmt: skip
 """The networks of the specs that come with cnnkit."""
 CHAINS: dict[str, tuple[list[Any], Shape]] = {
