@@ -25,6 +25,9 @@ class Optimizer(Component, ABC):
     at_a_time: ClassVar[int] = 32768
     """Numbers that an elementwise update is given at a time: weights, state and sums stay in the L2
     cache from one of NumPy's calls to the next."""
+    adds: ClassVar[bool] = False
+    """True where an elementwise `update` takes a list of gradients for a path, too: those of the
+    shards, to be added up in their order."""
 
     lr: Annotated[float, Field(ge=0)]
     """Learning rate: the step size before the schedule."""

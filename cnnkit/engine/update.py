@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from math import isfinite, prod, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -255,12 +255,12 @@ class _Part:
     def _update_slices(self, vectors: Sequence[Array], lr: float, step: int) -> None:
         """Add up and update slice by slice. On one thread: two took as long at a million weights,
         and half as long again at the hundred thousand of a small network."""
-        size = self._optimizer.at_a_time
+        size, adds = self._optimizer.at_a_time, self._optimizer.adds
+        demand_finite(_add_up([vector[: self._head.size] for vector in vectors], self._head))
         for start in range(0, self._vector.size, size):
             here = slice(start, start + size)
-            grads = {_ALL: _add_up([vector[here] for vector in vectors])}
-            if start == 0:  # where the small arrays are
-                demand_finite(grads[_ALL][: self._head.size])
+            parts = [vector[here] for vector in vectors]
+            grads: dict[str, Any] = {_ALL: parts if adds else _add_up(parts)}
             state = {slot: {_ALL: vector[here]} for slot, vector in self._slots.items()}
             self._move({_ALL: self._vector[here]}, grads, state, lr, step)
 
@@ -313,10 +313,12 @@ def _norm(vector: Array) -> float:
     return sqrt(total)
 
 
-def _add_up(vectors: Sequence[Array]) -> Array:
-    total = vectors[0]
-    for vector in vectors[1:]:
-        np.add(total, vector, out=total)
+def _add_up(vectors: Sequence[Array], out: Array | None = None) -> Array:
+    """Return the sum of vectors in their order: in the first, in `out`, or where there is only one
+    that one as it is."""
+    total, *others = vectors
+    for vector in others:
+        total = np.add(total, vector, out=vectors[0] if out is None else out)
     return total
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ctypes import c_void_p
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,53 +47,58 @@ class NativeCrossEntropy(_SoftmaxCrossEntropy):
         return losses, lambda: dy
 
 
-class NativeSgd(Sgd):
-    """Sgd, each number of weights, gradient and velocity read once."""
+Grads = dict[str, Array] | dict[str, list[Array]]
 
-    at_a_time: ClassVar[int] = 2**18  # a call of NumPy's costs as much as 10,000 numbers here
+
+class NativeSgd(Sgd):
+    """Sgd, each number of weights, gradients and velocity read once."""
+
+    adds: ClassVar[bool] = True
+    at_a_time: ClassVar[int] = 2**18  # a call costs as much as 10,000 numbers
 
     def update(
-        self, weights: dict[str, Array], grads: dict[str, Array], state: State, lr: float, step: int
+        self, weights: dict[str, Array], grads: Grads, state: State, lr: float, step: int
     ) -> None:
         rest = lr, self.momentum, self.weight_decay, self.nesterov
         for path, g in grads.items():
-            if self.momentum:
-                size, w, g, v = _spans(weights[path], g, state["velocity"][path])
-            else:
-                size, w, g, v = *_spans(weights[path], g), None
-            LIB.cnnkit_sgd(size, w, g, v, *rest)
+            moved = [weights[path], *([state["velocity"][path]] if self.momentum else [])]
+            parts, spans = _spans(g, *moved)
+            LIB.cnnkit_sgd(*parts, *spans, *[None] * (2 - len(spans)), *rest)
 
 
 class NativeAdam(Adam):
-    """Adam, each number of weights, gradient and state read once."""
+    """Adam, each number of weights, gradients and state read once."""
 
-    at_a_time: ClassVar[int] = 2**18  # a call of NumPy's costs as much as 10,000 numbers here
+    adds: ClassVar[bool] = True
+    at_a_time: ClassVar[int] = 2**18
 
     def update(
-        self, weights: dict[str, Array], grads: dict[str, Array], state: State, lr: float, step: int
+        self, weights: dict[str, Array], grads: Grads, state: State, lr: float, step: int
     ) -> None:
         beta1, beta2 = self.betas
         root = float(np.sqrt(1 - beta2 ** (step + 1)))
         rate = float(lr) * root / (1 - beta1 ** (step + 1))
         rest = rate, beta1, beta2, self.eps * root, 1 - float(lr) * self.weight_decay
         for path, g in grads.items():
-            spans = _spans(weights[path], g, state["mean"][path], state["square"][path])
-            LIB.cnnkit_adam(*spans, *rest)
+            parts, spans = _spans(g, weights[path], state["mean"][path], state["square"][path])
+            LIB.cnnkit_adam(*parts, *spans, *rest)
 
 
 _FLOAT = np.dtype(np.float32)
 
 
-def _spans(first: Array, *others: Array) -> list[Any]:
-    """Return how many numbers all of the arrays have, and their addresses.
+def _spans(given: Array | list[Array], *moved: Array) -> tuple[tuple[int, int, Any], list[int]]:
+    """Return how many numbers there are, how many gradients, and where these are; and where the
+    arrays that they move are.
 
     Raises:
         NativeError: where they are no lines of float32 of one length: the library sees addresses
             only.
     """
-    spans = [first.size]
-    for array in (first, *others):
-        if array.size != first.size or array.dtype != _FLOAT or not array.flags.c_contiguous:
+    grads = given if isinstance(given, list) else [given]
+    size = moved[0].size
+    for array in (*grads, *moved):
+        if array.size != size or array.dtype != _FLOAT or not array.flags.c_contiguous:
             raise NativeError("weights, gradient and state are not float32 of one size")
-        spans.append(address(array))
-    return spans
+    places = (c_void_p * len(grads))(*map(address, grads))
+    return (size, len(grads), places), [address(array) for array in moved]

@@ -39,8 +39,8 @@ def _open() -> ctypes.CDLL:
     lib.cnnkit_load.argtypes, lib.cnnkit_load.restype = [ctypes.c_char_p, count], address
     lib.cnnkit_free.argtypes, lib.cnnkit_free.restype = [address], None
     lib.cnnkit_cross_entropy.argtypes = [count, count, address, address, real, address, address]
-    lib.cnnkit_sgd.argtypes = [count, *[address] * 3, *[real] * 3, ctypes.c_int]
-    lib.cnnkit_adam.argtypes = [count, *[address] * 4, *[real] * 5]
+    lib.cnnkit_sgd.argtypes = [count, count, *[address] * 3, *[real] * 3, ctypes.c_int]
+    lib.cnnkit_adam.argtypes = [count, count, *[address] * 4, *[real] * 5]
     lib.cnnkit_moments.argtypes = [*[count] * 3, *[address] * 3]
     lib.cnnkit_normalise.argtypes = [*[count] * 3, *[address] * 4, ctypes.c_int, address]
     lib.cnnkit_normal_sums.argtypes = [*[count] * 3, *[address] * 6]

@@ -103,14 +103,14 @@ EXPORT int cnnkit_cross_entropy(int64_t n, int64_t K, const float* z, const int6
   return 0;
 }
 
-// n numbers each; v may be null.
-EXPORT void cnnkit_sgd(int64_t n, float* w, const float* g, float* v, float lr, float momentum,
-                       float decay, int nesterov) {
-  chosen->sgd(n, w, g, v, {lr, momentum, decay, nesterov != 0});
+// n numbers each, of `count` gradients that are added up; v may be null.
+EXPORT void cnnkit_sgd(int64_t n, int64_t count, const float* const* g, float* w, float* v, float lr,
+                       float momentum, float decay, int nesterov) {
+  chosen->sgd({n, count, g}, w, v, {lr, momentum, decay, nesterov != 0});
 }
-EXPORT void cnnkit_adam(int64_t n, float* w, const float* g, float* m, float* v, float rate,
-                        float beta1, float beta2, float eps, float shrink) {
-  chosen->adam(n, w, g, m, v, {rate, beta1, beta2, eps, shrink});
+EXPORT void cnnkit_adam(int64_t n, int64_t count, const float* const* g, float* w, float* m, float* v,
+                        float rate, float beta1, float beta2, float eps, float shrink) {
+  chosen->adam({n, count, g}, w, m, v, {rate, beta1, beta2, eps, shrink});
 }
 
 // Batch normalisation of (n, C, L): see norm.h. mask may be null.

@@ -65,8 +65,26 @@ constexpr float LEAST = 1e-30f;
 INLINE bool gone(float v) { return (v < LEAST) & (v > -LEAST); }
 INLINE float kept(float v) { return gone(v) ? 0.0f : v; }
 
-static void sgd(int64_t n, float* __restrict w, const float* __restrict g, float* __restrict v,
-                const Sgd& s) {
+// move(first number, how many, their gradient): the sum of the parts, by as much as the L1 cache holds.
+template <typename Move>
+INLINE void by_sums(const Parts& p, Move move) {
+  constexpr int64_t MOST = 2048;
+  alignas(64) float sum[MOST];
+  for (int64_t at = 0; at < p.n; at += MOST) {
+    const int64_t n = p.n - at < MOST ? p.n - at : MOST;
+    if (p.count == 1) {
+      move(at, n, p.g[0] + at);
+      continue;
+    }
+    for (int64_t i = 0; i < n; i++) sum[i] = p.g[0][at + i] + p.g[1][at + i];
+    for (int64_t k = 2; k < p.count; k++)
+      for (int64_t i = 0; i < n; i++) sum[i] += p.g[k][at + i];
+    move(at, n, sum);
+  }
+}
+
+static void sgd_part(int64_t n, float* __restrict w, const float* __restrict g,
+                     float* __restrict v, const Sgd& s) {
   const float lr = s.lr, momentum = s.momentum, decay = s.decay;
   if (!v) {
     for (int64_t i = 0; i < n; i++) w[i] -= lr * (g[i] + decay * w[i]);
@@ -84,8 +102,14 @@ static void sgd(int64_t n, float* __restrict w, const float* __restrict g, float
   }
 }
 
-static void adam(int64_t n, float* __restrict w, const float* __restrict g, float* __restrict m,
-                 float* __restrict v, const Adam& a) {
+static void sgd(const Parts& p, float* w, float* v, const Sgd& s) {
+  by_sums(p, [&](int64_t at, int64_t n, const float* g) {
+    sgd_part(n, w + at, g, v ? v + at : nullptr, s);
+  });
+}
+
+static void adam_part(int64_t n, float* __restrict w, const float* __restrict g,
+                      float* __restrict m, float* __restrict v, const Adam& a) {
   const float rate = a.rate, beta1 = a.beta1, beta2 = a.beta2, eps = a.eps, shrink = a.shrink;
   for (int64_t i = 0; i < n; i++) {
     m[i] = kept(beta1 * m[i] + (1 - beta1) * g[i]);
@@ -93,6 +117,12 @@ static void adam(int64_t n, float* __restrict w, const float* __restrict g, floa
     v[i] = gone(m[i]) & gone(square) ? 0.0f : square;  // m over a root of nothing would leap
     w[i] = shrink * w[i] - rate * (m[i] / (std::sqrt(v[i]) + eps));
   }
+}
+
+static void adam(const Parts& p, float* w, float* m, float* v, const Adam& a) {
+  by_sums(p, [&](int64_t at, int64_t n, const float* g) {
+    adam_part(n, w + at, g, m + at, v + at, a);
+  });
 }
 
 }  // namespace NS

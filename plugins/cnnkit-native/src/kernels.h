@@ -70,6 +70,12 @@ struct Norm {
   const float* mask;  // dy counts where it is positive; or null
 };
 
+// n numbers of each of several gradients, which are added up in their order.
+struct Parts {
+  int64_t n, count;
+  const float* const* g;
+};
+
 struct Sgd {
   float lr, momentum, decay;
   bool nesterov;
@@ -107,8 +113,8 @@ struct Kernels {
   void (*softmax_back)(int64_t K, const float* y, const float* dy, float* dx);
   void (*cross_entropy)(int64_t n, int64_t K, const float* z, const int64_t* labels, float share,
                         float scale, float* losses, float* dz);
-  void (*sgd)(int64_t n, float* w, const float* g, float* v, const Sgd&);
-  void (*adam)(int64_t n, float* w, const float* g, float* m, float* v, const Adam&);
+  void (*sgd)(const Parts&, float* w, float* v, const Sgd&);
+  void (*adam)(const Parts&, float* w, float* m, float* v, const Adam&);
 };
 
 }  // namespace cnnkit

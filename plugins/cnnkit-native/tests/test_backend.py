@@ -145,6 +145,24 @@ def test_optimizers(isa, optimizer):
         assert np.allclose(flatten(my_state)[path], array, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("optimizer", [Sgd(lr=0.1), Sgd(lr=0.1, momentum=0.9), Adam()])
+@pytest.mark.parametrize("parts", [1, 2, 3, 5])
+@pytest.mark.parametrize("size", [1, 2047, 2048, 5000])
+def test_gradients_of_shards_are_added_up_in_their_order(isa, optimizer, parts, size):
+    rng, native = np.random.default_rng(0), Native().fuse_optimizer(optimizer, FLOAT)
+    grads = [rng.standard_normal(size).astype(np.float32) for _ in range(parts)]
+    total = grads[0].copy()
+    for g in grads[1:]:
+        total += g
+    moved = []
+    for given in (grads, total):
+        w = {"w": np.ones(size, np.float32)}
+        native.update(w, {"w": given}, native.init_state(w), 0.1, 0)
+        moved.append(w["w"])
+    assert native.adds
+    assert np.array_equal(*moved)
+
+
 @pytest.mark.parametrize("optimizer", [Sgd(lr=0.1, momentum=0.9), Adam(betas=(0.9, 0.98))])
 def test_what_no_gradient_feeds_ends_at_zero(isa, optimizer):
     native = Native().fuse_optimizer(optimizer, FLOAT)

@@ -33,8 +33,8 @@ class Loops(Peer):
         option = self.case.optimizer_option
         if self.mode == "training":
             split_head(self.case)
-            if option("type") != "sgd" or option("nesterov") or option("weight_decay"):
-                raise CannotExpressError("other optimizers than plain sgd")
+            if option("type") != "sgd" or option("weight_decay"):
+                raise CannotExpressError("other optimizers than sgd without weight decay")
         self._weights = {path: w.copy() for path, w in self.case.weights.items()}
         self._velocity = {path: np.zeros_like(w) for path, w in self._weights.items()}
         self._lr = lr
@@ -54,10 +54,10 @@ class Loops(Peer):
         table.tape.pop()
         truth = np.eye(len(y), dtype=y.dtype)[label] if head == "softmax" else label
         table.backward((y - truth).astype(y.dtype))
-        momentum = self.case.optimizer_option("momentum")
+        momentum, ahead = map(self.case.optimizer_option, ("momentum", "nesterov"))
         for path, gradient in table.gradients.items():
             v = self._velocity[path] = momentum * self._velocity[path] + gradient
-            self._weights[path] -= self._lr * v
+            self._weights[path] -= self._lr * (gradient + momentum * v if ahead else v)
 
     def outputs(self, count: int) -> Array:
         x = self.case.inputs[:count]
