@@ -22,7 +22,8 @@ from cnnkit.runs.checkpoint import Checkpoint
 from cnnkit.runs.data import data_paths
 from cnnkit.runs.directory import StoredRun, find_run
 from cnnkit.runs.listing import MISSING, Values, by_path, differing
-from cnnkit.runs.session import Session, name_of
+from cnnkit.runs.prepare import name_of
+from cnnkit.runs.session import Session
 from cnnkit.specfile.load import load_spec
 from cnnkit.specfile.runspec import RunSpec
 

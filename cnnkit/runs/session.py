@@ -6,37 +6,29 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from cnnkit.arrays import Array
-from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo, Epoch, Observer, RunInfo
-from cnnkit.base.component import SPEC_PATH
-from cnnkit.base.contract import checked_fit
-from cnnkit.base.place import outermost
+from cnnkit.base import DataPaths, Epoch, Observer, RunInfo
 from cnnkit.engine.progress import Progress, Watcher
 from cnnkit.engine.trainer import Trainer
-from cnnkit.errors import CnnkitError, PluginError, SpecError
+from cnnkit.errors import PluginError
 from cnnkit.model import Model
-from cnnkit.provenance import attribute, exhausted
-from cnnkit.runs.data import data_paths, load_data, parts_of
+from cnnkit.provenance import attribute
+from cnnkit.runs.data import data_paths
 from cnnkit.runs.directory import RunDirectory, StoredRun, told_first
-from cnnkit.runs.oddities import oddities
+from cnnkit.runs.prepare import in_spec, prepare
 from cnnkit.runs.recorder import Recorder
 from cnnkit.runs.remarks import after_training
 from cnnkit.runs.resume import resume_point
 from cnnkit.runs.signals import Pending, held_signals
 from cnnkit.runs.vitals import Vitals
-from cnnkit.runs.warm import Origin, warm_start
-from cnnkit.specfile.checks import network_input
-from cnnkit.specfile.load import recheck
+from cnnkit.runs.warm import Origin
 from cnnkit.specfile.runspec import RunSpec
-from cnnkit.split import stratified_sample, take
 from cnnkit.stdout import stdout_to
-from cnnkit.values import check_like, check_values
 from cnnkit.workers import Threads
 
 
@@ -104,29 +96,6 @@ class Observers:
         return True
 
 
-@contextmanager
-def in_spec(spec: RunSpec) -> Iterator[None]:
-    """Add to an error about a layer where the spec names it."""
-    try:
-        try:
-            yield
-        except MemoryError as error:  # outside of any step
-            raise exhausted(error) from error
-    except CnnkitError as error:
-        if error.layer_path and spec.source.file:
-            from cnnkit.diagnosis.problems import place_in
-
-            index = outermost(error.layer_path, [layer.name for layer in spec.model.layers])
-            error.add_note(f"  --> {place_in(spec.source, ('model', 'layers', index))}")
-        raise
-
-
-def fitted(spec: RunSpec, labels: Array, classes: int) -> RunSpec:
-    """Return the spec with what its loss takes from the training labels filled in."""
-    loss = checked_fit(spec.loss, spec.loss.fit(labels, classes))
-    return spec.model_copy(update={"loss": loss}) if loss != spec.loss else spec
-
-
 def trainer_of(
     spec: RunSpec, model: Model, threads: Threads, watch: Watcher | None = None
 ) -> Trainer:
@@ -167,23 +136,19 @@ class Session:
             SpecError: where the spec does not fit the data.
             RunError: where the run directory cannot be made, or `stored` cannot go on.
         """
-        _refuse_folds(spec)
-        self.spec, self._watch = spec, watch
+        self._watch = watch
         self._signals: Pending | None = None
-        with attribute(spec.registry, lambda: "before training", PluginError), in_spec(spec):
-            self.data, self.dataset = load_data(spec.data, paths, allow_fallback)
-            parts = _parts(self.data, self.dataset, spec, paths)
-            self.train, self.validation = parts.train, parts.validation
-            self.spec = spec = fitted(spec, self.train.labels, len(self.data.classes))
-            self.model = _build(spec, self.dataset, self.data, paths)
-            origin = None if stored else warm_start(spec, self.model, paths.say)
+        ready = prepare(spec, paths, allow_fallback, warm=stored is None)
+        self.spec = spec = ready.spec
+        self.data, self.dataset, self.model = ready.data, ready.dataset, ready.model
+        self.train, self.validation = ready.train, ready.validation
         # what was opened is closed again where the rest fails
         with ExitStack() as stack, in_spec(spec):
             pool = stack.enter_context(Threads(spec.train.threads))
             self._trainer = trainer_of(spec, self.model, pool, self._after_step)  # it may refuse
             folder = RunDirectory.reopen(stored) if stored else RunDirectory.create(spec.name, out)
             self.directory = stack.enter_context(folder)
-            self._begin(stored, paths, origin)
+            self._begin(stored, paths, ready.origin)
             self._open = stack.pop_all()
 
     def _begin(self, stored: StoredRun | None, paths: DataPaths, origin: Origin | None) -> None:
@@ -314,61 +279,3 @@ def train(
         for _ in session.epochs():
             continue
         return session.finish()
-
-
-def name_of(dataset: Dataset, data: Data) -> str:
-    """Return what messages call the data: its name, and the files that its options name."""
-    fields = type(dataset).model_fields.items()
-    files = [getattr(dataset, name) for name, field in fields if SPEC_PATH in field.metadata]
-    return " ".join([data.name, *(f"({file})" for file in files if file)])
-
-
-def _refuse_folds(spec: RunSpec) -> None:
-    if spec.data.folds and not spec.data.fold:
-        raise SpecError(
-            f"[data] folds = {spec.data.folds} are as many runs, which `cnnkit run` trains; a "
-            "single one is that of fold = 1, say"
-        )
-
-
-def _parts(data: Data, dataset: Dataset, spec: RunSpec, paths: DataPaths) -> Data:
-    """Set a validation part aside, and say what is odd about the data."""
-    parts = parts_of(data, dataset, spec.seed)
-    if data.validation and dataset.folds:
-        paths.say(f"note: {data.name} comes with validation images, which folds leave unused")
-    elif data.validation and "validation" in dataset.model_fields_set:
-        paths.say(f"note: {data.name} comes with validation images: no share is set aside")
-    if spec.train.subset is not None:
-        rows = stratified_sample(parts.train.labels, spec.train.subset, spec.seed)
-        parts = replace(parts, train=take(parts.train, rows))
-    batch, count = spec.train.batch, len(parts.train)
-    if batch > count and "batch" in spec.train.model_fields_set:
-        what = f"warning: [train] batch = {batch:,}, but there are {count:,} images to train on"
-        paths.say(f"{what}: one update of the weights an epoch; 32 is usual")
-    for line in oddities(parts):
-        paths.say(line)
-    return parts
-
-
-def _build(spec: RunSpec, dataset: Dataset, data: Data, paths: DataPaths) -> Model:
-    """Check the spec against the data at hand and draw the weights."""
-    info = DatasetInfo(data.train.images.shape[1:], len(data.classes))
-    recheck(spec, dataset, info)
-    name = name_of(dataset, data)
-    trained_on = check_values(data.train.images, dataset.transforms, f"training images of {name}")
-    for part in (part for part in data.splits() if part != "train"):
-        images, where = data.splits()[part].images, f"{part} images of {name}"
-        check_values(images, dataset.transforms, where)
-        if unlikely := check_like(images, trained_on, where):
-            paths.say(f"WARNING: {unlikely}")
-    return Model.build(
-        spec.model.layers,
-        network_input(dataset, info),
-        seed=spec.seed,
-        dtype=spec.model.dtype,
-        transforms=dataset.transforms,
-        classes=data.classes,
-        trained_on=trained_on,
-        average=spec.predict.average,
-        backend=spec.train.backend,
-    )
