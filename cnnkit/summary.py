@@ -6,13 +6,63 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import prod
+from operator import mul
+from typing import Any, NamedTuple
 
 from cnnkit.arrays import Shape, size
 from cnnkit.base import Layer, chain_shapes, show
 from cnnkit.base.component import chains
+from cnnkit.base.layer import Block
 from cnnkit.base.place import place_of
 from cnnkit.base.weight import count
 from cnnkit.layers.sequential import Sequential, name_of
+
+
+class Field(NamedTuple):
+    """The receptive field of a value in a map, and the pixels from one value to the next.
+
+    Source: Araujo, Norris, Sim, Computing Receptive Fields of Convolutional Neural Networks (2019).
+    """
+
+    sides: tuple[int, ...]
+    steps: tuple[int, ...]
+    image: tuple[int, ...]
+
+    @classmethod
+    def of_image(cls, shape: Shape) -> Field:
+        """Return that of a pixel; of no sides where the input is no image."""
+        image = shape[1:] if len(shape) == 3 else ()
+        return cls((1,) * len(image), (1,) * len(image), image)
+
+    def behind(self, layer: Layer, shape: Shape) -> Field:
+        """Return that of a value behind a layer which takes maps of `shape`."""
+        if isinstance(layer, Block):
+            return self.behind(layer.built(shape), shape)
+        if inner := list(chains(layer)):
+            ends = [self._through(chain.layers, shape) for chain in inner]
+            return Field(*(tuple(map(max, *axes, axes[0])) for axes in zip(*ends, strict=True)))
+        window = getattr(layer, "kernel", getattr(layer, "size", None))
+        if len(shape) == 3 and isinstance(window, tuple):
+            return self._slid(window, getattr(layer, "stride", None), getattr(layer, "dilation", 1))
+        flattens = len(layer.output_shape(shape)) < len(shape) and layer.type != "flatten"
+        if flattens or getattr(layer, "units", None):
+            return Field(self.image, self.image, self.image)
+        return self
+
+    def _through(self, layers: Sequence[Layer], shape: Shape) -> Field:
+        field = self
+        for layer, before in zip(layers, chain_shapes(layers, shape, "layers"), strict=False):
+            field = field.behind(layer, before)
+        return field
+
+    def _slid(self, window: tuple[int, ...], stride: Any, dilation: Any) -> Field:
+        gaps = dilation if isinstance(dilation, tuple) else (1, 1)
+        reach = (g * (k - 1) for g, k in zip(gaps, window, strict=True))
+        sides = tuple(
+            s + r * step for s, r, step in zip(self.sides, reach, self.steps, strict=True)
+        )
+        steps = tuple(map(mul, self.steps, stride or window))
+        return Field(sides, steps, self.image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +76,8 @@ class Row:
         shape: of its output.
         bytes: what its output takes.
         memory: the same with the outputs of the layers inside it.
+        field: what of the image a value depends on, (down, across), padding included; () where the
+            input is no image. Means over the map that a norm or squeeze_excite takes do not count.
     """
 
     path: str
@@ -36,6 +88,7 @@ class Row:
     macs: int
     bytes: int
     memory: int
+    field: tuple[int, ...] = ()
 
     @property
     def place(self) -> str:
@@ -44,37 +97,35 @@ class Row:
 
 
 def layer_rows(
-    layers: Sequence[Layer], shape: Shape, itemsize: int, path: str = "", depth: int = 0
+    layers: Sequence[Layer],
+    shape: Shape,
+    itemsize: int,
+    path: str = "",
+    depth: int = 0,
+    field: Field | None = None,
 ) -> Iterator[Row]:
     """Yield a row per layer, a container before the layers inside it.
 
     Args:
         layers: a chain that takes images of `shape`.
         itemsize: bytes of one number.
+        field: of what the chain takes; by default, of an image.
     """
+    field = field or Field.of_image(shape)
     shapes = chain_shapes(layers, shape, "layers")
     for index, layer in enumerate(layers):
         before, after = shapes[index : index + 2]
         here = f"{path}{name_of(layer, index)}"
-        inside = [
-            row
-            for chain in chains(layer)
-            for row in layer_rows(
-                chain.layers,
-                before,
-                itemsize,
-                f"{here}/{chain.name}/" if chain.name else f"{here}/",
-                depth + 1,
-            )
-        ]
-        weights, macs, own = (
-            count(layer.weights(before)),
-            layer.macs(before),
-            itemsize * prod(after),
-        )
+        inside: list[Row] = []
+        for chain in chains(layer):
+            inner = f"{here}/{chain.name}/" if chain.name else f"{here}/"
+            inside += layer_rows(chain.layers, before, itemsize, inner, depth + 1, field)
+        weights, macs = count(layer.weights(before)), layer.macs(before)
+        own = itemsize * prod(after)
         memory = sum(row.memory for row in inside if row.depth == depth + 1)
         memory += own * (not isinstance(layer, Sequential))  # whose output is its last layer's
-        yield Row(here, depth, layer, after, weights, macs, own, memory)
+        field = field.behind(layer, before)
+        yield Row(here, depth, layer, after, weights, macs, own, memory, field.sides)
         yield from inside
 
 

@@ -17,11 +17,13 @@ from cnnkit.base.transform import Transform
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """What can be known of a dataset without reading it: image shape (C, H, W), classes, names."""
+    """What can be known of a dataset without reading it: image shape (C, H, W), classes, names, and
+    how many images its training split has."""
 
     shape: Shape
     classes: int
     names: tuple[str, ...] = field(default=(), compare=False)
+    train: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from cnnkit.hookspecs import FAMILIES
 from cnnkit.plugins import load_plugins
 from cnnkit.provenance import suppliers
 from cnnkit.registry import Registry
-from cnnkit.specfile.load import load_spec
+from cnnkit.source import Problem
+from cnnkit.specfile.load import load_spec, warned
 from cnnkit.specfile.runspec import RunSpec
 
 _OTHER_WORDS = {"check": "validate lint", "evaluate": "eval test", "run": "train fit"}
@@ -54,9 +55,22 @@ def read_spec(path: Path, set: tuple[str, ...], registry: Registry, news: News) 
     return spec
 
 
-def with_backend(set: tuple[str, ...], backend: str | None) -> tuple[str, ...]:
-    """Return --set with what --backend says."""
-    return set if backend is None else (*set, f"train.backend={backend}")
+def advise(spec: RunSpec, news: News) -> list[Problem]:
+    """Say what a practitioner would change in a spec, and return it."""
+    from cnnkit.specfile.advice import advice
+
+    told = warned(advice(spec), spec.source)
+    for _, text in told:
+        news.error(text)
+    return [problem for problem, _ in told]
+
+
+def with_backend(
+    set: tuple[str, ...], backend: str | None, subset: int | None = None
+) -> tuple[str, ...]:
+    """Return --set with what --backend and --subset say."""
+    more = {"train.backend": backend, "train.subset": subset}
+    return (*set, *(f"{key}={value}" for key, value in more.items() if value is not None))
 
 
 def plugin_verb(registry: Registry, word: str) -> tuple[Callable[..., Any], str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from cnnkit.base import chain_shapes, show
 from cnnkit.commands._console import News, emit, emit_json
-from cnnkit.commands._plugins import begin, read_spec
+from cnnkit.commands._plugins import advise, begin, read_spec
 from cnnkit.errors import CnnkitError, SpecError
 from cnnkit.registry import Registry
 from cnnkit.source import Problem
@@ -65,7 +65,8 @@ def _judge(
         return None, report | {"ok": False, "problems": problems or [{"message": str(error)}]}
     for warning in report["warnings"]:
         news.warn(f"{path}: {warning}")
-    report["warnings"] += [_place(problem) for problem, _ in spec.warnings]
+    problems = [*(problem for problem, _ in spec.warnings), *advise(spec, news)]
+    report["warnings"] += map(_place, problems)
     return spec, report
 
 

@@ -16,12 +16,12 @@ from cnnkit.base import DatasetInfo
 from cnnkit.base import show as show_shape
 from cnnkit.base.place import place_of
 from cnnkit.commands._console import emit, emit_json, facts, table
-from cnnkit.commands._plugins import begin, read_spec
+from cnnkit.commands._plugins import advise, begin, read_spec
 from cnnkit.errors import SpecError
 from cnnkit.registry import Registry
 from cnnkit.runs.directory import StoredRun, find_run
 from cnnkit.runs.listing import standing
-from cnnkit.specfile.checks import input_info
+from cnnkit.specfile.checks import input_info, training_memory
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.summary import Row, layer_rows
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 def show(
     spec: Path, /, *, set: tuple[str, ...] = (), profile: bool = False, json: bool = False
 ) -> None:
-    """Show a spec's layers: output shapes, weights, multiply-accumulates and memory per image; and
-    how a run stands.
+    """Show a spec's layers: output shapes, receptive field, weights, multiply-accumulates and
+    memory per image; what a practitioner would change; and how a run stands.
 
     Args:
         spec: a TOML file, or a run directory.
@@ -52,11 +52,14 @@ def show(
         else:
             emit(_profile_table(timings), Text(_profile_remark(loaded)))
         return
+    warnings = [problem.message for problem in advise(loaded, news)]
     rows = list(layer_rows(loaded.model.layers, shape, np.dtype(loaded.model.dtype).itemsize))
+    training = sum(training_memory(loaded, shape)[1])
     if json:
         run = {"run": dict(_state(stored))} if stored else {}
-        emit_json({"spec": str(spec), **run, "input": shape, "layers": list(map(_facts, rows)),
-                   "total": _totals(rows)})  # fmt: skip
+        whole = {"layers": list(map(_facts, rows)), "total": _totals(rows)}
+        emit_json({"spec": str(spec), **run, "input": shape, **whole, "training_bytes": training,
+                   "warnings": warnings})  # fmt: skip
     else:
         if stored:
             made = facts()
@@ -64,7 +67,7 @@ def show(
                 made.add_row(name, value if isinstance(value, str) else f"{value:.4f}")
             emit(made, "")
         emit(f"{loaded.name}: {loaded.data.type}, images of {show_shape(shape)}\n", _table(rows),
-             Text(_remark(loaded, rows)))  # fmt: skip
+             Text(_remark(loaded, rows)), _training(training))  # fmt: skip
 
 
 def _shape(path: Path, spec: RunSpec, run: StoredRun | None, registry: Registry) -> Shape:
@@ -95,7 +98,7 @@ def _state(run: StoredRun) -> Iterator[tuple[str, str | float]]:
 def _facts(row: Row) -> dict[str, Any]:
     figures = {"weights": row.weights, "macs": row.macs, "bytes": row.memory}
     return {"place": row.place, "depth": row.depth, "type": row.layer.type, "shape": row.shape,
-            **figures}  # fmt: skip
+            "field": row.field, **figures}  # fmt: skip
 
 
 def _totals(rows: Sequence[Row]) -> dict[str, int]:
@@ -107,22 +110,28 @@ def _table(rows: Sequence[Row]) -> Table:
     def figures(weights: int, macs: int, bytes: int) -> tuple[str, str, str]:
         return f"{weights:,}" if weights else "-", f"{macs:,}" if macs else "-", size(bytes)
 
-    right = ("weights", "MACs", "memory")
-    total = ("total", "", "", *figures(**_totals(rows)))
+    right = ("field", "weights", "MACs", "memory")
+    total = ("total", "", "", "", *figures(**_totals(rows)))
     made = table("layer", "type", "output", *right, right=right, total=total)
     for row in rows:
         indent, shape = "  " * row.depth, show_shape(row.shape)
         costs = figures(row.weights, row.macs, row.memory)
-        made.add_row(indent + row.place, indent + row.layer.type, shape, *costs)
+        field = "x".join(map(str, row.field)) or "-"
+        made.add_row(indent + row.place, indent + row.layer.type, shape, field, *costs)
     return made
 
 
 def _remark(spec: RunSpec, rows: Sequence[Row]) -> str:
     total = _totals(rows)["bytes"]
     return (
-        f"\nMACs (multiply-accumulates) and memory (outputs of layers, {spec.model.dtype}) are per "
+        "\nThe field is what of the image, and of the padding around it, a value depends on. "
+        f"MACs (multiply-accumulates) and memory (outputs of layers, {spec.model.dtype}) are per "
         f"image; a batch of {spec.train.batch} takes {size(total * spec.train.batch)}."
     )
+
+
+def _training(bytes: int) -> str:
+    return f"Training takes about {size(bytes)} in all, gradients and optimizer included."
 
 
 def _timings(spec: RunSpec, shape: Shape, info: DatasetInfo | None) -> list[Timing]:

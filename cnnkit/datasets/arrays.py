@@ -61,7 +61,7 @@ class OwnArrays(Dataset, ABC):
         names = tuple(self.classes or ())
         if labels is not None:
             names = encode({"train": to_labels(*labels)})[1]
-        return DatasetInfo(shape[1:], len(names), names)
+        return DatasetInfo(shape[1:], len(names), names, int(shape[0] * (1 - (self.test or 0))))
 
 
 def to_images(

@@ -39,6 +39,7 @@ class Cifar10(Published):
         "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
     )  # fmt: skip
     shape: ClassVar[Shape] = (3, 32, 32)
+    count: ClassVar[int] = 50_000
 
     def load(self, paths: DataPaths) -> Data:
         path = self.find(self.files[0], paths)

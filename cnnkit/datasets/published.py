@@ -31,9 +31,11 @@ class Published(Dataset, ABC):
     """Display names of the classes."""
     shape: ClassVar[Shape] = (1, 28, 28)
     """Of an image."""
+    count: ClassVar[int] = 60_000
+    """Training images."""
 
     def info(self, paths: DataPaths) -> DatasetInfo:
-        return DatasetInfo(self.shape, len(self.labels), self.labels)
+        return DatasetInfo(self.shape, len(self.labels), self.labels, self.count)
 
     def find(self, file: Remote, paths: DataPaths) -> Path:
         """Return where a file lies, downloading it where nobody has it.

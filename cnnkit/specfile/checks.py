@@ -1,10 +1,10 @@
-"""What can be said about a valid spec without data: shapes, loss against head, memory, plugins."""
+"""What can be said about a valid spec without data: shapes, loss against head, memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,30 +15,38 @@ from cnnkit.base.layer import called
 from cnnkit.base.place import KeyPath, outermost
 from cnnkit.base.transform import hard_to_mix, transformed_shape
 from cnnkit.errors import PluginError, ShapeError
-from cnnkit.memory import GIB, memory_limit, needs, training_bytes
-from cnnkit.registry import Plugin, Registry
+from cnnkit.memory import GIB, Need, memory_limit, needs, training_bytes
+from cnnkit.registry import Registry
 from cnnkit.source import Finding
 
 if TYPE_CHECKING:
-    from packaging.requirements import Requirement
-
     from cnnkit.specfile.runspec import RunSpec
 
     _Placed = tuple[KeyPath, Layer]
     _Asked = list[tuple[KeyPath, str | None, str]]
 
 
-def check_memory(spec: RunSpec, shape: Shape) -> list[Finding]:
-    """Hold what training takes against the limit, before anything is allocated."""
+def training_memory(spec: RunSpec, shape: Shape) -> tuple[list[Need], list[int]]:
+    """Return what training takes of memory, layer by layer: what of, and how many bytes.
+
+    Raises:
+        PluginError: where a layer declares what are no weights.
+    """
     layers, train, double = spec.model.layers, spec.train, spec.model.dtype == "float64"
-    try:
-        found = list(needs(layers, shape))
-    except PluginError as error:
-        return [_misdeclared(layers, error, spec.registry)]
-    taken = training_bytes(
+    found = list(needs(layers, shape))
+    return found, training_bytes(
         found, layers, spec.optimizer, batch=train.batch, shard=train.shard, threads=train.threads,
         rollback=train.on_nonfinite == "rollback", itemsize=8 if double else 4,
     )  # fmt: skip
+
+
+def check_memory(spec: RunSpec, shape: Shape) -> list[Finding]:
+    """Hold what training takes against the limit, before anything is allocated."""
+    layers, train = spec.model.layers, spec.train
+    try:
+        found, taken = training_memory(spec, shape)
+    except PluginError as error:
+        return [_misdeclared(layers, error, spec.registry)]
     limit = train.memory * GIB if train.memory else memory_limit()
     if sum(taken) <= limit:
         return []
@@ -180,73 +188,6 @@ def _units(layer: Layer) -> int | None:
     return units
 
 
-def check_requirements(tree: dict[str, Any], registry: Registry) -> list[Finding]:
-    """Return what is missing, broken, or of another version than the spec's tree asks for.
-
-    What is not a list of strings is left to validation.
-    """
-    section = tree.get("plugins")
-    lines = section.get("require") if isinstance(section, dict) else None
-    if not isinstance(lines, list):
-        return []
-    findings = (_judge(i, line, registry) for i, line in enumerate(lines) if isinstance(line, str))
-    return [finding for finding in findings if finding is not None]
-
-
-def _judge(index: int, line: str, registry: Registry) -> Finding | None:
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    try:
-        wanted = Requirement(line)
-    except InvalidRequirement:
-        return _finding(index, f"{line!r} is no requirement",
-                        'expected such as "cnnkit-prelu>=0.1"', "")  # fmt: skip
-    if wanted.marker and not wanted.marker.evaluate():
-        return None
-    if wanted.url:
-        return _finding(index, f"{wanted.name} is asked for by its URL",
-                        "expected a name and versions",
-                        "a spec downloads nothing: install it first")  # fmt: skip
-    plugins = registry.installed(wanted.name)
-    if not plugins:
-        return _finding(index, f"{wanted.name} is not installed, or is no plugin of cnnkit",
-                        _expected(wanted), f'pip install "{line}"')  # fmt: skip
-    return _judge_version(index, wanted, plugins[0]) or _judge_health(index, plugins)
-
-
-def _judge_version(index: int, wanted: Requirement, plugin: Plugin) -> Finding | None:
-    from packaging.version import InvalidVersion
-
-    try:
-        fits = wanted.specifier.contains(plugin.version, prereleases=True)
-    except InvalidVersion:  # its metadata does not say
-        fits = not wanted.specifier
-    if fits:
-        return None
-    what = f"{plugin.owner} is installed, not the version asked for"
-    help_ = f'pip install "{wanted.name}{wanted.specifier}"'
-    return _finding(index, what, _expected(wanted), help_)
-
-
-def _judge_health(index: int, plugins: list[Plugin]) -> Finding | None:
-    for plugin in plugins:
-        if plugin.blocked:
-            return _finding(index, f"{plugin.owner} is {plugin.state}", "",
-                            f"add {plugin.distribution} to it, or unset it")  # fmt: skip
-        if plugin.error:
-            return _finding(index, f"{plugin.owner} {plugin.defect}", "",
-                            "see `cnnkit plugins --verbose`")  # fmt: skip
-    return None
-
-
-def _expected(wanted: Requirement) -> str:
-    return f"expected {wanted.name}{wanted.specifier}"
-
-
-def _finding(index: int, message: str, note: str, help_: str) -> Finding:
-    return Finding(("plugins", "require", index), f"[plugins]: {message}", note, help_)
-
-
 def check_network(
     spec: RunSpec,
     dataset: Dataset,
@@ -318,10 +259,10 @@ def _layer_index(path: KeyPath) -> int:
 
 def dataset_info(dataset: Dataset, paths: DataPaths) -> DatasetInfo | None:
     """Return what the dataset says of itself without being loaded, its `only` applied."""
-    info = dataset.info(paths)
-    if info is None or dataset.only is None:
+    if (info := dataset.info(paths)) is None or dataset.only is None:
         return info
-    return DatasetInfo(info.shape, len(dataset.only))
+    images = info.train and info.train * len(dataset.only) // info.classes
+    return DatasetInfo(info.shape, len(dataset.only), train=images)
 
 
 def class_labels(chosen: Sequence[int | str], classes: Sequence[str]) -> list[int | str]:

@@ -16,17 +16,17 @@ from cnnkit.errors import PluginError, SpecError
 from cnnkit.plugins import load_plugins
 from cnnkit.provenance import attribute
 from cnnkit.registry import Registry
-from cnnkit.source import BIDI, Expanded, Finding, FindingError, Override, Source, slot_at
+from cnnkit.source import BIDI, Expanded, Finding, FindingError, Override, Problem, Source, slot_at
 from cnnkit.specfile.checks import (
     check_classes,
     check_figures,
     check_mended,
     check_network,
-    check_requirements,
     check_squeezed,
     dataset_info,
     doubts,
 )
+from cnnkit.specfile.requirements import check_requirements
 from cnnkit.specfile.resolved import check_storable
 from cnnkit.specfile.runspec import RunSpec
 
@@ -286,13 +286,19 @@ def _diagnose(
 
 def _doubted(spec: RunSpec) -> RunSpec:
     """Give a valid spec its warnings."""
-    if findings := doubts(spec):
-        from cnnkit.diagnosis.problems import render, report
-
-        problems = report(findings, spec.source)
-        texts = (f"warning{render([one]).removeprefix('error')}" for one in problems)
-        spec._warnings = list(zip(problems, texts, strict=True))
+    spec._warnings = warned(doubts(spec), spec.source)
     return spec
+
+
+def warned(findings: list[Finding], source: Source) -> list[tuple[Problem, str]]:
+    """Return findings as warnings, each with the text that shows where."""
+    if not findings:
+        return []
+    from cnnkit.diagnosis.problems import render, report
+
+    problems = report(findings, source)
+    texts = (f"warning{render([one]).removeprefix('error')}" for one in problems)
+    return list(zip(problems, texts, strict=True))
 
 
 def _failure(findings: list[Finding], source: Source) -> SpecError:

@@ -8,31 +8,57 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnkit.arrays import size
-from cnnkit.layers import Conv, Dense, Flatten, Relu, Residual, Sequential
+from cnnkit.arrays import size, unflatten
+from cnnkit.base import Context
+from cnnkit.base.weight import declared
+from cnnkit.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    DepthwiseSeparable,
+    Flatten,
+    GlobalPool,
+    Parallel,
+    Pool,
+    Relu,
+    Residual,
+    Sequential,
+)
+from cnnkit.specfile.checks import training_memory
+from cnnkit.specfile.load import load_spec
 from cnnkit.summary import layer_rows
 
 TABLE = """\
 tiny: digits, images of (1,8,8)
 
-layer   type      output    weights    MACs    memory
-─────────────────────────────────────────────────────
-1       conv      (4,8,8)        40   2,304   1.0 KiB
-2       relu      (4,8,8)         -       -   1.0 KiB
-3       pool      (4,4,4)         -       -     256 B
-4       softmax   (10)          650     640      40 B
-─────────────────────────────────────────────────────
-total                           690   2,944   2.3 KiB
+layer   type      output    field   weights    MACs    memory
+─────────────────────────────────────────────────────────────
+1       conv      (4,8,8)     3x3        40   2,304   1.0 KiB
+2       relu      (4,8,8)     3x3         -       -   1.0 KiB
+3       pool      (4,4,4)     4x4         -       -     256 B
+4       softmax   (10)        8x8       650     640      40 B
+─────────────────────────────────────────────────────────────
+total                                   690   2,944   2.3 KiB
 
-MACs (multiply-accumulates) and memory (outputs of layers, float32) are per
+The field is what of the image, and of the padding around it, a value depends
+on. MACs (multiply-accumulates) and memory (outputs of layers, float32) are per
 image; a batch of 32 takes 73.2 KiB.
+Training takes about TRAINING in all, gradients and optimizer included.
 """  # the output, as it is
 
 
-def test_the_table(call, tiny):
+@pytest.fixture
+def shown(tiny) -> str:
+    """The table, with what training takes on so many cores as there are."""
+    training = sum(training_memory(load_spec(tiny), (1, 8, 8))[1])
+    assert training > 32 * 4 * 586 + 4 * 690 * 4  # of activations; of weights, gradients and adam
+    return TABLE.replace("TRAINING", size(training))
+
+
+def test_the_table(call, tiny, shown):
     outcome = call("show", "tiny.toml")
     # 4*(1*9) + 4; 4*8*8*9; 4*8*8*4 bytes; 64*10 + 10; 64*10; (256+256+64+10)*4*32 = 75,008 bytes
-    assert (outcome.code, outcome.out, outcome.err) == (0, TABLE, "")
+    assert (outcome.code, outcome.out, outcome.err) == (0, shown, "")
 
 
 def test_json(call, tiny):
@@ -40,9 +66,19 @@ def test_json(call, tiny):
     assert document["input"] == [1, 8, 8]
     assert document["total"] == {"weights": 690, "macs": 2944, "bytes": 4 * 586}
     assert document["layers"][3] == {
-        "place": "4", "depth": 0, "type": "softmax", "shape": [10],
-        "weights": 650, "macs": 640, "bytes": 40,
-    }  # fmt: skip
+        "place": "4",
+        "depth": 0,
+        "type": "softmax",
+        "shape": [10],
+        "weights": 650,
+        "macs": 640,
+        "bytes": 40,
+        "field": [8, 8],
+    }
+    assert document["warnings"] == []
+    assert document["training_bytes"] == sum(training_memory(load_spec(tiny), (1, 8, 8))[1])
+    fields = [layer["field"] for layer in document["layers"]]
+    assert fields == [[3, 3], [3, 3], [4, 4], [8, 8]]
 
 
 def test_set_and_float64(call, tiny):
@@ -63,7 +99,7 @@ def test_shapes_that_only_the_data_can_tell(call, tiny):
     assert call("show", "tiny.toml", "--set", "model.input=[1, 8, 8]").code == 0
 
 
-def test_a_run_says_how_it_stands(call, tiny):
+def test_a_run_says_how_it_stands(call, tiny, shown):
     assert call("run", "tiny.toml", "--out", "run").code == 0
     records = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
     test = json.loads(Path("run/summary.json").read_bytes())["test"]
@@ -72,7 +108,7 @@ def test_a_run_says_how_it_stands(call, tiny):
     assert lines[1] == f"train loss           {records[1]['train_loss']:.4f}"
     assert f"validation accuracy  {records[1]['validation']['accuracy']:.4f}" in lines
     assert f"test accuracy        {test['accuracy']:.4f}" in lines
-    assert lines[9:] == TABLE.splitlines()
+    assert lines[9:] == shown.splitlines()
     Path("run/status.json").write_text('{"status": "running", "epoch": 1}')  # and then killed
     lines = call("show", "run").out.splitlines()
     assert (
@@ -104,6 +140,46 @@ def test_containers_come_before_what_is_inside_and_include_it():
         ("2.1", 1, 0, 0, 18),
         ("2.2", 1, 38, 36, 2),
     ]
+
+
+def fields(layers, shape=(1, 32, 24)):
+    return [row.field for row in layer_rows(layers, shape, 4)]
+
+
+def test_the_receptive_field_is_what_a_value_depends_on():
+    """Seen by a gradient: which pixels reach one value in the middle of the map."""
+    layers = [
+        Conv(filters=2, kernel=(3, 2), stride=(1, 2), padding="same"), BatchNorm(),
+        Conv(filters=2, kernel=3, dilation=2, padding="same"),
+        Pool(kind="mean", size=3, stride=2),
+        Parallel(branches=[[Conv(filters=1, kernel=1)], [Conv(filters=1, kernel=3, padding=1)]]),
+        DepthwiseSeparable(filters=2, kernel=(1, 3)),
+    ]  # fmt: skip
+    shape = (1, 48, 64)
+    for depth in range(1, len(layers) + 1):
+        network = Sequential(layers=layers[:depth]).lower()
+        declares = declared(network.weights(shape))
+        weights = unflatten({path: np.ones(w.shape) for path, w in declares.items()})
+        y, back = network.forward(np.ones((1, *shape)), weights, Context(wants_dx=True))
+        dy = np.zeros_like(y)
+        dy[0, :, y.shape[2] // 2, y.shape[3] // 2] = 1
+        rows, columns = np.nonzero(back(dy)[0][0, 0])
+        seen = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+        shown = [row.field for row in layer_rows(layers[:depth], shape, 4) if row.depth == 0]
+        assert shown[-1] == seen
+
+
+def test_layers_that_see_all_of_the_image_or_no_image():
+    assert fields([Conv(filters=1, kernel=3), Flatten(), Relu(), Dense(units=2), Relu()]) == [
+        (3, 3), (3, 3), (3, 3), (32, 24), (32, 24)
+    ]  # fmt: skip
+    assert fields([GlobalPool(), Relu()]) == [(32, 24), (32, 24)]
+    assert fields([Dense(units=3)], (7,)) == [()]
+
+
+def test_a_residual_sees_what_its_wider_way_sees():
+    conv = Conv(filters=1, kernel=3, padding="same")
+    assert fields([Residual(body=[conv, conv]), conv])[0::3] == [(5, 5), (7, 7)]
 
 
 @pytest.mark.parametrize(
