@@ -231,7 +231,7 @@ def _owner(error: BaseException) -> str:
     return owner or core
 
 
-_TAKE_SET = ("run", "check", "show", "look")
+_TAKE_SET = ("run", "lr", "check", "show", "look")
 """The verbs over whose specs --set lays values."""
 
 

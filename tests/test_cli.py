@@ -46,6 +46,7 @@ A convolutional network is a TOML file, and NumPy trains it.
 Commands:
   init        Write a commented spec to start from.
   run         Train the network a spec describes.
+  lr          Find a learning rate, by a few steps at growing ones.
   resume      Go on with a run that was interrupted or killed.
   runs        List runs: how each stands, its figures, and what differs.
   verify      Train a run once more, and compare its weights to the bit.

@@ -19,6 +19,7 @@ from cnnkit.engine.progress import Progress
 
 _EVERY = 0.2  # seconds: drawing takes a millisecond that training does not get
 _BLOCKS, _ASCII = "▁▂▃▅▇", "_.-=#"
+_FILLED, _FILLED_ASCII = " ▁▂▃▄▅▆▇█", " ___.==##"
 _MOST = 2000
 """Losses that are kept: of a longer run, every other one."""
 _NAME = 16
@@ -32,14 +33,36 @@ def blocks(values: Sequence[float], width: int, ramp: str = _BLOCKS) -> str:
     >>> blocks([4.0, 3.0, 1.0, 0.5, 0.0], 10)
     '▇▅▂▁▁'
     """
-    size = len(values)
-    if size > width:
-        cuts = [i * size // width for i in range(width + 1)]
-        parts = [values[a:b] for a, b in itertools.pairwise(cuts)]
-        values = [sum(part) / len(part) for part in parts]
+    values = _fitted(values, width)
     low, high = min(values), max(values)
     steps = (len(ramp) - 1) / ((high - low) or 1.0)
     return "".join(ramp[round((value - low) * steps)] for value in values)
+
+
+def chart(values: Sequence[float], width: int, height: int, ascii_only: bool = False) -> list[str]:
+    """Return a curve as `height` lines of filled columns, the top one first.
+
+    >>> chart([4.0, 3.0, 0.0], 3, 2)
+    ['█▅ ', '██▁']
+    """
+    values, ramp = _fitted(values, width), _FILLED_ASCII if ascii_only else _FILLED
+    low, most, least = min(values), len(ramp) - 1, 1 / 8
+    scale = (height - least) / ((max(values) - low) or 1.0)
+    tall = [least + (value - low) * scale for value in values]
+    return [
+        "".join(ramp[round(min(1.0, max(0.0, one - row)) * most)] for one in tall)
+        for row in reversed(range(height))
+    ]
+
+
+def _fitted(values: Sequence[float], width: int) -> Sequence[float]:
+    """Return at most `width` values: where there are more, those that stand together averaged."""
+    size = len(values)
+    if size <= width:
+        return values
+    cuts = [i * size // width for i in range(width + 1)]
+    parts = [values[a:b] for a, b in itertools.pairwise(cuts)]
+    return [sum(part) / len(part) for part in parts]
 
 
 def duration(seconds: float) -> str:

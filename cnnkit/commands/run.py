@@ -13,6 +13,8 @@ import tomli
 
 from cnnkit.base import Epoch
 from cnnkit.commands._console import News, emit, emit_json
+from cnnkit.commands._overfit import overfit as one_batch
+from cnnkit.commands._overfit import refuse_beside
 from cnnkit.commands._plugins import begin, read_spec, with_backend
 from cnnkit.commands._several import Member, Several, members
 from cnnkit.commands.evaluate import results
@@ -45,6 +47,7 @@ def run(
     seeds: str | None = None,
     minutes: float | None = None,
     subset: int | None = None,
+    overfit: bool = False,
     resume: bool = False,
     no_report: bool = False,
     quiet: bool = False,
@@ -66,23 +69,32 @@ def run(
             print the mean and deviation of all figures.
         minutes: end training after so many; as the callback stop_after.
         subset: train on so many images only; as --set train.subset=N.
+        overfit: see whether the network learns one batch by heart, without augmentation, dropout
+            and the like, and which layer does not; writes nothing, unless --out is given.
         resume: go on with the run in --out, if one of this spec is there.
         no_report: write no report.html into the run's directory.
         quiet: print the run's directory, and else only warnings and errors.
         json: print one JSON document.
     """
-    news, registry = begin(quiet)
-    laid = with_backend(set, backend)
-    laid = laid if subset is None else (*laid, f"train.subset={subset}")
-    loaded = _timed(read_spec(spec, laid, registry, news), minutes)
+    laid = with_backend(set, backend, subset)
+    news, loaded = _read(spec, laid, minutes, quiet)
+    if overfit:
+        refuse_beside(seeds=seeds, minutes=minutes, subset=subset, resume=resume)
+        return one_batch(loaded, news, out, data_dir, not no_fallback, json)
     if of := members(loaded, seeds):
-        group = Several(loaded, out, resume, news)
         one = _One(spec, laid, minutes, news, data_dir, not no_fallback, not no_report)
-        return run_all(of, one, group, json)
+        return run_all(of, one, Several(loaded, out, resume, news), json)
     stored = _begun(loaded, out) if resume else None
     finished, session = train(loaded, news, out, data_dir, not no_fallback, stored)
     close(finished, None if no_report else session, news, json)
     return 0
+
+
+def _read(
+    path: Path, set: tuple[str, ...], minutes: float | None, quiet: bool
+) -> tuple[News, RunSpec]:
+    news, registry = begin(quiet)
+    return news, _timed(read_spec(path, set, registry, news), minutes)
 
 
 class _One(NamedTuple):
