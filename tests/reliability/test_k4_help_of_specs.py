@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -149,6 +150,34 @@ ADVICE: list[tuple[str, str, list[tuple[str, str]]]] = [
         ('"C:\\data"', "'C:\\data'"), ('"idx"\ntrain_images', '"npz"\npath')]),
     ("toml-not-utf8", "save the file as UTF-8", []),
     ("toml-number-huge", "write a smaller number", [("9" * 5000, "9")]),
+    ("layer-same-name", "names in a chain must differ", [
+        ('[\n  { type = "conv", name = "stem"', '[\n  { type = "conv", name = "root"')]),
+    ("expand-block-option", "a block takes layers", [
+        ("times = 3\n", ""), ('"repeat"', '"repeat", times = 3')]),
+    ("expand-include-missing", "the folder of the file", [
+        ("bse.toml", "base.toml"), ("format = 1", "format = 1\nvars = { width = 8 }")]),
+    ("expand-format-missing-repeat", "begins with format = 1", [("name", "format = 1\nname")]),
+    ("expand-format-2", "this cnnkit reads format 1", [("format = 2", "format = 1")]),
+    ("expand-variable-before-it-is-set", "those that are set above it", [
+        ("width = 8\n", ""), ("[vars]", "[vars]\nwidth = 8")]),
+    ("expand-block-missing", 'add block = "..."', [("times = 2", 'times = 2, block = "unit"')]),
+    ("expand-block-of-none", "blocks: none", [('  { type = "repeat", block = "unit" },\n', "")]),
+    ("expand-block-misspelt", "blocks: unit", [("unti", "unit")]),
+    ("expand-block-name", "at most 30 letters, digits and underscores", [("1st", "first")]),
+    ("expand-block-without-layers", "write layers = [...] below its name", [
+        ("layer =", "layers =")]),
+    ("expand-block-for-a-type", 'write { type = "repeat", block = "unit" }', [
+        ('{ type = "unit", times = 2 }', '{ type = "repeat", block = "unit" }')]),
+    ("expand-after-a-repeat", "dense takes units, bias, init, bias_init", [("unit =", "units =")]),
+    ("expand-repeat-a-bomb", "repeat fewer of them", [("times = 1000", "times = 2")]),
+    ("expand-repeat-option", "repeat takes times, block and with", [("tmes", "times")]),
+    ("expand-repeat-with-a-number", "such as { width = 32 }", [
+        ("with = 16", "with = { width = 16 }")]),
+    ("expand-include-number", 'such as include = "base.toml"', [
+        ("include = 7", 'include = "included/base.toml"\nvars = { width = 8 }')]),
+    ("expand-variable-of-none", "variables here: none", [('"${units}"', "8")]),
+    ("expand-variable-misspelt", "variables here: width", [("widht", "width")]),
+    ("expand-variable-plus", 'write "${name}", "${name * 2}" or', [("width + 1", "width * 2")]),
 ]  # fmt: skip
 
 
@@ -161,6 +190,7 @@ def mended(name: str, edits: list[tuple[str, str]], folder: Path) -> tuple[Path,
         assert old in text or old in said
         text, said = text.replace(old, new), said.replace(old, new)
     spec.write_bytes(text.encode())
+    copytree(FOLDER / "included", folder / "included", dirs_exist_ok=True)
     for file in ("d.npz", "C:\\data"):
         with (folder / file).open("wb") as stream:
             np.savez(stream, x_train=X[~TEST], y_train=Y[~TEST], x_test=X[TEST], y_test=Y[TEST])
