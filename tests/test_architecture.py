@@ -26,11 +26,12 @@ FAMILIES = {
 WORDS = {"arrays", "described", "errors", "kernels", "base"}
 LOOKUP = {*WORDS, "hookspecs", "registry", "plugins", "provenance"}
 SERVICES = {"files", "stdout", "workers", "meeting"}
-SPECS = {*LOOKUP, "source", "memory", "diagnosis", "specfile"}
+SPECS = {*LOOKUP, "signals", "source", "memory", "diagnosis", "specfile"}
 MAY_IMPORT: dict[str, set[str]] = {
     "described": set(),
     "errors": set(),
     "arrays": set(),
+    "signals": set(),
     "stdout": set(),
     "files": {"arrays", "errors"},
     "meeting": {"arrays"},

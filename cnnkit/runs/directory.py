@@ -20,6 +20,7 @@ from cnnkit.errors import RunError
 from cnnkit.files.durable import append_line, make_folder, read_bytes, write_durably
 from cnnkit.registry import Registry
 from cnnkit.runs.lock import Lock
+from cnnkit.signals import signals_wait
 from cnnkit.specfile.load import apply_overrides, load_spec
 from cnnkit.specfile.runspec import RunSpec
 
@@ -74,6 +75,7 @@ class StoredRun:
         self.spec_text = self._text("spec.toml")
         self.resolved = self._text("resolved.toml")
 
+    @signals_wait()
     def spec(self, registry: Registry, set: Sequence[str] = ()) -> RunSpec:
         """Return the spec that the run was made with, every default as it was then, less observers,
         and a backend that is not installed: neither is needed where the run is looked at.

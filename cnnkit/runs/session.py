@@ -24,9 +24,9 @@ from cnnkit.runs.prepare import in_spec, prepare
 from cnnkit.runs.recorder import Recorder
 from cnnkit.runs.remarks import after_training
 from cnnkit.runs.resume import resume_point
-from cnnkit.runs.signals import Pending, held_signals
 from cnnkit.runs.vitals import Vitals
 from cnnkit.runs.warm import Origin
+from cnnkit.signals import Pending, held_signals
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.stdout import stdout_to
 from cnnkit.workers import Threads

@@ -16,6 +16,7 @@ from cnnkit.errors import PluginError, SpecError
 from cnnkit.plugins import load_plugins
 from cnnkit.provenance import attribute
 from cnnkit.registry import Registry
+from cnnkit.signals import signals_wait
 from cnnkit.source import BIDI, Expanded, Finding, FindingError, Override, Problem, Source, slot_at
 from cnnkit.specfile.checks import (
     check_classes,
@@ -165,6 +166,7 @@ def _no_way(override: Override, depth: int, node: Any) -> FindingError:
 _MAX_BYTES = 2**20
 
 
+@signals_wait()  # else pydantic may swallow one, and a command go on
 def load_spec(
     path: str | Path,
     set: Sequence[str] = (),  # the CLI's word

@@ -1,4 +1,4 @@
-"""Signals that wait for the end of a step."""
+"""Signals that wait: for the end of a step, or until a spec is read."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class Pending:
         self._before: dict[int, signal._HANDLER] = {}
 
     def hold(self, number: int) -> None:
-        """Let a signal wait; one that is ignored stays so, as under nohup."""
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        """Let a signal wait; one that is ignored stays so, as under nohup, and one that other code
+        than Python's handles, which could not be given back."""
+        if signal.getsignal(number) not in (signal.SIG_IGN, None):
             self._before[number] = signal.signal(number, self._handle)
 
     def let_go(self) -> None:
@@ -72,3 +73,15 @@ def held_signals(at_once: Callable[[], bool]) -> Iterator[Pending]:
         yield pending
     finally:
         pending.let_go()
+
+
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """Let a signal do at the end of the block what it would have done inside, whatever the block
+    raised: an exception raised within compiled code, or in a callback of it, may get lost there."""
+    with held_signals(lambda: False) as pending:
+        try:
+            yield
+        finally:
+            if pending:
+                pending.deliver()
