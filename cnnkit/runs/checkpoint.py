@@ -85,6 +85,14 @@ class Checkpoint:
         return cls(weights, optimizer, **{name: facts[name] for name in _FACTS}, memory=memory)
 
 
+def position_in(path: Path) -> Position:
+    """Return the position of the checkpoint in `path`; the start where none can be read."""
+    try:
+        return Checkpoint.load(path).position
+    except RunError:
+        return Position()
+
+
 def _of_memory(memory: Memory) -> tuple[dict[str, Array], dict[str, Any]]:
     """Return the arrays by their names in the file, and the rest as plain data."""
     arrays = {f"moving/{path}": w for path, w in memory.moving.items()}

@@ -119,9 +119,12 @@ class StoredRun:
         status = {"epoch": "?", "message": "it is under way"} | self.facts("status.json")
         if status.get("status") == "done":
             return ""
-        stands = f"{status.get('status')} after epoch {status['epoch']}"
+        from cnnkit.runs.checkpoint import position_in  # which may be within an epoch
+
+        at = position_in(_checkpoint(self.path, "last"))
+        after = at if at.step else f"epoch {status['epoch']}"
         why = str(status["message"]).partition("\n")[0]
-        return f"note: {self.path} is no finished run: {stands}: {why}"
+        return f"note: {self.path} is no finished run: {status.get('status')} after {after}: {why}"
 
     def epochs(self) -> list[dict[str, Any]]:
         """Return the records of the finished epochs, first to last.

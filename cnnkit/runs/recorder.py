@@ -14,7 +14,7 @@ from cnnkit.engine.trainer import Trainer
 from cnnkit.errors import RunError
 from cnnkit.files.tensors import digest
 from cnnkit.provenance import suppliers
-from cnnkit.runs.checkpoint import Checkpoint
+from cnnkit.runs.checkpoint import Checkpoint, position_in
 from cnnkit.runs.directory import Kind, RunDirectory
 from cnnkit.runs.environment import computed_by, environment
 from cnnkit.runs.warm import Origin
@@ -168,10 +168,7 @@ class Recorder:
 
         The file is asked: Ctrl-C may fall between a save and any note of it.
         """
-        try:
-            return Checkpoint.load(self._directory.checkpoint("last")).position
-        except RunError:
-            return Position()
+        return position_in(self._directory.checkpoint("last"))
 
     def kept(self) -> str:
         """Say what of the network the run directory holds."""

@@ -12,6 +12,7 @@ import pytest
 
 from cnnkit.cli import main
 from cnnkit.runs.directory import Lock
+from cnnkit.runs.vitals import Vitals
 
 
 def test_figures_are_those_of_the_run(trained, call):
@@ -122,6 +123,24 @@ def test_a_run_that_was_killed_says_so(trained, call, tmp_path):
     lock = Lock(tmp_path / "copy")
     assert call("evaluate", "copy").err == f"{note}running after epoch 2: it is under way\n"
     lock.release()
+
+
+@pytest.mark.parametrize(
+    ("at", "where"), [(3, "3 steps of epoch 1"), (41 + 7, "7 steps of epoch 2"), (82, "41 steps of epoch 2")]
+)
+def test_a_run_that_ended_within_an_epoch_says_at_which_step(at, where, call, tiny, monkeypatch):
+    """The weights that are judged are those, and not the ones after the epoch before."""
+    steps = iter(range(1, at + 1))
+
+    def stop_there(*_):
+        if next(steps) == at:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Vitals, "after_step", stop_there)
+    assert call("run", "tiny.toml", "--out", "run").code == 130
+    assert call("evaluate", "run").err == (
+        f"note: run is no finished run: interrupted after {where}: Ctrl-C\n"
+    )
 
 
 @pytest.mark.parametrize("summary", ["{}", '{"dataset": 3}'])
