@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import inf, isfinite, prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -61,12 +62,36 @@ def check_values(images: Array, transforms: Sequence[Transform], where: str) -> 
                 declared = wanted
             own = known is found
             dark = own and images.dtype != np.uint8  # bytes are 0..255, and pictures may be dark
-            _judge(known, wanted, transform, where * own, _BRIGHTEST if dark else _NARROW)
+            narrowest = _BRIGHTEST if dark else _NARROW
+            if misfit := _judge(known, wanted, transform, number, where * own, narrowest):
+                raise DataError(
+                    f"{misfit.message}\n   = expected: {misfit.expected}\n"
+                    f"   = got: {_show(known)}\n   = help: {misfit.help}"
+                )
         known = transform.range_to(known)
         if known is None and transforms[number + 1 :]:
             known = _measured(images[:_LOOKED_AT], transforms[: number + 1], where)
     whole = declared or natural_range(found, images.dtype)
     return *whole, *_edges(images, whole)
+
+
+def misfits(transforms: Sequence[Transform]) -> Iterator[Misfit]:
+    """Yield the transforms that map from another range than those before them give, as far as that
+    can be known without images."""
+    known: Range | None = None
+    for number, transform in enumerate(transforms):
+        wanted = transform.range_from()
+        if wanted and known and (one := _judge(known, wanted, transform, number, "", _NARROW)):
+            yield one
+        known = transform.range_to(known)
+
+
+def unscaled(images: Array, transforms: Sequence[Transform]) -> bool:
+    """Return whether bytes reach the network as they are, for all that the transforms say."""
+    known: Range | None = (0.0, 255.0)
+    for transform in transforms:
+        known = transform.range_to(known)
+    return images.dtype == np.uint8 and known is not None and known[1] - known[0] >= 255
 
 
 def _measured(x: Array, transforms: Sequence[Transform], where: str) -> Range:
@@ -164,23 +189,34 @@ def _turned(images: Array, trained: Seen, where: str) -> str:
     return ""
 
 
-def _judge(known: Range, wanted: Range, transform: Transform, where: str, narrowest: float) -> None:
-    """Refuse values that a transform would map to somewhere else than it says."""
+class Misfit(NamedTuple):
+    """A transform, by its place, that is given values of another range than it maps from."""
+
+    place: int
+    message: str
+    expected: str
+    help: str
+
+
+def _judge(
+    known: Range, wanted: Range, transform: Transform, place: int, where: str, narrowest: float
+) -> Misfit | None:
+    """Return why a transform would map values to somewhere else than it says; None if it does not.
+
+    Args:
+        where: what the values are, "" where other transforms have made them.
+    """
     width = wanted[1] - wanted[0]
     narrow = 0 < known[1] - known[0] < narrowest * width
     if _within(known, wanted) and not narrow:
-        return
+        return None
     what = where or f"what reaches the transform {transform.type}"
     better = natural_range(known, np.dtype(float), narrowest)
     remedy = f"give {transform.type} the range = [{better[0]:g}, {better[1]:g}]"
     if not where:
         remedy = f"leave out one of the transforms, or where both are meant, {remedy}"
-    raise DataError(
-        f"{what}: values lie within {_show(known)}, but {transform.type} maps from "
-        f"{_show(wanted)}\n"
-        f"   = expected: values that fill {_show(wanted)}\n   = got: {_show(known)}\n"
-        f"   = help: {remedy}"
-    )
+    message = f"values lie within {_show(known)}, but {transform.type} maps from {_show(wanted)}"
+    return Misfit(place, f"{what}: {message}", f"values that fill {_show(wanted)}", remedy)
 
 
 def _within(inner: Range, outer: Seen) -> bool:

@@ -26,7 +26,7 @@ FAMILIES = {
 WORDS = {"arrays", "described", "errors", "kernels", "base"}
 LOOKUP = {*WORDS, "hookspecs", "registry", "plugins", "provenance"}
 SERVICES = {"files", "stdout", "workers", "meeting"}
-SPECS = {*LOOKUP, "signals", "source", "memory", "diagnosis", "specfile"}
+SPECS = {*LOOKUP, "signals", "source", "memory", "values", "diagnosis", "specfile"}
 MAY_IMPORT: dict[str, set[str]] = {
     "described": set(),
     "errors": set(),

@@ -89,7 +89,8 @@ class Dataset(Component, ABC):
         Sequence[Transform | Table],
         Annotated[list[Annotated[SerializeAsAny[Transform], child("transforms")]], listed],
     ] = default(["scale"])
-    """Applied to every image in this order; the default scales [0, 255] to [-0.5, 0.5]."""
+    """Applied to every image in this order; the default scales [0, 255] to [-0.5, 0.5]. A list
+    replaces it: one that does not scale bytes lets them through as they are."""
     only: Annotated[list[Annotated[int, Field(ge=0)] | str], Field(min_length=2)] | None = None
     """Keep only the classes with these labels or names; the first becomes class 0, the next 1."""
     fallback: Option[

@@ -56,7 +56,7 @@ def survey(data: Data, dataset: Dataset, spec: RunSpec) -> Survey:
     counts = [np.bincount(split.labels, minlength=classes) for split in parts.values()]
     values = {name: {**_values(split.images), **duplicates(split)}
               for name, split in parts.items()}  # fmt: skip
-    warnings = [line.removeprefix("warning: ") for line in oddities(data)]
+    warnings = [line.removeprefix("warning: ") for line in oddities(data, dataset.transforms)]
     warnings += [*_relabelled(values), *_out_of_range(data, dataset)]
     some = data.train.images[chosen(len(data.train), _MEASURED)]
     values["transformed"] = _values(transformed(some, dataset, spec))

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from cnnkit.arrays import Array
-from cnnkit.base import Data, Split
+from cnnkit.base import Data, Split, Transform
+from cnnkit.values import unscaled
 
 _FEW = 10
 """Images of a class to train on, below which it can hardly be learned."""
@@ -17,8 +18,13 @@ _UNEVEN = 20
 """Times the images of the rarest class that the most frequent one may have."""
 
 
-def oddities(data: Data) -> Iterator[str]:
+def oddities(data: Data, transforms: Sequence[Transform]) -> Iterator[str]:
     """Yield a warning for each thing that may spoil a training, or its figures."""
+    if unscaled(data.train.images, transforms):
+        yield (
+            "warning: bytes, 0 to 255, reach the network as they are: [data] transforms replaces "
+            'the default, ["scale"]; put "scale" into it'
+        )
     names, counts = data.classes, np.bincount(data.train.labels, minlength=len(data.classes))
     if few := [f"{names[k]} ({counts[k]})" for k in np.flatnonzero(counts < _FEW)]:
         yield f"warning: classes with fewer than {_FEW} images to train on: {_some(few)}"

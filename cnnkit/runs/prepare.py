@@ -119,7 +119,7 @@ def _parts(data: Data, dataset: Dataset, spec: RunSpec, paths: DataPaths) -> Dat
     if batch > count and "batch" in spec.train.model_fields_set:
         what = f"warning: [train] batch = {batch:,}, but there are {count:,} images to train on"
         paths.say(f"{what}: one update of the weights an epoch; 32 is usual")
-    for line in oddities(parts):
+    for line in oddities(parts, dataset.transforms):
         paths.say(line)
     return parts
 

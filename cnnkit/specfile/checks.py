@@ -18,6 +18,7 @@ from cnnkit.errors import PluginError, ShapeError
 from cnnkit.memory import GIB, Need, memory_limit, needs, training_bytes
 from cnnkit.registry import Registry
 from cnnkit.source import Finding
+from cnnkit.values import misfits
 
 if TYPE_CHECKING:
     from cnnkit.specfile.runspec import RunSpec
@@ -241,7 +242,7 @@ def check_mended(spec: RunSpec, dropped: set[KeyPath], paths: DataPaths) -> list
     data_is_known = all(p[0] != "data" or p[1:2] in [(name,) for name in _APART] for p in dropped)
     in_model = [path for path in dropped if path[0] == "model" and path[1:] != ("dtype",)]
     return [
-        *(check_classes(spec.data, paths) if data_is_known else []),
+        *([*check_classes(spec.data, paths), *check_ranges(spec.data)] if data_is_known else []),
         *check_network(
             spec,
             spec.data,
@@ -290,6 +291,16 @@ def check_classes(dataset: Dataset, paths: DataPaths) -> list[Finding]:
             known = ", ".join(names) if isinstance(label, str) else f"0 to {info.classes - 1}"
             findings.append(Finding(path, message, f"expected {known}"))
     return findings
+
+
+def check_ranges(dataset: Dataset) -> list[Finding]:
+    """Refuse a transform that maps from another range than those before it give."""
+    return [
+        Finding(
+            ("data", "transforms", one.place), one.message, f"expected {one.expected}", one.help
+        )
+        for one in misfits(dataset.transforms)
+    ]
 
 
 def input_info(spec: RunSpec) -> tuple[Shape | None, DatasetInfo | None]:

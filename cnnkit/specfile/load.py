@@ -23,6 +23,7 @@ from cnnkit.specfile.checks import (
     check_figures,
     check_mended,
     check_network,
+    check_ranges,
     check_squeezed,
     dataset_info,
     doubts,
@@ -203,7 +204,7 @@ def load_spec(
     findings += [*check_storable(spec, tree, registry), *check_squeezed(spec)]
     with attribute(registry, lambda: "when the spec was checked", PluginError):
         findings += check_figures(spec)
-        findings += check_classes(spec.data, paths)
+        findings += [*check_classes(spec.data, paths), *check_ranges(spec.data)]
         findings += check_network(spec, spec.data, dataset_info(spec.data, paths))
     if findings:
         raise _failure(findings, source)

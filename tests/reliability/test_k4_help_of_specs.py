@@ -34,6 +34,9 @@ NOT_FOLLOWED = {
 
 ADVICE: list[tuple[str, str, list[tuple[str, str]]]] = [
     ("rule-best", "name a metric of the spec", [("acuracy", "accuracy")]),
+    ("rule-scaled-twice", "leave out one of the transforms", [('"flip", "scale"', '"flip"')]),
+    ("rule-scaled-twice", "or where both are meant, give scale the range", [
+        ('"flip", "scale"', '"flip", { type = "scale", range = [-1, 1] }')]),
     ("shape-transform", "cut less, or use more padding", [("size = 12", "size = 10")]),
     ("shape-branches-differ", "keep the shape", [
         ("filters = 8, kernel = 3", 'filters = 1, kernel = 3, padding = "same"')]),

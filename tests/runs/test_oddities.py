@@ -7,6 +7,7 @@ import pytest
 
 from cnnkit.base import Data, Split
 from cnnkit.runs.oddities import oddities
+from cnnkit.transforms import Flip, Invert, Normalize, Scale
 
 RNG = np.random.default_rng(0)
 
@@ -18,7 +19,7 @@ def split(*counts: int) -> Split:
 
 
 def said(train: Split, test: Split, validation: Split | None = None) -> list[str]:
-    return list(oddities(Data("mine", train, test, ("cat", "dog", "cow"), validation)))
+    return list(oddities(Data("mine", train, test, ("cat", "dog", "cow"), validation), [Scale()]))
 
 
 def test_nothing_odd():
@@ -37,7 +38,7 @@ def test_rare_and_absent_classes():
 def test_many_at_once_are_counted():
     classes = tuple(map(str, range(9)))
     data = Data("mine", split(*[3] * 9), split(*[1] * 9), classes)
-    assert list(oddities(data)) == [
+    assert list(oddities(data, [Scale()])) == [
         "warning: classes with fewer than 10 images to train on: 0 (3), 1 (3), 2 (3), 3 (3), 4 (3) "
         "and 4 more"
     ]
@@ -84,3 +85,21 @@ def test_channels_at_the_end():
     assert said(data, Split(255 - images, labels)) == [
         "warning: images of 8x8x3: 8 channels, 3 pixels wide"
     ]
+
+
+UNSCALED = (
+    "warning: bytes, 0 to 255, reach the network as they are: [data] transforms replaces the "
+    'default, ["scale"]; put "scale" into it'
+)
+
+
+@pytest.mark.parametrize(
+    ("transforms", "is_said"),
+    [([Flip()], 1), ([], 1), ([Invert()], 1), ([Flip(), Scale()], 0), ([Normalize()], 0)],
+)
+def test_bytes_that_nothing_scales(transforms, is_said):
+    train, test = split(20, 20, 20), split(3, 3, 3)
+    data = Data("mine", train, test, ("cat", "dog", "cow"))
+    assert list(oddities(data, transforms)) == [UNSCALED] * is_said
+    floats = Split(train.images.astype(np.float32), train.labels)
+    assert list(oddities(Data("mine", floats, test, data.classes), transforms)) == []
