@@ -224,3 +224,13 @@ def size(count: float) -> str:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} GiB" if count < 1e6 else f"{count:.1e} GiB"
+
+
+def counted(count: float, what: str) -> str:
+    """Return how many there are of something, as people write it.
+
+    >>> counted(1, "epoch"), counted(1234, "image"), counted(0.5, "epoch"), counted(2, "class")
+    ('1 epoch', '1,234 images', '0.5 epochs', '2 classes')
+    """
+    plural = f"{what}{'e' * what.endswith('s')}s"
+    return f"{count:{',' if isinstance(count, int) else 'g'}} {what if count == 1 else plural}"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from cnnkit.arrays import Weights
+from cnnkit.arrays import Weights, counted
 from cnnkit.base import Callback, Positive, Synonyms, Training
 from cnnkit.hookspecs import hookimpl
 from cnnkit.kernels.updates import blend
@@ -60,7 +60,7 @@ class EarlyStopping(_Patient):
             if self.restore:
                 state["weights"] = training.judged()
         elif state["waited"] >= self.patience:
-            training.stop(f"no better {self.metric} in {state['waited']} epochs")
+            training.stop(f"no better {self.metric} in {counted(state['waited'], 'epoch')}")
 
     def keep(self, training: Training, state: dict[str, Any]) -> Weights | None:
         return state.get("weights")
@@ -163,7 +163,8 @@ class StopAfter(Callback):
 
     def step(self, training: Training, state: dict[str, Any]) -> None:
         if state["seconds"] + training.seconds >= 60 * self.minutes:
-            training.stop(f"{self.minutes:g} minutes are over")
+            over = "is" if self.minutes == 1 else "are"
+            training.stop(f"{counted(self.minutes, 'minute')} {over} over")
 
     def epoch(self, training: Training, state: dict[str, Any]) -> None:
         total = state["seconds"] + training.seconds

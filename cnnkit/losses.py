@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from cnnkit.arrays import FRESH, Array, Shape
+from cnnkit.arrays import FRESH, Array, Shape, counted
 from cnnkit.base import Layer, Loss, Synonyms
 from cnnkit.errors import ShapeError
 from cnnkit.hookspecs import hookimpl
@@ -37,10 +37,11 @@ def check_outputs(loss: str, head: Layer, shape: Shape, classes: int, single: bo
     allowed = [(1,), (classes,)] if single and classes == 2 else [(classes,)]
     if shape not in allowed:
         raise ShapeError(
-            f"gives outputs of shape {shape}, which {loss} cannot compare with {classes} classes",
+            f"gives outputs of shape {shape}, which {loss} cannot compare with "
+            f"{counted(classes, 'class')}",
             option="units" if "units" in type(head).model_fields else "",
             expected="shape " + " or ".join(map(str, allowed)),
-            help=f"end the network with {allowed[0][0]} output{'s' * (allowed[0][0] > 1)}",
+            help=f"end the network with {counted(allowed[0][0], 'output')}",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cnnkit.arrays import counted
 from cnnkit.base import chain_shapes, show
 from cnnkit.commands._console import News, emit, emit_json
 from cnnkit.commands._plugins import advise, begin, read_spec
@@ -78,7 +79,7 @@ def _place(warning: Problem) -> str:
 def _describe(spec: RunSpec) -> tuple[str, list[str]]:
     """Return what can be said of a good spec, and warnings of what could not be checked."""
     (shape, info), layers = input_info(spec), spec.model.layers
-    count = f"{len(layers)} layer{'s' if len(layers) > 1 else ''}"
+    count = counted(len(layers), "layer")
     unknown = f"{spec.data.type} is known only once it is loaded"
     if shape is None:
         return count, [

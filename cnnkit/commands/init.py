@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from cnnkit.arrays import counted
 from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo, show
 from cnnkit.commands._console import News
 from cnnkit.commands._plugins import begin
@@ -119,7 +120,8 @@ def _for_path(name: str, path: Path, registry: Registry, news: News) -> tuple[st
         options["transforms"] = [{"type": "scale", "range": list(scaled)}]
     info = DatasetInfo(data.train.images.shape[1:], len(data.classes))
     lines = (f"{key} = {_toml(value)}\n" for key, value in options.items() if key != "type")
-    found = f"{len(data.train):,} images of {show(info.shape)} in {info.classes} classes; "
+    found = f"{counted(len(data.train), 'image')} of {show(info.shape)} in "
+    found += f"{counted(info.classes, 'class')}; "
     is_parted = data.validation is not None
     return _starter(name, options["type"], "".join(lines), info, is_parted), found
 

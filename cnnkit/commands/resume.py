@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cnnkit.arrays import counted
 from cnnkit.commands._plugins import begin
 from cnnkit.commands.run import close, train
 from cnnkit.errors import RunError
@@ -42,8 +43,9 @@ def resume(
     schedule = spec.optimizer.schedule
     if total != before.train.epochs and schedule.type != "constant":
         news.warn(
-            f"the {schedule.type} schedule was made for {before.train.epochs} epochs, and is laid "
-            f"over {total} now: from here on rates are those of a run of {total} epochs"
+            f"the {schedule.type} schedule was made for {counted(before.train.epochs, 'epoch')}, "
+            f"and is laid over {total} now: from here on rates are those of a run of "
+            f"{counted(total, 'epoch')}"
         )
     finished, session = train(spec, news, None, data_dir, stored=stored)
     close(finished, None if no_report else session, news, json)
@@ -54,6 +56,6 @@ def _refuse_done(stored: StoredRun, run: Path, done: int) -> None:
         return
     why = stored.facts("summary.json").get("stopped", "")
     raise RunError(
-        f"{run} is done, after {done} epochs{why and f' ({why})'}; to train it on, say how many "
-        f"there shall be in all: cnnkit resume {run} --epochs {done + 1}"
+        f"{run} is done, after {counted(done, 'epoch')}{why and f' ({why})'}; to train it on, say "
+        f"how many there shall be in all: cnnkit resume {run} --epochs {done + 1}"
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import tomli
 
+from cnnkit.arrays import counted
 from cnnkit.base import Epoch
 from cnnkit.commands._console import News, emit, emit_json
 from cnnkit.commands._overfit import overfit as one_batch
@@ -254,8 +255,8 @@ def _opening(session: Session) -> str:
     validation = len(session.validation) if session.validation else 0
     after = f", going on after {session.done}" if session.done else ""
     return (
-        f"{session.spec.name}: {len(session.train):,} images of {session.dataset.type} to train "
-        f"on, {validation:,} to validate, {len(session.data.test):,} to test\n"
+        f"{session.spec.name}: {counted(len(session.train), 'image')} of {session.dataset.type} "
+        f"to train on, {validation:,} to validate, {len(session.data.test):,} to test\n"
         f"writing to {session.directory.path}{after}"
     )
 
@@ -293,8 +294,7 @@ def _odd(epoch: Epoch) -> str:
         times = "once," if epoch.rollbacks == 1 else f"{epoch.rollbacks} times, each time"
         what = f"it was begun again {times} with half the learning rate"
     elif epoch.skipped:
-        what = "1 step was" if epoch.skipped == 1 else f"{epoch.skipped:,} steps were"
-        what = f"{what} skipped"
+        what = f"{counted(epoch.skipped, 'step')} {'was' if epoch.skipped == 1 else 'were'} skipped"
     else:
         return ""
     return f"epoch {epoch.epoch}: {what}, as numbers were not finite; log.txt says where"

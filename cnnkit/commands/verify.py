@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from rich.table import Table
 
+from cnnkit.arrays import counted
 from cnnkit.base import DataPaths, Epoch
 from cnnkit.commands._console import News, emit, emit_json, table
 from cnnkit.commands._plugins import begin
@@ -93,8 +94,8 @@ def _known(stored: StoredRun, epochs: int | None) -> dict[int, Values]:
             "the sha256 of the weights, one for each finished epoch, which 0.1 did not write"
         )
     if epochs is not None and not 0 < epochs <= len(records):
-        raise RunError(f"{stored.path} has {len(records)} epochs on record: expected --epochs from "
-                       f"1 to {len(records)}, got {epochs}")  # fmt: skip
+        raise RunError(f"{stored.path} has {counted(len(records), 'epoch')} on record: expected "
+                       f"--epochs from 1 to {len(records)}, got {epochs}")  # fmt: skip
     return dict(enumerate(records[:epochs], start=1))
 
 
@@ -120,7 +121,8 @@ def _train(
         session = stack.enter_context(_Elsewhere(spec, paths, out=folder / "run", watch=watch))
         differs = _differences(stored, StoredRun(session.directory.path))
         _refuse_changed(stored, session, differs)
-        news.say(f"training {len(known)} of {spec.train.epochs} epochs of {stored.path} once more")
+        news.say(f"training {len(known)} of {counted(spec.train.epochs, 'epoch')} of {stored.path} "
+                 "once more")  # fmt: skip
         for epoch in session.epochs():
             found.append(_compare(epoch, known[epoch.epoch]))
             news.say(f"epoch {epoch.epoch}: {_verdict(found[-1])}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cnnkit.arrays import counted
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -45,7 +47,7 @@ class Position:
     halved: int = 0
 
     def __str__(self) -> str:
-        steps = f"{self.index} steps of epoch {self.epoch + 1}"
+        steps = f"{counted(self.index, 'step')} of epoch {self.epoch + 1}"
         return steps if self.index else f"epoch {self.epoch}"
 
     def begun_again(self) -> Position:

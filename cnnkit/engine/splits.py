@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnnkit.arrays import Array, locked
+from cnnkit.arrays import Array, counted, locked
 from cnnkit.base import Context, Metric, Split
 from cnnkit.base.context import generator
 from cnnkit.base.contract import checked_figure, checked_losses
@@ -66,7 +66,7 @@ def labelled(model: Model, x: npt.ArrayLike, y: npt.ArrayLike) -> Split:
     if not len(labels) or labels.min() < 0 or labels.max() >= classes:
         got = f"{labels.min()} to {labels.max()}" if len(labels) else "none at all"
         raise DataError(f"labels are {got}; expected 0 to {classes - 1}, as the model has "
-                        f"{classes} classes")  # fmt: skip
+                        f"{counted(classes, 'class')}")  # fmt: skip
     return Split(images, labels.astype(np.int64))
 
 

@@ -9,7 +9,7 @@ from math import floor, log10, sqrt
 
 import numpy as np
 
-from cnnkit.arrays import Array
+from cnnkit.arrays import Array, counted
 from cnnkit.base.place import spoken
 from cnnkit.report.course import Course
 from cnnkit.runs.vitals import FLAT
@@ -132,7 +132,7 @@ def _too_low(course: Course) -> Iterator[Finding]:
         return
     evidence = [f"lr = {lr:g}, where {usual:g} is usual with {course.spec.optimizer.type}"]
     if slow:
-        steps = f"{course.steps * len(course.epochs):,} steps"
+        steps = counted(course.steps * len(course.epochs), "step")
         evidence = [f"a step moves the weights by {100 * max(shares):.2g} % of their size at most: "
                     f"0.1 to 2 % is usual; all {steps} together by {100 * way:.2g} %"]  # fmt: skip
     more = usual if unseen or not max(shares) else lr * min(100, max(3.2, 0.01 / max(shares)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.arrays import FRESH, Array
+from cnnkit.arrays import FRESH, Array, counted
 from cnnkit.base import Data, Dataset, Split
 from cnnkit.base.context import generator
 from cnnkit.errors import DataError
@@ -147,13 +147,13 @@ def look_page(found: Survey, spec: RunSpec, command: str) -> str:
 
 def _title(found: Survey) -> str:
     count, classes = int(found.counts.sum()), len(found.data.classes)
-    return f"{found.data.name}: {count:,} images of {classes} classes"
+    return f"{found.data.name}: {counted(count, 'image')} of {counted(classes, 'class')}"
 
 
 def _balance(classes: Sequence[str], counts: Array) -> str:
     least, most = int(counts.argmin()), int(counts.argmax())
     if counts[least] == counts[most]:
-        return f"Every class has {counts[most]:,} images to train on"
+        return f"Every class has {counted(int(counts[most]), 'image')} to train on"
     return (f"{classes[most]} has the most images to train on ({counts[most]:,}), "
             f"{classes[least]} the fewest ({counts[least]:,})")  # fmt: skip
 

@@ -9,6 +9,7 @@ from math import isclose
 from pathlib import Path
 from typing import Any
 
+from cnnkit.arrays import counted
 from cnnkit.base import Data
 from cnnkit.model import Model
 from cnnkit.report.charts import Chart, Series, line_chart
@@ -101,7 +102,7 @@ def asked(subject: Subject) -> dict[str, str]:
     }  # fmt: skip
     told = ", ".join(f"{name} {value}" for name, value in options.items())
     schedule = optimizer.schedule
-    warm = f", after {schedule.warmup:g} epochs of warm-up" if schedule.warmup else ""
+    warm = f", after {counted(schedule.warmup, 'epoch')} of warm-up" if schedule.warmup else ""
     return {
         "Data": str(subject.summary.get("dataset", spec.data.type)),
         "Layers": " → ".join(_short(layer) for layer in spec.model.layers),
@@ -111,11 +112,6 @@ def asked(subject: Subject) -> dict[str, str]:
         "Training": f"{counted(train.epochs, 'epoch')}, {counted(train.batch, 'image')} a step, "
         f"seed {spec.seed}",
     }
-
-
-def counted(count: int, what: str) -> str:
-    """Return "1 epoch", "3 epochs"."""
-    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _short(layer: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from cnnkit.arrays import flatten
+from cnnkit.arrays import counted, flatten
 from cnnkit.base import Data, Epoch
 from cnnkit.engine.progress import Position
 from cnnkit.engine.trainer import Trainer
@@ -82,8 +82,8 @@ class Recorder:
             raise RunError(f"metrics.jsonl of {self._directory.path} is damaged: {error}") from None
         if [epoch.epoch for epoch in self.epochs] != list(range(1, point.position.epoch + 1)):
             raise RunError(
-                f"metrics.jsonl of {self._directory.path} does not hold the {point.position.epoch} "
-                "epochs that its checkpoint counts"
+                f"metrics.jsonl of {self._directory.path} does not hold the "
+                f"{counted(point.position.epoch, 'epoch')} that its checkpoint counts"
             )
         self._best, self._saved = point.best, point.position
         self._made_with["spec_text"] = point.spec_text

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnkit.arrays import Shape, size
+from cnnkit.arrays import Shape, counted, size
 from cnnkit.base import DataPaths, Dataset, DatasetInfo, Fans, Initializer, Layer, chain_shapes
 from cnnkit.base.component import walk
 from cnnkit.base.layer import called
@@ -110,8 +110,8 @@ def doubts(spec: RunSpec) -> list[Finding]:
         found.append(Finding(("optimizer", "lr"), message))
     if warmup > epochs:
         message = (
-            f"[optimizer] schedule: warmup = {warmup:g} is longer than the {epochs} epochs of "
-            "training, so the learning rate never gets there"
+            f"[optimizer] schedule: warmup = {warmup:g} is longer than the training of "
+            f"{counted(epochs, 'epoch')}, so the learning rate never gets there"
         )
         found.append(Finding(("optimizer", "schedule", "warmup"), message))
     return found

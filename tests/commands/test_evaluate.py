@@ -127,7 +127,7 @@ def test_a_run_that_was_killed_says_so(trained, call, tmp_path):
 
 @pytest.mark.parametrize(
     ("at", "where"),
-    [(3, "3 steps of epoch 1"), (41 + 7, "7 steps of epoch 2"), (82, "41 steps of epoch 2")],
+    [(1, "1 step of epoch 1"), (41 + 7, "7 steps of epoch 2"), (82, "41 steps of epoch 2")],
 )
 def test_a_run_that_ended_within_an_epoch_says_at_which_step(at, where, call, tiny, monkeypatch):
     """The weights that are judged are those, and not the ones after the epoch before."""

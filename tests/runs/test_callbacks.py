@@ -201,7 +201,7 @@ def test_a_run_that_was_ended_goes_on_where_it_is_asked_to(tmp_path, spec_file, 
     assert "ended by stop_after: 1e-09 minutes are over" in capsys.readouterr().err
     assert main(["resume", out]) == 2
     assert (
-        "is done, after 1 epochs (stop_after: 1e-09 minutes are over); " in capsys.readouterr().err
+        "is done, after 1 epoch (stop_after: 1e-09 minutes are over); " in capsys.readouterr().err
     )
     assert main(["resume", out, "--epochs", "3"]) == 0
     assert len(records(tmp_path / "run")) == 2  # as many minutes again
