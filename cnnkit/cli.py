@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -243,13 +244,46 @@ def usage(error: Any, arguments: Sequence[str]) -> str:
         arguments: the whole command line.
     """
     if next(iter(getattr(error, "command_chain", None) or ()), "") not in _TAKE_SET:
-        return f"error: {error}"
+        return f"error: {_of_arguments(error, arguments) or error}"
     alone = [token for token in getattr(error, "unused_tokens", None) or () if "=" in token]
     if "--set" in arguments and alone and not alone[0].startswith("-"):
         again = " ".join(f"--set {token}" for token in alone)
         what = f"every --set takes one KEY=VALUE, so {alone[0]} stands alone"
         return f"error: {what}\n   = help: write {again}"
-    return f"error: {_of_a_section(error, arguments) or error}"
+    return f"error: {_of_a_section(error, arguments) or _of_arguments(error, arguments) or error}"
+
+
+def _of_arguments(error: Any, arguments: Sequence[str]) -> str:
+    """Explain which argument is missing or too many; "" for other errors."""
+    kind, target = type(error).__name__, getattr(error, "target", None)
+    if target is None or kind not in ("MissingArgumentError", "UnusedCliTokensError"):
+        return ""
+    verb = " ".join(error.command_chain)
+    form = " ".join(["cnnkit", verb, *_places(target)])
+    spare = shlex.join(error.unused_tokens or ())
+    if kind == "UnusedCliTokensError":
+        what, help_ = f"{verb} does not take {spare}", f"leave out {spare}"
+    elif (name := error.argument.name).startswith("-"):
+        value = name.strip("-").replace("-", "_").upper()
+        what, help_ = f"{name} of {verb} has no value", f"write one behind it: {name} {value}"
+        form = f"{form} {name} {value}"
+    else:
+        what, help_ = f"{verb} lacks {name}", f"write it behind {verb}"
+    return (
+        f"{what}\n   = expected: {form}\n   = got: {shlex.join(['cnnkit', *arguments])}\n"
+        f"   = help: {help_}; `cnnkit {verb} --help` says what it takes"
+    )
+
+
+def _places(function: Callable[..., Any]) -> Iterator[str]:
+    """Yield what a verb's arguments without a flag are called: "RUN", "[TYPE]", "SPECS ..."."""
+    for p in signature(function).parameters.values():
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL):
+            many = p.kind is p.VAR_POSITIONAL or re.match(
+                r"(typing\.)?(list|tuple)\b", str(p.annotation)
+            )
+            name = p.name.upper().replace("_", "-") + " ..." * bool(many)
+            yield name if p.default is p.empty else f"[{name}]"
 
 
 def _of_a_section(error: Any, arguments: Sequence[str]) -> str:

@@ -131,7 +131,25 @@ def test_every_verb_has_help_that_describes_every_option(verb, capsys):
             'error: unknown verb "train"; did you mean "run"?\n'
             f"   = help: verbs are {', '.join(VERBS)}\n",
         ),
-        (["run"], 'error: Command "run" parameter SPEC requires an argument.\n'),
+        *(
+            (
+                given.split(),
+                f"error: {what}\n   = expected: cnnkit {form}\n   = got: cnnkit {given}\n   = help: "
+                f"{way_out}; `cnnkit {given.split()[0]} --help` says what it takes\n",
+            )
+            for given, what, form, way_out in (
+                ("run", "run lacks SPEC", "run SPEC", "write it behind run"),
+                ("check --json", "check lacks SPECS", "check SPECS ...", "write it behind check"),
+                ("diff a", "diff lacks SECOND", "diff FIRST SECOND", "write it behind diff"),
+                ("layers a b c", "layers does not take b c", "layers [TYPE]", "leave out b c"),
+                ("run a.toml b.toml", "run does not take b.toml", "run SPEC", "leave out b.toml"),
+                ("plugins x", "plugins does not take x", "plugins", "leave out x"),
+                (
+                    "run a.toml --data-dir", "--data-dir of run has no value",
+                    "run SPEC --data-dir DATA_DIR", "write one behind it: --data-dir DATA_DIR",
+                ),
+            )
+        ),
         (
             ["run", "a.toml", "--sett", "x=1"],
             "error: Unknown option: --sett. Did you mean --set?\n",
@@ -158,7 +176,12 @@ def test_every_verb_has_help_that_describes_every_option(verb, capsys):
         ),
         (["run", "a.toml", "--quite"], "error: Unknown option: --quite. Did you mean --quiet?\n"),
         (["run", "a.toml", "--nonsense"], "error: Unknown option: --nonsense.\n"),
-        (["show", "a.toml", "[red]b"], "error: Unused Tokens: ['[red]b'].\n"),
+        (
+            ["show", "a.toml", "[red]b"],
+            "error: show does not take '[red]b'\n   = expected: cnnkit show SPEC\n"
+            "   = got: cnnkit show a.toml '[red]b'\n   = help: leave out '[red]b'; "
+            "`cnnkit show --help` says what it takes\n",
+        ),
         (
             ["predict", "run", "a.png", "--checkpoint", "bst"],
             'error: Invalid value "bst" for --checkpoint. Choose from: "last", "best". '

@@ -82,8 +82,12 @@ def init(name: str, /, *, data: str = "digits") -> None:
     elif entry is None:
         from cnnkit.diagnosis.names import help_for_unknown_type
 
-        said = help_for_unknown_type(data, "datasets", registry)
-        raise CnnkitError("; ".join(filter(None, [f"unknown dataset type {data!r}", *said])))
+        meant, known = help_for_unknown_type(data, "datasets", registry)
+        raise CnnkitError(
+            f"there is no dataset type {data!r}, and no such file or folder\n"
+            "   = expected: a type of dataset, or the path of a folder, an npz file or a table\n"
+            f"   = got: {data}\n   = help: {'; '.join(filter(None, [meant, known]))}"
+        )
     else:
         text, first = _for_type(name, data, entry)
     _write_new(file, text)

@@ -210,7 +210,8 @@ def test_an_unknown_dataset(call, tmp_path):
     assert outcome.code == 2
     names = ", ".join(sorted(dataset.type_name() for dataset in cnnkit_datasets()))
     assert outcome.err == (
-        "error: unknown dataset type 'digit'; did you mean \"digits\"?; installed datasets: "
-        f"{names}\n"
+        "error: there is no dataset type 'digit', and no such file or folder\n"
+        "   = expected: a type of dataset, or the path of a folder, an npz file or a table\n"
+        f"   = got: digit\n   = help: did you mean \"digits\"?; installed datasets: {names}\n"
     )
     assert not list(tmp_path.iterdir())
