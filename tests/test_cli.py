@@ -134,8 +134,8 @@ def test_every_verb_has_help_that_describes_every_option(verb, capsys):
         *(
             (
                 given.split(),
-                f"error: {what}\n   = expected: cnnkit {form}\n   = got: cnnkit {given}\n   = help: "
-                f"{way_out}; `cnnkit {given.split()[0]} --help` says what it takes\n",
+                f"error: {what}\n   = expected: cnnkit {form}\n   = got: cnnkit {given}\n   = "
+                f"help: {way_out}; `cnnkit {given.split()[0]} --help` says what it takes\n",
             )
             for given, what, form, way_out in (
                 ("run", "run lacks SPEC", "run SPEC", "write it behind run"),
@@ -145,8 +145,10 @@ def test_every_verb_has_help_that_describes_every_option(verb, capsys):
                 ("run a.toml b.toml", "run does not take b.toml", "run SPEC", "leave out b.toml"),
                 ("plugins x", "plugins does not take x", "plugins", "leave out x"),
                 (
-                    "run a.toml --data-dir", "--data-dir of run has no value",
-                    "run SPEC --data-dir DATA_DIR", "write one behind it: --data-dir DATA_DIR",
+                    "run a.toml --data-dir",
+                    "--data-dir of run has no value",
+                    "run SPEC --data-dir DATA_DIR",
+                    "write one behind it: --data-dir DATA_DIR",
                 ),
             )
         ),

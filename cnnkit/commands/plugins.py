@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from cnnkit.commands._console import emit, emit_json, table
 from cnnkit.commands._plugins import conflicts, verb_name
 from cnnkit.plugins import load_plugins
 from cnnkit.registry import Plugin
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def plugins(*, verbose: bool = False, json: bool = False) -> None:
@@ -21,11 +25,7 @@ def plugins(*, verbose: bool = False, json: bool = False) -> None:
     if json:
         emit_json([_facts(plugin) for plugin in registry.plugins])
         return
-    made = table("plugin", "from", "needs cnnkit", "offers", "import", right=("import",))
-    for plugin in registry.plugins:
-        seconds = "-" if plugin.blocked else f"{1000 * plugin.seconds:.0f} ms"
-        made.add_row(plugin.name, plugin.owner, plugin.requires or "-", _offers(plugin), seconds)
-    emit(made)
+    emit(_listed(registry.plugins))
     for what, way_out in conflicts(registry):
         emit(f"\nnote: {what}; {way_out}")
     for plugin in registry.plugins if verbose else ():
@@ -34,6 +34,36 @@ def plugins(*, verbose: bool = False, json: bool = False) -> None:
                 emit(f"\n{plugin.name} of {plugin.owner} {what}:\n{text.rstrip()}")
     if registry.broken() and not verbose:
         emit("\nnote: `cnnkit plugins --verbose` shows the traceback of what failed")
+
+
+_COLUMNS = ("plugin", "from", "needs cnnkit", "import", "offers")
+_BETWEEN = 3
+"""Blanks between two columns."""
+
+
+def _listed(plugins: Sequence[Plugin]) -> Table:
+    """Return a table of plugins, a line each; or where that would break words, with all but what
+    they offer below one another."""
+    from cnnkit.commands._screen import Screen
+
+    rows = [(plugin.name, plugin.owner, plugin.requires or "-",
+             "-" if plugin.blocked else f"{1000 * plugin.seconds:.0f} ms", _offers(plugin))
+            for plugin in plugins]  # fmt: skip
+    *narrow, offers = zip(_COLUMNS, *rows, strict=True)
+    width = sum(max(map(len, column)) + _BETWEEN for column in narrow)
+    if width + max(len(word) for cell in offers for word in cell.split()) > Screen().width:
+        made = table("plugin", "offers")
+        made.leading = 1
+        for name, owner, requires, seconds, offered in rows:
+            needs = [f"needs cnnkit {requires}"] if requires != "-" else []
+            made.add_row("\n".join([name, owner, *needs, seconds]), offered)
+    else:
+        made = table(*_COLUMNS, right=("import",))
+        for row in rows:
+            made.add_row(*row)
+    for column in made.columns[:-1]:
+        column.no_wrap = True
+    return made
 
 
 def _facts(plugin: Plugin) -> dict[str, Any]:

@@ -42,14 +42,25 @@ def did_you_mean(word: str, known: Iterable[str], synonyms: Synonyms | None = No
     """
     plain, words = bare(word), sorted(known)
     for candidate in words:
-        others = f"{(synonyms or {}).get(candidate, '')} {_MEANT.get(candidate, '')}".split()
-        if plain and (bare(candidate) == plain or plain in others):
+        if plain in _names(candidate, synonyms.get(candidate, "") if synonyms else ""):
             return candidate
     if not 1 < len(plain) <= 40 or _OTHERS.fullmatch(plain):
         return None
-    scores = {candidate: _likeness(plain, bare(candidate)) for candidate in words}
-    best = max(scores, key=lambda candidate: scores[candidate], default="")
-    return best if scores.get(best, 0) > 0.75 else None
+    return _nearest(plain, tuple(words))
+
+
+@lru_cache(maxsize=2**16)  # a word is judged once to explain it, and once to mend it
+def _nearest(plain: str, words: tuple[str, ...]) -> str | None:
+    """Return the most alike of `words`, None where none is alike enough."""
+    scores = [_likeness(plain, bare(candidate)) for candidate in words]
+    best = max(scores, default=0)
+    return words[scores.index(best)] if best > 0.75 else None
+
+
+@lru_cache(maxsize=4096)
+def _names(word: str, synonyms: str) -> frozenset[str]:
+    """Return what a known word goes by."""
+    return frozenset([bare(word), *synonyms.split(), *_MEANT.get(word, "").split()]) - {""}
 
 
 @lru_cache(maxsize=4096)  # asked for every known word, for every unknown one
@@ -58,21 +69,26 @@ def bare(word: str) -> str:
     return re.sub(r"[\s_-]", "", word).casefold()
 
 
-@lru_cache(maxsize=2**16)  # a word is judged once to explain it, and once to mend it
+@lru_cache(maxsize=4096)
+def _without_digits(word: str) -> str:
+    return re.sub(r"\d", "", word)
+
+
 def _likeness(a: str, b: str) -> float:
     """Return difflib's ratio, raised if one letter is changed, dropped, added or swapped."""
     shorter = min(len(a), len(b))
+    if shorter > 2:  # the ratio is at most that of letters in common
+        shared = min(sum(map(b.__contains__, a)), sum(map(a.__contains__, b)))
+        if 2 * shared < 0.45 * (len(a) + len(b)):
+            return 0
     start = next((at for at in range(shorter) if a[at] != b[at]), shorter)
     c, d = a[start:], b[start:]
     swapped = c[:2] != "" and d == c[1::-1] + c[2:]
     slip = swapped or d == c[1:] or d[1:] == c
-    if re.sub(r"\d", "", a) == re.sub(r"\d", "", b) and not slip:
+    if _without_digits(a) == _without_digits(b) and not slip:
         return 0  # float16 is another word than float64, as float23 is not
-    if min(len(a), len(b)) < 3:  # too short for a letter to be another: lrr and rl, but not lt
+    if shorter < 3:  # too short for a letter to be another: lrr and rl, but not lt
         return 0.8 * slip
-    shared = min(sum(letter in b for letter in a), sum(letter in a for letter in b))
-    if 2 * shared < 0.45 * (len(a) + len(b)):  # the ratio is at most that of letters in common
-        return 0
     return SequenceMatcher(None, a, b).ratio() + 0.3 * (slip or d[1:] == c[1:])
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
@@ -29,6 +29,17 @@ class Draft:
     root: type[BaseModel]
     tree: Any
     registry: Registry
+    _found: dict[tuple[str, str], type[Component]] = field(default_factory=dict, repr=False)
+
+    def find(self, family: str, name: str) -> type[Component]:
+        """Return what the registry does, which is asked once: there may be thousands of problems.
+
+        Raises:
+            PydanticCustomError: as the registry does.
+        """
+        if (family, name) not in self._found:
+            self._found[family, name] = self.registry.find(family, name)
+        return self._found[family, name]
 
     @property
     def is_spec(self) -> bool:
@@ -55,11 +66,11 @@ class Draft:
 
     def class_at(self, path: KeyPath) -> type[BaseModel] | None:
         """Return the class of the component or section at `path`, None where it is unknown."""
-        return class_at(self.root, self.tree, path, self.registry)
+        return class_at(self.root, self.tree, path, self)
 
     def family_at(self, path: KeyPath) -> str:
         """Return the family of which a component is expected at `path`, or ""."""
-        slot = slot_at(self.root, self.tree, path, self.registry)
+        slot = slot_at(self.root, self.tree, path, self)
         return slot.family if slot and not slot.many else ""
 
     def is_layer(self, path: KeyPath) -> bool:

@@ -212,6 +212,6 @@ def test_an_unknown_dataset(call, tmp_path):
     assert outcome.err == (
         "error: there is no dataset type 'digit', and no such file or folder\n"
         "   = expected: a type of dataset, or the path of a folder, an npz file or a table\n"
-        f"   = got: digit\n   = help: did you mean \"digits\"?; installed datasets: {names}\n"
+        f'   = got: digit\n   = help: did you mean "digits"?; installed datasets: {names}\n'
     )
     assert not list(tmp_path.iterdir())

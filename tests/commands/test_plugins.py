@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
+
 from cnnkit.cli import VERBS as BUILT_IN
 from cnnkit.plugins import load_plugins
 
@@ -106,6 +108,19 @@ def test_json(call, site):
 def load_plugins_types(family: str) -> list[str]:
     """Return the types of a family in the order of their hook."""
     return [entry.type for entry in load_plugins().entries(family)]
+
+
+@pytest.mark.parametrize("width", ["80", "120"])
+def test_no_word_is_broken(width, call, site, monkeypatch):
+    site("cnnkit-depthwise-attention", LAYER.format(type="some_depthwise_attention"))
+    site("cnnkit-broken", BROKEN)
+    monkeypatch.setenv("COLUMNS", width)
+    lines, plugins = call("plugins").out.splitlines(), json.loads(call("plugins", "--json").out)
+    assert max(map(len, lines)) <= int(width)
+    words = {word.strip(",") for line in lines for word in line.split()}
+    assert {type_ for one in plugins for types in one["types"].values() for type_ in types} <= words
+    assert {one[key] for one in plugins for key in ("name", "distribution", "version")} <= words
+    assert "SystemExit:" in words
 
 
 def test_types_offered_twice_are_explained(call, site):

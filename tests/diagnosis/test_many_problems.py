@@ -5,6 +5,7 @@ import time
 import pytest
 
 from cnnkit import SpecError, load_spec
+from cnnkit.registry import Registry
 
 HEAD = """name = "n"
 [data]
@@ -75,3 +76,21 @@ def test_two_are_one_wherever_they_stand(tmp_path):
 def test_what_differs_in_more_than_the_place_is_told_apart(tmp_path):
     wrong = [f'{{ type = "dense", units = {value} }}' for value in (0, -1, '"x"')]
     assert refused(tmp_path, *wrong).count("error:") == 3
+
+
+@pytest.mark.parametrize("where", ["[train]", "[optimizer]"])
+def test_the_registry_is_asked_as_often_for_many_as_for_few(where, tmp_path, monkeypatch):
+    """Looking a type up for every section and every unknown key took most of the time."""
+    asked, find = [], Registry.find
+    monkeypatch.setattr(Registry, "find", lambda *args: asked.append(args) or find(*args))
+    counts = []
+    for many in (3, 300):
+        keys = f"{where}\n" + "".join(f"o{i} = 1\n" for i in range(many))
+        path = tmp_path / "spec.toml"
+        path.write_text(HEAD.replace(f"{where}\n", keys) + layers('"relu"'))
+        with pytest.raises(SpecError) as caught:
+            load_spec(path)
+        assert len(caught.value.problems) >= many
+        counts.append(len(asked))
+        asked.clear()
+    assert counts[0] == counts[1]
