@@ -173,6 +173,8 @@ def test_layers_that_see_all_of_the_image_or_no_image():
     assert fields([Conv(filters=1, kernel=3), Flatten(), Relu(), Dense(units=2), Relu()]) == [
         (3, 3), (3, 3), (3, 3), (32, 24), (32, 24)
     ]  # fmt: skip
+    touching = [Pool(), Conv(filters=1, kernel=3)]  # windows of 2, side by side
+    assert fields(touching) == [(2, 2), (6, 6)]
     assert fields([GlobalPool(), Relu()]) == [(32, 24), (32, 24)]
     assert fields([Dense(units=3)], (7,)) == [()]
 
