@@ -65,6 +65,9 @@ class EarlyStopping(_Patient):
     def keep(self, training: Training, state: dict[str, Any]) -> Weights | None:
         return state.get("weights")
 
+    def copies(self) -> int:
+        return int(self.restore)
+
 
 class Plateau(_Patient):
     """Lowers the learning rate whenever a figure has not become better for `patience` epochs.
@@ -90,6 +93,9 @@ class Plateau(_Patient):
 
 class _Averaging(Callback, ABC):
     """What ema and swa share: `count` weights are in the vector `average`, which stands in."""
+
+    def copies(self) -> int:
+        return 2  # the average, and the optimizer's weights while the average stands in for them
 
     def init_state(self, training: Training) -> dict[str, Any]:
         return {"average": training.vector.copy(), "count": 0}
@@ -134,6 +140,9 @@ class Swa(_Averaging):
     """The first epoch whose weights count."""
     every: Positive = 1
     """Epochs from one that counts to the next."""
+
+    def begins(self) -> int:
+        return self.start
 
     def init_state(self, training: Training) -> dict[str, Any]:
         return {"average": np.zeros_like(training.vector), "count": 0}

@@ -161,16 +161,21 @@ def training_bytes(
     batch: int,
     shard: int | None = None,
     threads: int | None = None,
+    copies: int = 0,
     rollback: bool = False,
     itemsize: int = 4,
 ) -> list[int]:
-    """Return what each of `found` takes in training; all that it could go back to, too."""
+    """Return what each of `found` takes in training; all that it could go back to, too.
+
+    Args:
+        copies: of all weights, kept for callbacks.
+    """
     shard = min(batch, shard or default_shard(batch))
     shards = -(-batch // shard)
     workers = min(threads or os.cpu_count() or 1, shards)
     if any(isinstance(one, Layer) and one.couples_batch for _, one in walk(list(layers))):
         workers = shards  # every shard waits for all others
-    images, kept = min(batch, workers * shard), _slot_count(optimizer)
+    images, kept = min(batch, workers * shard), _slot_count(optimizer) + copies
     kept += (1 + kept) * rollback  # weights and state as the epoch began
     shards += optimizer.waits + (optimizer.accumulate > 1)  # the sum, and what is to be added
     return [itemsize * need.training(images, shards, workers, kept) for need in found]

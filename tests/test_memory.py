@@ -1,5 +1,6 @@
 """The memory that a network takes is told before it is allocated, wherever in it that is."""
 
+import re
 import subprocess
 import sys
 
@@ -136,6 +137,31 @@ def test_what_may_be_gone_back_to_counts():
             for rollback in (False, True)
         )
         assert with_it - without == 3 * 4 * 1_001_000 * (1 + slots)
+
+
+@pytest.mark.parametrize(
+    ("callback", "copies"),
+    [
+        ('"ema"', 2),
+        ('{ type = "swa", start = 1 }', 2),
+        ('"early_stopping"', 1),
+        ('{ type = "early_stopping", restore = false }', 0),
+        ('"plateau"', 0),
+    ],
+)
+def test_copies_that_callbacks_keep_count(callback, copies, tmp_path):
+    """Each by itself, and twice while a checkpoint is saved."""
+    path, asked = tmp_path / "spec.toml", []
+    spec = SPEC.format(layer='{ type = "dense", units = 1000 }').replace("= 1\n", "= 0.0001\n")
+    spec = spec.replace("epochs = 0.0001", "epochs = 1")
+    for more in ("", f"callbacks = [{callback}]\n"):
+        path.write_text(spec + more)
+        with pytest.raises(SpecError) as caught:
+            load_spec(path)
+        [problem] = caught.value.problems
+        asked.append(float(re.search(r"of the ([\d.]+) MiB of memory", problem.message)[1]))
+    weights = 64 * 1000 + 1000 + 1000 * 10 + 10
+    assert asked[1] - asked[0] == pytest.approx(copies * 3 * 4 * weights / 2**20, abs=0.11)
 
 
 _PEAK = """

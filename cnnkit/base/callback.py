@@ -101,6 +101,14 @@ class Callback(Component, ABC):
         """Return the figure that it needs: "loss", or a metric's type; checked before training."""
         return None
 
+    def begins(self) -> int:
+        """Return the first epoch in which it does anything; one beyond the last is refused."""
+        return 1
+
+    def copies(self) -> int:
+        """Return how many copies of all weights are kept for it, by which memory is estimated."""
+        return 0
+
     def init_state(self, training: Training) -> dict[str, Any]:
         """Return the state before the first step."""
         return {}

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cnnkit.arrays import Array, Weights, flatten, locked, unflatten
+from cnnkit.arrays import Array, Weights, counted, flatten, locked, unflatten
 from cnnkit.base import Callback, Metric, Training
 from cnnkit.base.contract import checked_memory, checked_rate, checked_stand_in
 from cnnkit.engine.progress import Position
@@ -51,7 +51,8 @@ class Callbacks:
         metrics: computed in validation.
 
     Raises:
-        TrainingError: where one watches a figure that is not measured, or not comparable.
+        TrainingError: where one watches a figure that is not measured, or not comparable, or begins
+            after the last epoch.
     """
 
     def __init__(
@@ -81,6 +82,9 @@ class Callbacks:
             if (name := one.watches()) not in (None, *self._measured):
                 known = " or ".join(self._measured)
                 raise TrainingError(f"{one.type} watches {name!r}; expected {known}")
+            if one.begins() > epochs:
+                what = f"{one.type} begins in epoch {one.begins()}"
+                raise TrainingError(f"{what}, and there are to be {counted(epochs, 'epoch')}")
 
     kept = False
     """Whether the model has been given other weights than those of the last epoch."""

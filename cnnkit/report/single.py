@@ -8,7 +8,15 @@ from typing import Any
 from cnnkit.report.inside import kernels, layer_table, strips
 from cnnkit.report.judged import class_rows, confusion, extremes, judge, pairs, reliability
 from cnnkit.report.page import render
-from cnnkit.report.subject import Subject, asked, environment_rows, learning, reached, title
+from cnnkit.report.subject import (
+    Subject,
+    asked,
+    environment_rows,
+    learning,
+    reached,
+    title,
+    unsteady,
+)
 
 
 def run_page(subject: Subject) -> str:
@@ -49,7 +57,7 @@ def _remarks(subject: Subject) -> list[str]:
     used, wanted = subject.summary.get("dataset"), subject.spec.data.type
     if isinstance(used, str) and used != wanted:
         found.insert(0, f"{wanted} could not be had: these are figures of {used}")
-    return found
+    return found + unsteady(subject.epochs)
 
 
 def _counts(labels: Any, guesses: Any, classes: int) -> list[list[int]]:

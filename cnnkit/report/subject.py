@@ -144,6 +144,20 @@ def curve(epochs: Sequence[dict[str, Any]], part: str, figure: str) -> list[tupl
     return found
 
 
+def unsteady(epochs: Sequence[dict[str, Any]]) -> list[str]:
+    """Say what became of steps whose numbers were not finite; mostly nothing."""
+    found = []
+    for name in ("skipped", "rollbacks"):
+        counts = [one[name] for one in epochs if isinstance(one.get(name), int) and one[name]]
+        times, where = sum(counts), counted(len(counts), "epoch")
+        what = f"{counted(times, 'step')} in {where} gave no update"
+        if name == "rollbacks":
+            half = "began again with half the learning rate"
+            what = f"{where} {half}, {counted(times, 'time')} in all"
+        found += [f"{what}, as numbers were not finite; log.txt says where"] * bool(counts)
+    return found
+
+
 def learning(subject: Subject) -> tuple[str, list[Chart]]:
     """Return what the curves say, and the curves: loss, validation figures, learning rate."""
     losses = [Series(p, curve(subject.epochs, p, "loss")) for p in ("train", "validation")]

@@ -37,6 +37,7 @@ def training_memory(spec: RunSpec, shape: Shape) -> tuple[list[Need], list[int]]
     found = list(needs(layers, shape))
     return found, training_bytes(
         found, layers, spec.optimizer, batch=train.batch, shard=train.shard, threads=train.threads,
+        copies=sum(one.copies() for one in train.callbacks),
         rollback=train.on_nonfinite == "rollback", itemsize=8 if double else 4,
     )  # fmt: skip
 
@@ -99,6 +100,22 @@ def check_figures(spec: RunSpec) -> list[Finding]:
     return [Finding(("train", *path), f'[train]: "{name}" is no figure {why}',
                     f"expected {' or '.join(known)}", help_)
             for path, name, why in asked if name not in (None, *known)]  # fmt: skip
+
+
+def check_callbacks(spec: RunSpec) -> list[Finding]:
+    """Refuse a callback that begins after the last epoch, and so would do nothing."""
+    epochs = spec.train.epochs
+    return [
+        Finding(
+            ("train", "callbacks", index, "start"),
+            f"[train]: {one.type} begins in epoch {one.begins()}, and there are to be "
+            f"{counted(epochs, 'epoch')}",
+            f"expected at most {epochs}",
+            "let it begin earlier, or train for more epochs",
+        )
+        for index, one in enumerate(spec.train.callbacks)
+        if one.begins() > epochs
+    ]
 
 
 def doubts(spec: RunSpec) -> list[Finding]:

@@ -19,6 +19,7 @@ from cnnkit.registry import Registry
 from cnnkit.signals import signals_wait
 from cnnkit.source import BIDI, Expanded, Finding, FindingError, Override, Problem, Source, slot_at
 from cnnkit.specfile.checks import (
+    check_callbacks,
     check_classes,
     check_figures,
     check_mended,
@@ -203,7 +204,7 @@ def load_spec(
     spec._source, spec._registry = source, registry
     findings += [*check_storable(spec, tree, registry), *check_squeezed(spec)]
     with attribute(registry, lambda: "when the spec was checked", PluginError):
-        findings += check_figures(spec)
+        findings += [*check_figures(spec), *check_callbacks(spec)]
         findings += [*check_classes(spec.data, paths), *check_ranges(spec.data)]
         findings += check_network(spec, spec.data, dataset_info(spec.data, paths))
     if findings:

@@ -85,8 +85,14 @@ def test_swa_is_the_mean_after_some_epochs(course, start, every, counted):
 
 
 def test_swa_that_has_not_begun_leaves_the_weights(course):
-    trainer, _ = trained(Swa(start=7))
-    assert_alike(trainer.model, course[-1], exact=course[-1])
+    trainer, _ = trained(Swa(start=6), StopAfter(minutes=1e-9))
+    assert_alike(trainer.model, course[1], exact=course[1])
+
+
+def test_swa_that_begins_after_the_last_epoch_is_refused():
+    with pytest.raises(TrainingError) as caught:
+        trained(Swa(start=7))
+    assert str(caught.value) == "swa begins in epoch 7, and there are to be 6 epochs"
 
 
 def test_what_is_judged_are_the_averages_and_training_goes_on_with_its_own(course):
@@ -140,7 +146,7 @@ def test_early_stopping_keeps_the_best_epoch(metric, patience):
         EarlyStopping(metric=metric, patience=patience, restore=False), epochs=12, lr=3.0
     )
     assert_alike(last.model, ends[(stop or 12) - 1], exact=ends[0])
-    why = f"early_stopping: no better {metric} in {patience} epochs"
+    why = f"early_stopping: no better {metric} in {patience} epoch{'s' * (patience > 1)}"
     assert again.callbacks.stopped == (why if stop else "")
 
 

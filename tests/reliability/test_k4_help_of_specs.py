@@ -34,6 +34,7 @@ NOT_FOLLOWED = {
 
 ADVICE: list[tuple[str, str, list[tuple[str, str]]]] = [
     ("rule-best", "name a metric of the spec", [("acuracy", "accuracy")]),
+    ("rule-swa-start", "let it begin earlier", [("start = 4", "start = 1")]),
     ("rule-scaled-twice", "leave out one of the transforms", [('"flip", "scale"', '"flip"')]),
     ("rule-scaled-twice", "or where both are meant, give scale the range", [
         ('"flip", "scale"', '"flip", { type = "scale", range = [-1, 1] }')]),

@@ -55,6 +55,28 @@ def test_the_confusion_matrix_is_that_of_the_summary(trained):
     assert np.array(shown).reshape(10, 10).tolist() == matrix
 
 
+@pytest.mark.parametrize(
+    ("name", "counts", "told"),
+    [
+        ("skipped", (0, 1), "1 step in 1 epoch gave no update"),
+        ("skipped", (3, 1200), "1,203 steps in 2 epochs gave no update"),
+        ("rollbacks", (0, 1), "1 epoch began again with half the learning rate, 1 time in all"),
+        ("rollbacks", (3, 2), "2 epochs began again with half the learning rate, 5 times in all"),
+        ("skipped", (0, 0), ""),
+    ],
+)
+def test_steps_whose_numbers_were_not_finite_are_told(name, counts, told, trained, call):
+    shutil.copytree(trained, "run")
+    records = [json.loads(line) for line in text_of("run/metrics.jsonl").splitlines()][:2]
+    lines = (json.dumps(one | {name: count}) for one, count in zip(records, counts, strict=True))
+    Path("run/metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    assert call("report", "run")[0] == 0
+    found = re.findall(r'<p class="note">(.*)</p>', text_of("run/report.html"))
+    assert [note for note in found if "finite" in note] == (
+        [f"{told}, as numbers were not finite; log.txt says where"] if told else []
+    )
+
+
 def test_a_run_that_went_on_has_a_new_report(trained, call):
     shutil.copytree(trained, "run")
     code, out, err = call("resume", "run", "--epochs", "3")
