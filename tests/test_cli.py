@@ -333,7 +333,7 @@ def test_signals_end_a_run_in_order(number, code, text, tmp_path):
     assert process.returncode == code
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert (rest[-3], rest[-1]) == (text, "   = help: cnnkit resume run\n")
-    kept = r"   = note: run keeps the weights after (epoch {0}|\d+ steps of epoch {1})\n"
+    kept = r"   = note: run keeps the weights after (epoch {0}|\d+ steps? of epoch {1})\n"
     assert re.fullmatch(kept.format(status["epoch"], status["epoch"] + 1), rest[-2])
     assert not any("Traceback" in line for line in rest)
     assert status["status"] == "interrupted"
