@@ -113,11 +113,14 @@ def _table(rows: Sequence[Row]) -> Table:
     right = ("field", "weights", "MACs", "memory")
     total = ("total", "", "", "", *figures(**_totals(rows)))
     made = table("layer", "type", "output", *right, right=right, total=total)
+    around: list[str] = []  # the places of the containers
     for row in rows:
-        indent, shape = "  " * row.depth, show_shape(row.shape)
+        around = [*around[: row.depth], row.place]
+        inside = around[-2] if row.depth else ""
+        place = "  " * row.depth + row.place.removeprefix(inside).lstrip(".")
         costs = figures(row.weights, row.macs, row.memory)
         field = "x".join(map(str, row.field)) or "-"
-        made.add_row(indent + row.place, indent + row.layer.type, shape, field, *costs)
+        made.add_row(place, row.layer.type, show_shape(row.shape), field, *costs)
     return made
 
 
