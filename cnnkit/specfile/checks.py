@@ -127,8 +127,8 @@ def doubts(spec: RunSpec) -> list[Finding]:
         found.append(Finding(("optimizer", "lr"), message))
     if warmup > epochs:
         message = (
-            f"[optimizer] schedule: warmup = {warmup:g} is longer than the training of "
-            f"{counted(epochs, 'epoch')}, so the learning rate never gets there"
+            f"[optimizer] schedule: warmup = {warmup:g} is longer than the "
+            f"{counted(epochs, 'epoch')} of training, so the learning rate never gets there"
         )
         found.append(Finding(("optimizer", "schedule", "warmup"), message))
     return found

@@ -65,7 +65,7 @@ DOUBTS = [
     ("lr = 0.01", "lr = 1e-12", (13, 6), "[optimizer]: lr = 1e-12, so nothing will be learned"),
     (
         "lr = 0.01", 'lr = 0.01\nschedule = { type = "cosine", warmup = 1.5 }', (14, 40),
-        "[optimizer] schedule: warmup = 1.5 is longer than the training of 1 epoch, so the "
+        "[optimizer] schedule: warmup = 1.5 is longer than the 1 epoch of training, so the "
         "learning rate never gets there",
     ),
     *(
