@@ -51,7 +51,7 @@ def test_shipped_specs_get_no_remark(path):
         ("optimizer.lr=0.0", "[optimizer]: lr = 0, so nothing will be learned"),
         (
             'optimizer.schedule={ type = "cosine", warmup = 5 }',
-            "[optimizer] schedule: warmup = 5 is longer than the training of 2 epochs, so the "
+            "[optimizer] schedule: warmup = 5 is longer than the 2 epochs of training, so the "
             "learning rate never gets there",
         ),
         (
