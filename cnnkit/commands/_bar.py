@@ -43,7 +43,7 @@ def chart(values: Sequence[float], width: int, height: int, ascii_only: bool = F
     """Return a curve as `height` lines of filled columns, the top one first.
 
     >>> chart([4.0, 3.0, 0.0], 3, 2)
-    ['█▅ ', '██▁']
+    ['█▄ ', '██▁']
     """
     values, ramp = _fitted(values, width), _FILLED_ASCII if ascii_only else _FILLED
     low, most, least = min(values), len(ramp) - 1, 1 / 8
