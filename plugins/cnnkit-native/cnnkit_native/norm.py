@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -39,40 +40,71 @@ class FusedNorm:
             return forward_chain(self.steps, x, w, ctx._replace(fuse=None))
         x = np.ascontiguousarray(x)
         count, mean, variance = 0, own["mean"], own["variance"]
-        learns = ctx.training and layer.trainable
-        if learns:
+        if ctx.training and layer.trainable:
             count, mean, squares = combined(mine.gather(_moments(x, sizes)))
             variance = squares / count
             layer.renew(own, count, mean, squares, mine)
-        scale = 1 / np.sqrt(variance + layer.eps)
-        center, scale = mean.astype(np.float32), scale.astype(np.float32)
-        factor, shift = own["gamma"] * scale, np.ascontiguousarray(own["beta"], np.float32)
-        factor = np.ascontiguousarray(factor, np.float32)
-        y = ctx.scratch.empty(x.shape, np.float32)
-        spans = *sizes, address(x), address(center)
-        LIB.cnnkit_normalise(*spans, address(factor), address(shift), self._relu, address(y))
+        scale = _single(1 / np.sqrt(variance + layer.eps))
+        normed = _Normed(x, sizes, _single(mean), scale, _single(own["gamma"] * scale), count)
+        y = normed.y(_single(own["beta"]), self._relu, ctx)
 
         def backward(dy: Array) -> tuple[Array, Weights]:
-            dy = np.ascontiguousarray(dy, np.float32)
-            mask = address(y) if self._relu else None
-            given = *sizes, address(x), address(center), address(dy), mask
-            products, sums = np.empty(sizes[1]), np.empty(sizes[1])
-            LIB.cnnkit_normal_sums(*given, address(products), address(sums))
-            dgamma, dbeta = (products * scale).astype(np.float32), sums.astype(np.float32)
-            slope = rest = np.zeros(sizes[1], np.float32)
-            if learns and ctx.wants_dx:
-                parts = zip(*mine.gather((dgamma, dbeta)), strict=True)
-                totals = [np.add.reduce(part) / np.float32(count) for part in parts]
-                slope, rest = (totals[0] * scale).astype(np.float32), totals[1].astype(np.float32)
-            grads = {name: {"gamma": dgamma, "beta": dbeta}}
-            if not ctx.wants_dx:
-                return dy, grads
-            dx = ctx.scratch.empty(x.shape, np.float32)
-            moves = address(factor), address(slope), address(rest)
-            LIB.cnnkit_normal_back(*given, *moves, address(dx))
-            return dx, grads
+            dx, dgamma, dbeta = normed.back(_single(dy), y if self._relu else None, mine)
+            return dx, {name: {"gamma": dgamma, "beta": dbeta}}
 
         return y, backward
+
+
+@dataclass(frozen=True)
+class _Normed:
+    """What going back takes: y = (x - center) * factor + shift, cut at zero by a ReLU.
+
+    Args:
+        x: (n, C, ...) without gaps; `sizes` are n, C and the numbers of a channel in one image.
+        center, scale, factor: mean, 1 / deviation, and that times gamma; (C,).
+        count: numbers a channel of which mean and deviation were taken; 0 where they came from
+            outside.
+    """
+
+    x: Array
+    sizes: tuple[int, int, int]
+    center: Array
+    scale: Array
+    factor: Array
+    count: int
+
+    @property
+    def _spans(self) -> tuple[int, ...]:
+        return *self.sizes, address(self.x), address(self.center)
+
+    def y(self, shift: Array, relu: bool, ctx: Context) -> Array:
+        """Return y."""
+        y = ctx.scratch.empty(self.x.shape, np.float32)
+        rest = address(self.factor), address(shift), relu, address(y)
+        LIB.cnnkit_normalise(*self._spans, *rest)
+        return y
+
+    def back(self, dy: Array, mask: Array | None, ctx: Context) -> tuple[Array, Array, Array]:
+        """Return dx, dgamma and dbeta; dy counts where `mask` is positive."""
+        given = *self._spans, address(dy), None if mask is None else address(mask)
+        products, sums = np.empty(self.sizes[1]), np.empty(self.sizes[1])
+        LIB.cnnkit_normal_sums(*given, address(products), address(sums))
+        dgamma, dbeta = _single(products * self.scale), _single(sums)
+        if not ctx.wants_dx:
+            return dy, dgamma, dbeta
+        slope = rest = np.zeros(self.sizes[1], np.float32)
+        if self.count:
+            parts = zip(*ctx.gather((dgamma, dbeta)), strict=True)
+            means = [np.add.reduce(part) / np.float32(self.count) for part in parts]
+            slope, rest = _single(means[0] * self.scale), _single(means[1])
+        dx = ctx.scratch.empty(self.x.shape, np.float32)
+        moves = address(self.factor), address(slope), address(rest)
+        LIB.cnnkit_normal_back(*given, *moves, address(dx))
+        return dx, dgamma, dbeta
+
+
+def _single(array: Array) -> Array:
+    return np.ascontiguousarray(array, np.float32)
 
 
 def _moments(x: Array, sizes: tuple[int, int, int]) -> tuple[int, Array, Array]:

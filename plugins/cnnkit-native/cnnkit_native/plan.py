@@ -8,57 +8,12 @@ from math import prod
 
 from cnnkit.arrays import Shape
 from cnnkit_native.graph import COPY, RELU, SIGMOID, Graph, Node, Op, Steps, padded
+from cnnkit_native.value import ARENA, DX, DY, Value, X, Y, compact, shared
 
-ARENA, X, Y, DY, DX = range(5)
 CODES = ["CONV", "CONV_DX", "CONV_DW", "EACH", "POOL", "POOL_BACK", "SPLIT", "MERGE",
          "SOFTMAX", "SOFTMAX_BACK", "DENSE", "DENSE_DX", "DENSE_DW"]  # fmt: skip
 _SIGMOID_SLOPE = 3
 _LINE = 16  # floats in a cache line
-
-
-@dataclass(eq=False)
-class Value:
-    """Memory of one result for one image: a map of (C, H, W), padded or not.
-
-    Args:
-        space: ARENA, X, Y, DY or DX.
-        pitch: from row to row.
-        plane: from channel to channel.
-        first: where the map begins.
-        size: numbers, with what lies around the map.
-        framed: whether zeros must lie around it.
-        shared: one for all images, such as packed weights.
-    """
-
-    space: int
-    C: int
-    H: int
-    W: int
-    pitch: int
-    plane: int
-    first: int
-    size: int
-    framed: bool = False
-    shared: bool = False
-    fixed: int = 0
-    per_image: int = 0
-    step: int = 0
-
-    def numbers(self) -> list[int]:
-        place = [self.space, self.fixed, self.per_image, self.step, self.size]
-        form = [self.C, self.H, self.W, self.pitch, self.plane, self.first, int(self.framed)]
-        return place + form
-
-
-def _compact(space: int, C: int, H: int, W: int) -> Value:
-    size = C * H * W
-    return Value(space, C, H, W, W, H * W, 0, size, step=0 if space == ARENA else size)
-
-
-def _shared(size: int) -> Value:
-    value = _compact(ARENA, 1, 1, size)
-    value.shared = True
-    return value
 
 
 @dataclass
@@ -195,7 +150,7 @@ class Plan:
             emit("DENSE", x, y, W=op.W, b=op.b, form=op.form)
         elif op.kind == "pool":
             if self._back and op.pool != 2:
-                self._where[op] = _compact(ARENA, 1, 1, -(-op.out.size // 4))
+                self._where[op] = compact(ARENA, 1, 1, -(-op.out.size // 4))
             emit("POOL", x, y, op, z=self._where.get(op), form=op.form)
         elif op.kind == "add":
             emit("EACH", x, y, also=self._value(op.inputs[1]), form=op.form)
@@ -210,7 +165,7 @@ class Plan:
         if _by_winograd(op, code):
             x, y = (op.inputs[0], op.out) if code != "CONV_DX" else (op.out, op.inputs[0])
             size = _bands_room(op, x, y, self._pitch[op.out])
-        return _shared(size)
+        return shared(size)
 
     def _sums(self, op: Op, dy: Value) -> Value | None:
         """Return room for a kernel gradient whose vectors lie across the filters; None where these
@@ -222,7 +177,7 @@ class Plan:
         if _by_winograd(op, "CONV_DW"):
             flipped = dy.H * dy.pitch * filters
             size = _bands_room(op, op.inputs[0], op.out, dy.pitch) + flipped
-        return _shared(size)
+        return shared(size)
 
     # ---------------------------------------------------------------------------------- back
 
@@ -238,7 +193,7 @@ class Plan:
             emit("DENSE_DW", self._value(x), dy, W=op.W, b=op.b)
             if x.learns:
                 dx = self._target(x, rows=True)[0]
-                turned = _compact(ARENA, 1, 1, _rounded(dx.size) + _rounded(dy.size))
+                turned = compact(ARENA, 1, 1, _rounded(dx.size) + _rounded(dy.size))
                 emit("DENSE_DX", dy, dx, packed=turned, W=op.W)
         elif op.kind == "pool":
             emit("POOL_BACK", dy, self._target(x)[0], op, z=self._where.get(op))
@@ -376,7 +331,7 @@ def _rounded(size: int) -> int:
 
 
 def _of(space: int, node: Node) -> Value:
-    return _compact(space, node.C, node.H, node.W)
+    return compact(space, node.C, node.H, node.W)
 
 
 def _room(op: Op) -> tuple[int, int, int, int]:

@@ -12,7 +12,8 @@ from cnnkit.arrays import Arena, Array, Scratch, Shape, Weights
 from cnnkit.base import Backward, Context, Layer, forward_chain
 from cnnkit_native.graph import Path, Unplanned
 from cnnkit_native.library import Program, address
-from cnnkit_native.plan import DY, Plan, X
+from cnnkit_native.plan import Plan
+from cnnkit_native.value import DY, X
 
 _LINE = 16
 _KEPT = 64  # blocks of memory whose views are remembered: one a worker and shape
