@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +33,32 @@ def promises() -> str:
     """The page that quotes how many cases each promise is held by."""
     page = Path(__file__).parents[1] / ".github" / "docs" / "promises.md"
     return page.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def on_terminal() -> Callable[..., tuple[int, str, str]]:
+    """Run cnnkit with one of its streams on a terminal of 100 columns; return the exit code, what
+    the terminal saw, and what came on stdout where that is none."""
+    pty = pytest.importorskip("pty")
+
+    def run(*arguments: str, stream: str, **variables: str) -> tuple[int, str, str]:
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "cnnkit", *arguments]
+        streams = {"stdout": subprocess.PIPE, stream: theirs}
+        surroundings = {**os.environ, "COLUMNS": "100", **variables}
+        with subprocess.Popen(command, **streams, env=surroundings) as process:
+            os.close(theirs)
+            seen = b""
+            try:
+                while chunk := os.read(ours, 65536):
+                    seen += chunk
+            except OSError:  # how Linux says that the other end is closed
+                pass
+            out = process.stdout.read().decode() if process.stdout else ""
+        os.close(ours)
+        return process.returncode, seen.decode(), out
+
+    return run
 
 
 CODES = {"u1": 8, "i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import subprocess
-import sys
 from io import BytesIO, StringIO, TextIOWrapper
 
 import pytest
@@ -139,25 +135,10 @@ def test_nothing_appears_before_the_first_step():
     assert screen.file.getvalue() == ""
 
 
-def test_a_terminal_sees_the_bar_and_a_line_per_epoch(tiny):
-    ours, theirs = pty.openpty()
+def test_a_terminal_sees_the_bar_and_a_line_per_epoch(tiny, on_terminal):
     arguments = ["run", str(tiny), "--out", "run", "--set", "train.batch=1"]
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "cnnkit", *arguments], stderr=theirs, stdout=subprocess.PIPE,
-        env=environment,
-    ) as process:  # fmt: skip
-        os.close(theirs)
-        seen = b""
-        try:
-            while chunk := os.read(ours, 65536):
-                seen += chunk
-        except OSError:  # how Linux says that the other end is closed
-            pass
-        out = process.stdout.read().decode()
-    os.close(ours)
-    text = seen.decode()
-    assert process.returncode == 0
+    code, text, out = on_terminal(*arguments, stream="stderr", TERM="xterm")
+    assert code == 0
     assert out.endswith("\nrun/report.html\n")
     assert "images/s  0:00 left" in text
     assert len(re.findall(r"epoch [12]/2: loss", text)) == 2

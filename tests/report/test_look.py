@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -152,25 +149,12 @@ def test_duplicates_of_nothing():
     assert duplicates(empty) == {"duplicates": 0, "with another label": 0}
 
 
-def test_a_terminal_with_colours_sees_images():
+def test_a_terminal_with_colours_sees_images(on_terminal):
     """Two pixels a character: the colours of the first row are those of the first two rows."""
-    pty = pytest.importorskip("pty")
-    ours, theirs = pty.openpty()
-    surroundings = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor",
-                    "COLUMNS": "100"}  # fmt: skip
-    with subprocess.Popen(
-        [sys.executable, "-m", "cnnkit", "look", str(SPEC)], stdout=theirs, env=surroundings
-    ) as process:
-        os.close(theirs)
-        seen = b""
-        try:
-            while chunk := os.read(ours, 65536):
-                seen += chunk
-        except OSError:  # how Linux says that the other end is closed
-            pass
-    os.close(ours)
-    assert process.returncode == 0
-    lines = [line for line in seen.decode().splitlines() if "▀" in line]
+    colours = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    code, seen, _ = on_terminal("look", str(SPEC), stream="stdout", **colours)
+    assert code == 0
+    lines = [line for line in seen.splitlines() if "▀" in line]
     assert len(lines) == 4  # 8 rows of pixels; all classes side by side
     cells = re.findall(r"38;2;(\d+);\d+;\d+;48;2;(\d+);\d+;\d+m▀", lines[0])
     assert len(cells) == 80
