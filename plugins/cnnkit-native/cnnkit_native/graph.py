@@ -60,7 +60,7 @@ class Op:
     """An operation.
 
     Args:
-        kind: "conv", "dense", "pool", "each", "add", "softmax", "split", or "copy".
+        kind: "conv", "square", "dense", "pool", "each", "add", "softmax", "split", or "copy".
         inputs, out: nodes.
         W, b: numbers of its weights, -1 for none.
         form: what is done to the result: COPY, RELU or SIGMOID.
@@ -142,12 +142,14 @@ class Graph:
         steps: names and layers, all of them known.
         shape: of one input.
         wants_dx: whether the input's gradient is wanted.
+        many: whether convolutions may take the square form, which pays for several images.
 
     Raises:
         Unplanned: where a layer is given what no operation takes.
     """
 
-    def __init__(self, steps: Steps, shape: Shape, wants_dx: bool) -> None:
+    def __init__(self, steps: Steps, shape: Shape, wants_dx: bool, many: bool) -> None:
+        self._many = many
         self.weights: list[tuple[Path, Shape]] = []
         self.ops: list[Op] = []
         self.input = Node(*_three(shape), learns=wants_dx)
@@ -182,6 +184,9 @@ class Graph:
             rows, columns = layer._geometry(shape).padding
             op.corner = rows[0], columns[0]
             self._weigh(op, layer, shape, path)
+            tied = op.b < 0 or len(self.weights[op.b][1]) == 1
+            if self._many and tied and _is_square(op):
+                op.kind = "square"
         elif isinstance(layer, Dense):
             op.kind = "dense"
             self._weigh(op, layer, shape, path)
@@ -294,7 +299,15 @@ def _cuts(op: Op) -> bool:
 
 
 def _takes_relu(op: Op) -> bool:
-    return (op.kind in ("conv", "dense", "add") and op.form == COPY) or _cuts(op)
+    return (op.kind in ("conv", "square", "dense", "add") and op.form == COPY) or _cuts(op)
+
+
+def _is_square(op: Op) -> bool:
+    """Tell if Winograd's square form can compute a convolution."""
+    (x,), y, (top, left) = op.inputs, op.out, op.corner
+    plain = op.kernel == (3, 3) and op.stride == op.dilation == (1, 1) and op.groups == 1
+    narrow = top <= 2 and left <= 2 and y.H - x.H <= top and y.W - x.W <= left  # 2 below and right
+    return plain and narrow and x.C % 16 == op.filters % 16 == 0
 
 
 def padded(node: Node) -> bool:

@@ -11,9 +11,10 @@ from cnnkit_native.graph import COPY, RELU, SIGMOID, Graph, Node, Op, Steps, pad
 from cnnkit_native.value import ARENA, DX, DY, Value, X, Y, compact, shared
 
 CODES = ["CONV", "CONV_DX", "CONV_DW", "EACH", "POOL", "POOL_BACK", "SPLIT", "MERGE",
-         "SOFTMAX", "SOFTMAX_BACK", "DENSE", "DENSE_DX", "DENSE_DW"]  # fmt: skip
+         "SOFTMAX", "SOFTMAX_BACK", "DENSE", "DENSE_DX", "DENSE_DW", "SQUARE", "SQUARE_DX", "SQUARE_DW"]  # fmt: skip
 _SIGMOID_SLOPE = 3
 _LINE = 16  # floats in a cache line
+_MOST_TILES, _MOST_TILES_BACK = 32, 64  # of the square form at once, as in kernels.h
 
 
 @dataclass
@@ -78,13 +79,16 @@ class Plan:
         shape: of one input.
         back: whether a backward pass may follow.
         wants_dx: whether it has to give the input's gradient.
+        many: whether it is for several images, whose convolutions may take the square form.
 
     Raises:
         Unplanned: where the layers have to run as they are.
     """
 
-    def __init__(self, steps: Steps, shape: Shape, back: bool, wants_dx: bool) -> None:
-        graph = self._graph = Graph(steps, shape, wants_dx and back)
+    def __init__(
+        self, steps: Steps, shape: Shape, back: bool, wants_dx: bool, many: bool = False
+    ) -> None:
+        graph = self._graph = Graph(steps, shape, wants_dx and back, many)
         self.shape, self.weights = graph.shape, graph.weights
         self._back = back
         self._pitch: dict[Node, int] = {}
@@ -146,6 +150,8 @@ class Plan:
                  form=COPY if untied else op.form)  # fmt: skip
             if untied:
                 emit("EACH", bare, y, W=op.b, form=op.form)
+        elif op.kind == "square":
+            emit("SQUARE", x, y, op, packed=_square_room(x, y), W=op.W, b=op.b, form=op.form)
         elif op.kind == "dense":
             emit("DENSE", x, y, W=op.W, b=op.b, form=op.form)
         elif op.kind == "pool":
@@ -189,6 +195,13 @@ class Plan:
             if x.learns:
                 dx, mask = self._target(x, pitched=True, masks=True)
                 emit("CONV_DX", dy, dx, op, z=mask, packed=self._packed(op, "CONV_DX"), W=op.W)
+        elif op.kind == "square":
+            value = self._value(x)
+            room = _square_room(value, dy, _MOST_TILES_BACK)
+            emit("SQUARE_DW", value, dy, op, packed=room, W=op.W, b=op.b)
+            if x.learns:
+                dx = self._target(x)[0]
+                emit("SQUARE_DX", dy, dx, op, packed=_square_room(dy, dx), W=op.W)
         elif op.kind == "dense":
             emit("DENSE_DW", self._value(x), dy, W=op.W, b=op.b)
             if x.learns:
@@ -216,7 +229,7 @@ class Plan:
         maker = node.maker
         if maker is None:
             return _of(DX, node), None
-        relu = maker.form == RELU and maker.kind in ("conv", "dense", "add")
+        relu = maker.form == RELU and maker.kind in ("conv", "square", "dense", "add")
         mask = self._value(node) if relu else None
         if maker.kind == "conv":
             return self._map(node, [_room_back(maker)]), mask
@@ -273,7 +286,7 @@ class Plan:
             for at, (group, touched) in enumerate(zip(half.groups(), half.touches, strict=True)):
                 for value in touched:
                     uses.setdefault(value, []).append((which, group, at))
-                    if half.records[at][0] >= CODES.index("DENSE"):
+                    if half.records[at][0] >= CODES.index("DENSE") and not value.shared:
                         batched.add(value)
         per_image, brief = 0, []
         for value, where in uses.items():
@@ -324,6 +337,15 @@ def _bands_room(op: Op, x: Node, y: Node, pitch: int) -> int:
     """Return what the rule needs beside its maps, as `Bands` in program.h counts it."""
     bands = -(-y.H // 4) * pitch
     return 6 * (x.C * bands + 2 * pitch + y.C * bands + x.C * y.C * op.kernel[1])
+
+
+def _square_room(x: Value, y: Value, most: int = _MOST_TILES) -> Value:
+    """Return what a square form takes beside its maps, as `SquareRoom` in kernels.h counts it."""
+    down, across = -(-y.H // 4), -(-y.W // 4)
+    tiles = -(-most // (down * across)) * down * across
+    matrices = 36 * (x.C * y.C + tiles * (x.C + y.C) + 48)
+    turned = ((4 * down + 2) * (4 * across + 2) + 1) * x.C + (16 * down * across + 1) * y.C
+    return shared(matrices + 9 * x.C * y.C + turned)
 
 
 def _rounded(size: int) -> int:

@@ -16,6 +16,7 @@ from cnnkit_native.plan import Plan
 from cnnkit_native.value import DY, X
 
 _LINE = 16
+_MANY = 8  # images, from which on transforming all weights costs less than it saves
 _KEPT = 64  # blocks of memory whose views are remembered: one a worker and shape
 
 
@@ -103,18 +104,18 @@ class Fused:
         self.steps = tuple(steps)
         self._plans: dict[Any, _Ready | None] = {}
 
-    def _ready(self, shape: Shape, back: bool, wants_dx: bool) -> _Ready | None:
-        key = shape, back, wants_dx
+    def _ready(self, shape: Shape, back: bool, wants_dx: bool, many: bool) -> _Ready | None:
+        key = shape, back, wants_dx, many
         if key not in self._plans:
             try:
-                self._plans[key] = _Ready(Plan(self.steps, shape, back, wants_dx), shape, back)
+                self._plans[key] = _Ready(Plan(self.steps, *key), shape, back)
             except Unplanned:
                 self._plans[key] = None
         return self._plans[key]
 
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         back = ctx.training or ctx.wants_dx
-        ready = self._ready(x.shape[1:], back, ctx.wants_dx)
+        ready = self._ready(x.shape[1:], back, ctx.wants_dx, len(x) >= _MANY)
         spans = ready.leaves(w) if ready and x.dtype == np.float32 and len(x) else None
         if ready is None or spans is None:
             return forward_chain(self.steps, x, w, ctx._replace(fuse=None))

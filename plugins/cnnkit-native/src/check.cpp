@@ -230,6 +230,25 @@ void check_dense(const Program& p, const Half& half, const Operation& o) {
          "there is no room for rows turned");
 }
 
+void check_square(const Program& p, const Half& half, const Operation& o) {
+  const Value &x = half.values[o.x], &y = half.values[o.y];
+  demand(x.C % 16 == 0 && y.C % 16 == 0, "channels or filters fill no vectors");
+  demand(x.C <= SIDE / y.C / 64 && y.H <= SIDE / y.W / 64, "a map or a kernel is too large");
+  const int64_t top = o.code == SQUARE_DX ? 2 - o.top : o.top;
+  const int64_t left = o.code == SQUARE_DX ? 2 - o.left : o.left;
+  const Map in{nullptr, x.C, x.H, x.W, x.pitch, x.plane};
+  const Map out{nullptr, y.C, y.H, y.W, y.pitch, y.plane};
+  const SquareRoom room(in, out, o.code == SQUARE_DW ? MOST_TILES_BACK : MOST_TILES);
+  demand(top >= 0 && left >= 0 && x.H + top <= 4 * room.down + 2 && x.W + left <= 4 * room.across + 2,
+         "a map reaches outside its tiles");
+  demand(x.step > 0 && y.step > 0, "a square form needs all images' maps");
+  check_weight(p, o.w, x.C * y.C * 9);
+  if (o.b >= 0) check_weight(p, o.b, y.C);
+  demand(o.packed >= 0 && half.values[o.packed].space == ARENA &&
+             half.values[o.packed].size >= room.total,
+         "there is no room for the square form");
+}
+
 void check_softmax(const Half& half, const Operation& o) {
   const Value &x = half.values[o.x], &y = half.values[o.y];
   demand(count(x) == count(y) && in_a_row(x) && in_a_row(y), "softmax needs rows");
@@ -239,7 +258,7 @@ void check_softmax(const Half& half, const Operation& o) {
 
 Taps check(const Program& p, const Half& half, const Operation& o) {
   const int64_t to = half.values[o.y].space;
-  const bool writes = o.code != CONV_DW && o.code != DENSE_DW;
+  const bool writes = !gives_gradient(o.code);
   const bool back = &half != &p.halves[0];
   demand(!writes || to == ARENA || to == (back ? DX : Y), "it writes what it should leave alone");
   for (int64_t read : {o.x, writes ? o.x : o.y, o.z < 0 ? o.x : o.z})
@@ -250,6 +269,7 @@ Taps check(const Program& p, const Half& half, const Operation& o) {
     case POOL: case POOL_BACK: check_pool(half, o); break;
     case SPLIT: case MERGE: check_phases(half, o); break;
     case SOFTMAX: case SOFTMAX_BACK: check_softmax(half, o); break;
+    case SQUARE: case SQUARE_DX: case SQUARE_DW: check_square(p, half, o); break;
     default: {
       check_dense(p, half, o);
       const Value& x = half.values[o.code == DENSE_DX ? o.y : o.x];

@@ -32,12 +32,42 @@ struct Dots {
   int64_t F, T, L;
   const float* D;
   int64_t ldd;
-  const float* X;
+  const float* X;  // in `outer` the next i lies `step` further
   const int64_t* off;
   float* out;
   int64_t ldo;
   bool add;
+  int64_t step = 1;
 };
+
+// A convolution with kernels of three by three of n images, or its input gradient: see square.h.
+// Channels and filters come in sixteens. The first image's maps; the next lie a step further.
+struct Square {
+  int64_t n;
+  Map x, y;  // going back, dy and dx
+  int64_t x_step, y_step, top, left;
+  bool back;
+  const float* w;     // (filters, channels, 3, 3)
+  const float* bias;  // one per filter, or null
+  bool relu;
+  float* room;
+};
+
+// What one takes beside its maps: 36 matrices of the kernel, and of the tiles of x and of y, a cache
+// line after each; kernels and maps turned, whole tiles of these with what lies around them.
+struct SquareRoom {
+  int64_t down, across, at_once;  // tiles of a map; images at once
+  int64_t kernels, turned, in, out, x, y, total;
+  SquareRoom(const Map& from, const Map& to, int64_t most)
+      : down((to.H + 3) / 4), across((to.W + 3) / 4),
+        at_once((most + down * across - 1) / (down * across)),
+        kernels(36 * (from.C * to.C + 16)), turned(9 * from.C * to.C),
+        in(36 * (at_once * down * across * from.C + 16)),
+        out(36 * (at_once * down * across * to.C + 16)),
+        x(((4 * down + 2) * (4 * across + 2) + 1) * from.C),
+        y((16 * down * across + 1) * to.C), total(kernels + turned + in + out + x + y) {}
+};
+constexpr int64_t MOST_TILES = 32, MOST_TILES_BACK = 64;  // at once; for the gradient of w
 
 enum Form : int64_t { COPY = 0, RELU = 1, SIGMOID = 2, SIGMOID_SLOPE = 3 };
 
@@ -104,6 +134,8 @@ struct Kernels {
   void (*bands_pack)(int64_t F, int64_t T, const float* w, int64_t stride, const int64_t* at,
                      int64_t step, float* U);
   void (*bands_sum)(int64_t F, int64_t channels, int64_t columns, const float* dU, float* dw);
+  void (*square)(const Square&);
+  void (*square_dw)(const Square&, float* dw);  // y is dy
   void (*moments)(const Norm&, double* mean, double* squares);
   void (*normalise)(const Norm&, const float* factor, const float* shift, bool relu, float* y);
   void (*normal_sums)(const Norm&, double* products, double* sums);

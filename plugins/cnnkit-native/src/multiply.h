@@ -21,12 +21,13 @@ template <int MF> constexpr int beside() {
 #endif
 }
 
-// Filters come in blocks of 8 or 6 where these leave none over, else of 4, 2 and 1.
-static int64_t block_of(int64_t F, int64_t f) {
+// Filters come in blocks of 8 or 6 where these leave none over, else of 4, 2 and 1; where they are
+// not packed, of 8 or 6 as long as there are so many.
+static int64_t block_of(int64_t F, int64_t f, bool packed = true) {
 #if REGISTERS == 32
-  if (F % 8 == 0) return 8;
+  if (packed ? F % 8 == 0 : F - f >= 8) return 8;
 #endif
-  if (F % 6 == 0) return 6;
+  if (packed ? F % 6 == 0 : F - f >= 6) return 6;
   return F - f >= 4 ? 4 : F - f >= 2 ? 2 : 1;
 }
 
@@ -117,7 +118,7 @@ struct RowsBlock {
 
 static void rows(const Rows& r) {
   for (int64_t f = 0, m, n; f < r.F; f += m * n) {
-    m = block_of(r.F, f);
+    m = block_of(r.F, f, r.sA == 0);
     n = m < 4 ? 1 : (r.F - f) / m;
     if (m == 6) RowsBlock<6>{r, f, n}.run<VL, beside<6>()>();
     else if (m == 4) RowsBlock<4>{r, f, n}.run<VL, beside<4>()>();
@@ -212,16 +213,17 @@ static void dots(const Dots& d) {
 
 // ----------------------------------------------------------------------------------------- outer
 
-// N x N numbers, rows to columns: shuffled like two halves of a pack of cards, log2(N) times.
-template <int N>
-INLINE void flip(const float* from, int64_t step, float* to, int64_t width) {
+// N x N numbers, rows to columns, from row(i) to column(i): shuffled like two halves of a pack of
+// cards, log2(N) times.
+template <int N, typename Row, typename Column>
+INLINE void flip(Row row, Column column) {
   Vec<N> a[N], b[N];
-  UNROLL for (int i = 0; i < N; i++) a[i] = load<N>(from + i * step);
+  UNROLL for (int i = 0; i < N; i++) a[i] = load<N>(row(i));
   for (int stage = 1; stage < N; stage *= 2) {
     UNROLL for (int i = 0; i < N / 2; i++) weave<N>(a[i], a[i + N / 2], b[2 * i], b[2 * i + 1]);
     UNROLL for (int i = 0; i < N; i++) a[i] = b[i];
   }
-  UNROLL for (int i = 0; i < N; i++) store(to + i * width, a[i]);
+  UNROLL for (int i = 0; i < N; i++) store(column(i), a[i]);
 }
 
 // (R, L), rows `step` apart -> (L, R), rows `width` apart
@@ -230,7 +232,9 @@ static void transpose(int64_t R, int64_t L, const float* from, int64_t step, flo
   int64_t r = 0;
   for (; r + VL <= R; r += VL) {
     int64_t i = 0;
-    for (; i + VL <= L; i += VL) flip<VL>(from + r * step + i, step, to + i * width + r, width);
+    for (; i + VL <= L; i += VL)
+      flip<VL>([&](int k) { return from + (r + k) * step + i; },
+               [&](int k) { return to + (i + k) * width + r; });
     for (; i < L; i++)
       for (int64_t k = r; k < r + VL; k++) to[i * width + k] = from[k * step + i];
   }
@@ -251,7 +255,7 @@ INLINE void outer_tile(const Dots& d, int64_t t0, int64_t f0) {
     Vec<VL> dv[NV];
     UNROLL for (int v = 0; v < NV; v++) dv[v] = load<VL>(row + v * VL);
     UNROLL for (int t = 0; t < NT; t++) {
-      const Vec<VL> a = splat<VL>(x[t][i]);
+      const Vec<VL> a = splat<VL>(x[t][i * d.step]);
       UNROLL for (int v = 0; v < NV; v++) acc[t][v] += a * dv[v];
     }
   }

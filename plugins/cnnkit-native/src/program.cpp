@@ -41,6 +41,7 @@ struct Run {
   void each(const Operation& o, int64_t i) const;
   void pool(const Operation& o, int64_t i) const;
   void phases(const Operation& o, int64_t i) const;
+  void square(const Operation& o) const;
   void all() const;
 };
 constexpr int64_t FEW = 8;  // images
@@ -255,6 +256,20 @@ void Run::image(const Operation& o, const Taps& taps, int64_t i) const {
   if (value(o.y).framed) frame(value(o.y), i);
 }
 
+void Run::square(const Operation& o) const {
+  const Value &x = value(o.x), &y = value(o.y);
+  const Square s{call.n, map(o.x, 0), map(o.y, 0), x.step, y.step,
+                 o.code == SQUARE_DX ? 2 - o.top : o.top, o.code == SQUARE_DX ? 2 - o.left : o.left,
+                 o.code == SQUARE_DX, weight(o.w), o.code == SQUARE ? weight(o.b) : nullptr,
+                 o.form == RELU, memory(value(o.packed), 0)};
+  if (o.code != SQUARE_DW) return k.square(s);
+  k.square_dw(s, grad(o.w));
+  if (o.b < 0) return;
+  std::memset(grad(o.b), 0, y.C * sizeof(float));
+  for (int64_t i = 0; i < call.n; i++)
+    k.plane_sums(y.C, (y.H - 1) * y.pitch + y.W, s.y.data + i * y.step, y.plane, grad(o.b));
+}
+
 void Run::batch(const Operation& o, const Taps& taps) const {
   const int64_t xs = value(o.x).step, ys = value(o.y).step;
   const Map x = map(o.x, 0), y = map(o.y, 0);
@@ -290,7 +305,10 @@ void Run::all() const {
   for (size_t from = 0, to; from < list.size(); from = to) {
     to = from + 1;
     if (list[from].code >= DENSE) {
-      batch(list[from], half.taps[from]);
+      const Operation& o = list[from];
+      o.code < SQUARE ? batch(o, half.taps[from]) : square(o);
+      if (o.code == SQUARE || o.code == SQUARE_DX)
+        for (int64_t i = 0; i < call.n && value(o.y).framed; i++) frame(value(o.y), i);
       continue;
     }
     while (to < list.size() && list[to].code < DENSE) to++;
@@ -316,7 +334,7 @@ void Program::run(int which, const Call& call, const Kernels& k) const {
     demand(!call.grads || call.grads[i].size == weights[i], "a gradient is of another size");
   }
   for (const Operation& o : half.operations)
-    demand(call.grads || (o.code != CONV_DW && o.code != DENSE_DW), "there is no room for gradients");
+    demand(call.grads || !gives_gradient(o.code), "there is no room for gradients");
   Run{*this, half, call, k}.all();
 }
 

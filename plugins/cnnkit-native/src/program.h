@@ -25,9 +25,14 @@ struct Value {
 
 enum Code : int64_t {
   CONV, CONV_DX, CONV_DW, EACH, POOL, POOL_BACK, SPLIT, MERGE, SOFTMAX, SOFTMAX_BACK,  // by image
-  DENSE, DENSE_DX, DENSE_DW,                                                           // by batch
+  DENSE, DENSE_DX, DENSE_DW, SQUARE, SQUARE_DX, SQUARE_DW,                             // by batch
   CODES
 };
+
+// It writes no value, but the gradient of its weights.
+inline bool gives_gradient(int64_t code) {
+  return code == CONV_DW || code == DENSE_DW || code == SQUARE_DW;
+}
 
 // Values and weights go by number, -1 for none. What each field means to whom: see `check`.
 struct Operation {

@@ -3,7 +3,7 @@
 #include "maps.h"
 #include "multiply.h"
 #include "norm.h"
-#include "winograd.h"
+#include "square.h"
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
@@ -13,7 +13,7 @@ namespace NS {
 extern const Kernels kernels;
 const Kernels kernels = {TEXT(NS),  pack,       rows,       dots,    outer,        transpose,
                          each,      pool,       pool_back,  plane_sums, bands_in,  bands_out,
-                         bands_back, bands_pack, bands_sum, moments, normalise, normal_sums, normal_back, softmax, softmax_back, cross_entropy,
+                         bands_back, bands_pack, bands_sum, square, square_dw, moments, normalise, normal_sums, normal_back, softmax, softmax_back, cross_entropy,
                          sgd,       adam};
 }  // namespace NS
 }  // namespace cnnkit

@@ -2,14 +2,65 @@
 // height: four rows of y come from six rows of x as
 //   y = A' [ (G w) * (B' x) ]      and so, for the gradient of w,      dw = G' [ (A dy) * (B' x) ]
 // where * is, for each of the six, what `rows` and `outer` do with a kernel of one row. Along the
-// height only, as then every pass runs along rows as they lie in memory; the square form, with a
-// quarter of the products, would have to gather tiles, and is not tried yet.
+// height only, as then every pass runs along rows as they lie in memory. It takes any number of
+// channels and of images; the square form in square.h has half of these products again.
 // Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2015).
 #pragma once
 #include "multiply.h"
 
 namespace cnnkit {
 namespace NS {
+
+// B' v, A' v, A v, G v and G' v: what goes in, what comes out, and for the gradient of w the way
+// back; weights in, and their gradient out.
+template <int N>
+INLINE void six_of(const Vec<N>* v, Vec<N>* t) {
+  const Vec<N> a = v[4] - 4.0f * v[2], b = v[3] - 4.0f * v[1];
+  const Vec<N> c = v[4] - v[2], d = 2.0f * (v[3] - v[1]);
+  t[0] = 4.0f * v[0] - 5.0f * v[2] + v[4];
+  t[1] = a + b;
+  t[2] = a - b;
+  t[3] = c + d;
+  t[4] = c - d;
+  t[5] = 4.0f * v[1] - 5.0f * v[3] + v[5];
+}
+template <int N>
+INLINE void four_of(const Vec<N>* m, Vec<N>* v) {
+  const Vec<N> a = m[1] + m[2], s = m[1] - m[2], c = m[3] + m[4], d = m[3] - m[4];
+  v[0] = m[0] + a + c;
+  v[1] = s + 2.0f * d;
+  v[2] = a + 4.0f * c;
+  v[3] = s + 8.0f * d + m[5];
+}
+template <int N>
+INLINE void spread(const Vec<N>* v, Vec<N>* t) {
+  const Vec<N> even = v[0] + v[2], odd = v[1] + v[3];
+  const Vec<N> far = v[0] + 4.0f * v[2], wide = 2.0f * v[1] + 8.0f * v[3];
+  t[0] = v[0];
+  t[1] = even + odd;
+  t[2] = even - odd;
+  t[3] = far + wide;
+  t[4] = far - wide;
+  t[5] = v[3];
+}
+template <int N>
+INLINE void weights_in(const Vec<N>* g, Vec<N>* u) {
+  const Vec<N> sum = (g[0] + g[2]) * (1.0f / 6), b = g[1] * (1.0f / 6);
+  const Vec<N> far = g[0] * (1.0f / 24) + g[2] * (1.0f / 6), half = g[1] * (1.0f / 12);
+  u[0] = g[0] * 0.25f;
+  u[1] = -sum - b;
+  u[2] = -sum + b;
+  u[3] = far + half;
+  u[4] = far - half;
+  u[5] = g[2];
+}
+template <int N>
+INLINE void weights_out(const Vec<N>* u, Vec<N>* g) {
+  const Vec<N> s = u[1] + u[2], d = u[2] - u[1], q = u[3] + u[4], e = u[3] - u[4];
+  g[0] = u[0] * 0.25f - s * (1.0f / 6) + q * (1.0f / 24);
+  g[1] = d * (1.0f / 6) + e * (1.0f / 12);
+  g[2] = (q - s) * (1.0f / 6) + u[5];
+}
 
 // Rows r * 4 - above and on of each plane of x, zeros outside it, by B': to[p] holds for each plane
 // one row of `pitch` for each four, with zeros right of W, after a row of zeros and before another.
@@ -30,17 +81,10 @@ static void bands_in(const Map& x, int64_t above, int64_t bands, float* to, int6
       }
       along(x.W, [&](auto width, int64_t i) {
         constexpr int N = decltype(width)::value;
-        Vec<N> v[6];
+        Vec<N> v[6], t[6];
         UNROLL for (int k = 0; k < 6; k++) v[k] = load<N>(in[k] + i);
-        const Vec<N> a = v[4] - 4.0f * v[2], b = v[3] - 4.0f * v[1];
-        const Vec<N> c = v[4] - v[2], d = 2.0f * (v[3] - v[1]);
-        float* at = out + i;
-        store(at, 4.0f * v[0] - 5.0f * v[2] + v[4]);
-        store(at + room, a + b);
-        store(at + 2 * room, a - b);
-        store(at + 3 * room, c + d);
-        store(at + 4 * room, c - d);
-        store(at + 5 * room, 4.0f * v[1] - 5.0f * v[3] + v[5]);
+        six_of<N>(v, t);
+        UNROLL for (int p = 0; p < 6; p++) store(out + p * room + i, t[p]);
       });
       for (int p = 0; p < 6; p++) clear(out + p * room + x.W, pitch - x.W);
     }
@@ -57,14 +101,10 @@ static void bands_out(const float* M, int64_t room, int64_t bands, const float* 
         constexpr int N = decltype(width)::value;
         Vec<N> m[6], v[4];
         UNROLL for (int k = 0; k < 6; k++) m[k] = load<N>(M + k * room + i);
-        const Vec<N> a = m[1] + m[2], s = m[1] - m[2], c = m[3] + m[4], d = m[3] - m[4];
-        v[0] = m[0] + a + c + b;
-        v[1] = s + 2.0f * d + b;
-        v[2] = a + 4.0f * c + b;
-        v[3] = s + 8.0f * d + m[5] + b;
+        four_of<N>(m, v);
         for (int64_t k = 0; k < most; k++) {
           const int64_t h = 4 * r + k;
-          Vec<N> out = v[k];
+          Vec<N> out = v[k] + b;
           if (relu) out = cut(out);
           if (mask)
             out = through(out, load<N>(mask->data + f * mask->plane + h * mask->pitch + i));
@@ -83,16 +123,10 @@ static void bands_back(const float* dy, int64_t H, int64_t length, int64_t bands
     const float* in = dy + 4 * r * length;
     along(length, [&](auto width, int64_t i) {
       constexpr int N = decltype(width)::value;
-      Vec<N> v[4] = {};
+      Vec<N> v[4] = {}, t[6];
       for (int64_t k = 0; k < most; k++) v[k] = load<N>(in + k * length + i);
-      const Vec<N> even = v[0] + v[2], odd = v[1] + v[3];
-      const Vec<N> far = v[0] + 4.0f * v[2], wide = 2.0f * v[1] + 8.0f * v[3];
-      store(to + i, v[0]);
-      store(to + room + i, even + odd);
-      store(to + 2 * room + i, even - odd);
-      store(to + 3 * room + i, far + wide);
-      store(to + 4 * room + i, far - wide);
-      store(to + 5 * room + i, v[3]);
+      spread<N>(v, t);
+      UNROLL for (int p = 0; p < 6; p++) store(to + p * room + i, t[p]);
     });
   }
 }
@@ -105,16 +139,11 @@ static void bands_pack(int64_t F, int64_t T, const float* w, int64_t stride, con
     m = block_of(F, f);
     for (int64_t t = 0; t < T; t++)
       for (int64_t i = 0; i < m; i++) {
-        const float* g = w + (f + i) * stride + at[t];
-        const float a = g[0], b = g[step], c = g[2 * step];
-        const float sum = (a + c) * (1.0f / 6), far = a * (1.0f / 24) + c * (1.0f / 6);
-        float* u = U + f * T + t * m + i;
-        u[0] = a * 0.25f;
-        u[room] = -sum - b * (1.0f / 6);
-        u[2 * room] = -sum + b * (1.0f / 6);
-        u[3 * room] = far + b * (1.0f / 12);
-        u[4 * room] = far - b * (1.0f / 12);
-        u[5 * room] = c;
+        const float* column = w + (f + i) * stride + at[t];
+        const Vec<1> g[3] = {{column[0]}, {column[step]}, {column[2 * step]}};
+        Vec<1> u[6];
+        weights_in<1>(g, u);
+        for (int p = 0; p < 6; p++) store(U + p * room + f * T + t * m + i, u[p]);
       }
   }
 }
@@ -124,13 +153,11 @@ static void bands_sum(int64_t F, int64_t channels, int64_t columns, const float*
   const int64_t T = channels * columns, room = T * F;
   for (int64_t t = 0; t < T; t++)
     for (int64_t f = 0; f < F; f++) {
-      const float* u = dU + t * F + f;
-      const float s = u[room] + u[2 * room], d = u[2 * room] - u[room];
-      const float q = u[3 * room] + u[4 * room], e = u[3 * room] - u[4 * room];
+      Vec<1> u[6], g[3];
+      for (int p = 0; p < 6; p++) u[p] = load<1>(dU + p * room + t * F + f);
+      weights_out<1>(u, g);
       float* at = dw + (f * channels + t / columns) * 3 * columns + t % columns;
-      at[0] = u[0] * 0.25f - s * (1.0f / 6) + q * (1.0f / 24);
-      at[columns] = d * (1.0f / 6) + e * (1.0f / 12);
-      at[2 * columns] = (q - s) * (1.0f / 6) + u[5 * room];
+      for (int k = 0; k < 3; k++) store(at + k * columns, g[k]);
     }
 }
 

@@ -26,9 +26,10 @@ LAYERS = [
     "sigmoid",
     "softmax",
 ]
-SHAPE, IMAGES, MOST = (3, 9, 9), 2, 1 << 16
+SHAPE, IMAGES, MOST = (3, 9, 9), 2, 1 << 18
 STEPS = Model.build(LAYERS, SHAPE).network.steps
-PLAN = Plan(STEPS, SHAPE, back=True, wants_dx=True)
+PLANS = [Plan(STEPS, SHAPE, back=True, wants_dx=True, many=many) for many in (False, True)]
+PLAN = PLANS[0]
 NUMBERS = PLAN.numbers()
 WEIGHTS = [int(np.prod(shape)) for _, shape in PLAN.weights]
 
@@ -57,14 +58,16 @@ def run(program, fixed, per_image, images=IMAGES):
     return memory
 
 
-def test_what_the_plan_writes_is_taken():
-    assert run(Program(NUMBERS), PLAN.fixed, PLAN.per_image).strips_are_whole()
+@pytest.mark.parametrize("plan", PLANS, ids=["few", "many"])
+def test_what_the_plan_writes_is_taken(plan):
+    assert run(Program(plan.numbers()), plan.fixed, plan.per_image).strips_are_whole()
 
 
+@pytest.mark.parametrize("given_numbers", [p.numbers() for p in PLANS], ids=["few", "many"])
 @given(
     changes=st.lists(
         st.tuples(
-            st.integers(0, len(NUMBERS) - 1),
+            st.integers(0, 1 << 20),
             st.one_of(
                 st.integers(-3, 20),
                 st.sampled_from([2**24, 2**24 + 1, 2**31, 2**40, 2**62, 2**63 - 1, -(2**63)]),
@@ -77,9 +80,10 @@ def test_what_the_plan_writes_is_taken():
     )
 )
 @settings(deadline=None, max_examples=1500)
-def test_corrupt_programs_stay_in_their_memory(changes):
-    numbers = list(NUMBERS)
+def test_corrupt_programs_stay_in_their_memory(given_numbers, changes):
+    numbers = list(given_numbers)
     for place, value, by in changes:
+        place %= len(numbers)
         wrapped = (numbers[place] + value if by else value) + 2**63
         numbers[place] = wrapped % 2**64 - 2**63
     try:

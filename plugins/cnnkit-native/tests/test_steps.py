@@ -118,6 +118,10 @@ CHAINS = {
     "16 by group": ([conv(32, 3, groups=2, stride=2)], (4, 9, 9)),
     "winograd": ([conv(32, 3), "relu", conv(16, [3, 5], padding="same", bias="untied"), "relu",
                   conv(48, 3, padding=[2, 0]), "relu", pool()], (16, 15, 14)),
+    "squares": ([conv(16, 3, padding="same"), "relu", conv(32, 3, padding="same", bias="none"),
+                 pool(), conv(16, 3, padding=[[2, 0], [1, 2]]), conv(16, 3), "relu"], (16, 12, 9)),
+    "squares of one tile": ([conv(16, 3), residual(conv(16, 3, padding="same"), "relu")],
+                            (16, 4, 5)),
     "winograd on odd sides": ([conv(32, [3, 1], dilation=[1, 2]),
                                conv(16, 3, padding=[[0, 2], [2, 1]]), "relu"], (17, 7, 9)),
     "head without units": ([dense(4), "softmax"], (3, 2, 2)),
@@ -141,7 +145,7 @@ CHAINS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("n", [1, 5])
+@pytest.mark.parametrize("n", [1, 5, 9])
 @pytest.mark.parametrize("name", CHAINS)
 def test_chains(isa, name, n):
     compare(*CHAINS[name], n)
@@ -214,7 +218,8 @@ def test_input_of_any_strides(isa):
     "name", ["simple", "residual", "shortcut", "many filters", "sigmoid between", "winograd"]
 )
 def test_a_sample_has_the_same_bits_in_any_batch(isa, name):
-    """Going back, in any but those of fewer than eight, where a dense layer goes another way."""
+    """In any of eight and more: in smaller ones a dense layer goes back another way, and
+    convolutions of many filters take another form."""
     model = model_of(*CHAINS[name])
     step = Fused(model.network.steps)
     x = RNG(1).standard_normal((16, *CHAINS[name][1])).astype(np.float32)
@@ -227,15 +232,15 @@ def test_a_sample_has_the_same_bits_in_any_batch(isa, name):
 
     y, dx = run(0, 16)
     few = [np.concatenate(parts) for parts in zip(run(0, 7), run(7, 14), run(14, 16), strict=True)]
-    assert np.array_equal(few[0], y)
-    assert np.allclose(few[1], dx, atol=1e-6)
+    assert np.allclose(few[0], y, rtol=0, atol=1e-5 * np.abs(y).max())
+    assert np.allclose(few[1], dx, rtol=0, atol=1e-5 * np.abs(dx).max())
     for first, last in (0, 8), (3, 12), (1, 16):
         mine = run(first, last)
         assert np.array_equal(mine[0], y[first:last])
         assert np.array_equal(mine[1], dx[first:last])
     for i in range(14):
         mine = run(i, i + 1)
-        assert np.array_equal(mine[0][0], y[i])
+        assert np.array_equal(mine[0][0], few[0][i])
         assert np.array_equal(mine[1][0], few[1][i])
 
 
