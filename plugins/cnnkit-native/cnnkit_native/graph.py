@@ -306,8 +306,8 @@ def _is_square(op: Op) -> bool:
     """Tell if Winograd's square form can compute a convolution."""
     (x,), y, (top, left) = op.inputs, op.out, op.corner
     plain = op.kernel == (3, 3) and op.stride == op.dilation == (1, 1) and op.groups == 1
-    narrow = top <= 2 and left <= 2 and y.H - x.H <= top and y.W - x.W <= left  # 2 below and right
-    return plain and narrow and x.C % 16 == op.filters % 16 == 0
+    sides = top, left, y.H + 2 - x.H - top, y.W + 2 - x.W - left
+    return plain and max(sides) <= 2 and x.C % 16 == op.filters % 16 == 0
 
 
 def padded(node: Node) -> bool:

@@ -11,7 +11,8 @@ from cnnkit_native.graph import COPY, RELU, SIGMOID, Graph, Node, Op, Steps, pad
 from cnnkit_native.value import ARENA, DX, DY, Value, X, Y, compact, shared
 
 CODES = ["CONV", "CONV_DX", "CONV_DW", "EACH", "POOL", "POOL_BACK", "SPLIT", "MERGE",
-         "SOFTMAX", "SOFTMAX_BACK", "DENSE", "DENSE_DX", "DENSE_DW", "SQUARE", "SQUARE_DX", "SQUARE_DW"]  # fmt: skip
+         "SOFTMAX", "SOFTMAX_BACK", "DENSE", "DENSE_DX", "DENSE_DW",
+         "SQUARE", "SQUARE_DX", "SQUARE_DW"]  # fmt: skip
 _SIGMOID_SLOPE = 3
 _LINE = 16  # floats in a cache line
 _MOST_TILES, _MOST_TILES_BACK = 32, 64  # of the square form at once, as in kernels.h
