@@ -26,6 +26,8 @@ Steps = Sequence[tuple[str, Layer]]
 
 COPY, RELU, SIGMOID = 0, 1, 2
 KINDS = {"max": 0, "min": 1, "mean": 2}
+_LARGEST = 2**20
+"""Numbers of a map or a kernel by the square form, which takes up to 45 times as many beside it."""
 _MOST_CELLS = 254  # of a window: which one won is noted in a byte
 
 
@@ -307,7 +309,8 @@ def _is_square(op: Op) -> bool:
     (x,), y, (top, left) = op.inputs, op.out, op.corner
     plain = op.kernel == (3, 3) and op.stride == op.dilation == (1, 1) and op.groups == 1
     sides = top, left, y.H + 2 - x.H - top, y.W + 2 - x.W - left
-    return plain and max(sides) <= 2 and x.C % 16 == op.filters % 16 == 0
+    small = max(x.size, y.size, x.C * y.C) <= _LARGEST
+    return plain and small and max(sides) <= 2 and x.C % 16 == op.filters % 16 == 0
 
 
 def padded(node: Node) -> bool:

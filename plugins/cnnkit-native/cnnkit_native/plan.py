@@ -15,7 +15,6 @@ CODES = ["CONV", "CONV_DX", "CONV_DW", "EACH", "POOL", "POOL_BACK", "SPLIT", "ME
          "SQUARE", "SQUARE_DX", "SQUARE_DW"]  # fmt: skip
 _SIGMOID_SLOPE = 3
 _LINE = 16  # floats in a cache line
-_MOST_TILES, _MOST_TILES_BACK = 32, 64  # of the square form at once, as in kernels.h
 
 
 @dataclass
@@ -152,7 +151,7 @@ class Plan:
             if untied:
                 emit("EACH", bare, y, W=op.b, form=op.form)
         elif op.kind == "square":
-            emit("SQUARE", x, y, op, packed=_square_room(x, y), W=op.W, b=op.b, form=op.form)
+            emit("SQUARE", x, y, op, W=op.W, b=op.b, form=op.form)
         elif op.kind == "dense":
             emit("DENSE", x, y, W=op.W, b=op.b, form=op.form)
         elif op.kind == "pool":
@@ -197,12 +196,9 @@ class Plan:
                 dx, mask = self._target(x, pitched=True, masks=True)
                 emit("CONV_DX", dy, dx, op, z=mask, packed=self._packed(op, "CONV_DX"), W=op.W)
         elif op.kind == "square":
-            value = self._value(x)
-            room = _square_room(value, dy, _MOST_TILES_BACK)
-            emit("SQUARE_DW", value, dy, op, packed=room, W=op.W, b=op.b)
+            emit("SQUARE_DW", self._value(x), dy, op, W=op.W, b=op.b)
             if x.learns:
-                dx = self._target(x)[0]
-                emit("SQUARE_DX", dy, dx, op, packed=_square_room(dy, dx), W=op.W)
+                emit("SQUARE_DX", dy, self._target(x)[0], op, W=op.W)
         elif op.kind == "dense":
             emit("DENSE_DW", self._value(x), dy, W=op.W, b=op.b)
             if x.learns:
@@ -287,7 +283,7 @@ class Plan:
             for at, (group, touched) in enumerate(zip(half.groups(), half.touches, strict=True)):
                 for value in touched:
                     uses.setdefault(value, []).append((which, group, at))
-                    if half.records[at][0] >= CODES.index("DENSE") and not value.shared:
+                    if half.records[at][0] >= CODES.index("DENSE"):
                         batched.add(value)
         per_image, brief = 0, []
         for value, where in uses.items():
@@ -338,15 +334,6 @@ def _bands_room(op: Op, x: Node, y: Node, pitch: int) -> int:
     """Return what the rule needs beside its maps, as `Bands` in program.h counts it."""
     bands = -(-y.H // 4) * pitch
     return 6 * (x.C * bands + 2 * pitch + y.C * bands + x.C * y.C * op.kernel[1])
-
-
-def _square_room(x: Value, y: Value, most: int = _MOST_TILES) -> Value:
-    """Return what a square form takes beside its maps, as `SquareRoom` in kernels.h counts it."""
-    down, across = -(-y.H // 4), -(-y.W // 4)
-    tiles = -(-most // (down * across)) * down * across
-    matrices = 36 * (x.C * y.C + tiles * (x.C + y.C) + 48)
-    turned = ((4 * down + 2) * (4 * across + 2) + 1) * x.C + (16 * down * across + 1) * y.C
-    return shared(matrices + 9 * x.C * y.C + turned)
 
 
 def _rounded(size: int) -> int:

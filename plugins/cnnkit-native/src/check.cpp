@@ -8,6 +8,7 @@ namespace {
 
 constexpr int64_t SIDE = int64_t(1) << 24;  // no count of rows, planes or weights is beyond it,
 constexpr int64_t PLACE = int64_t(1) << 40; // no place, so products and sums of both fit 64 bits
+constexpr int64_t ROOM = int64_t(1) << 29;  // and no call takes so many numbers
 
 void demand(bool holds, const std::string& what) {
   if (!holds) throw Refused(what);
@@ -238,15 +239,13 @@ void check_square(const Program& p, const Half& half, const Operation& o) {
   const int64_t left = o.code == SQUARE_DX ? 2 - o.left : o.left;
   const Map in{nullptr, x.C, x.H, x.W, x.pitch, x.plane};
   const Map out{nullptr, y.C, y.H, y.W, y.pitch, y.plane};
-  const SquareRoom room(in, out, o.code == SQUARE_DW ? MOST_TILES_BACK : MOST_TILES);
+  const SquareRoom room(in, out, MOST_TILES);
   demand(top >= 0 && left >= 0 && x.H + top <= 4 * room.down + 2 && x.W + left <= 4 * room.across + 2,
          "a map reaches outside its tiles");
+  demand(room.total <= ROOM, "a square form takes too much room");
   demand(x.step > 0 && y.step > 0, "a square form needs all images' maps");
   check_weight(p, o.w, x.C * y.C * 9);
   if (o.b >= 0) check_weight(p, o.b, y.C);
-  demand(o.packed >= 0 && half.values[o.packed].space == ARENA &&
-             half.values[o.packed].size >= room.total,
-         "there is no room for the square form");
 }
 
 void check_softmax(const Half& half, const Operation& o) {

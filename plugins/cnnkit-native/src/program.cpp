@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "room.h"
+
 namespace cnnkit {
 namespace {
 
@@ -258,10 +260,12 @@ void Run::image(const Operation& o, const Taps& taps, int64_t i) const {
 
 void Run::square(const Operation& o) const {
   const Value &x = value(o.x), &y = value(o.y);
-  const Square s{call.n, map(o.x, 0), map(o.y, 0), x.step, y.step,
-                 o.code == SQUARE_DX ? 2 - o.top : o.top, o.code == SQUARE_DX ? 2 - o.left : o.left,
-                 o.code == SQUARE_DX, weight(o.w), o.code == SQUARE ? weight(o.b) : nullptr,
-                 o.form == RELU, memory(value(o.packed), 0)};
+  const bool back = o.code == SQUARE_DX;
+  const Map from = map(o.x, 0), to = map(o.y, 0);
+  const Room room(SquareRoom(from, to, o.code == SQUARE_DW ? MOST_TILES_BACK : MOST_TILES).total);
+  const Square s{call.n, from, to, x.step, y.step, back ? 2 - o.top : o.top,
+                 back ? 2 - o.left : o.left, back, weight(o.w),
+                 o.code == SQUARE ? weight(o.b) : nullptr, o.form == RELU, room.data()};
   if (o.code != SQUARE_DW) return k.square(s);
   k.square_dw(s, grad(o.w));
   if (o.b < 0) return;
