@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from cnnkit.base import Layer
 from cnnkit.base.backend import FusedStep
-from cnnkit.layers import BatchNorm, Relu
+from cnnkit.layers import BatchNorm
+from cnnkit_native.forms import goes_behind_norm
 from cnnkit_native.graph import is_as_known, knows
 from cnnkit_native.norm import FusedNorm
 from cnnkit_native.step import Fused
@@ -19,12 +20,13 @@ def fused(steps: Steps) -> list[tuple[str, Layer | FusedStep]]:
     made: list[tuple[str, Layer | FusedStep]] = []
     run: list[tuple[str, Layer]] = []
     for name, layer in steps:
-        if knows(layer) and not (type(layer) is Relu and _take_in(made, run, name, layer)):
-            run.append((name, layer))
+        if knows(layer):
+            if not (goes_behind_norm(layer) and _take_in(made, run, name, layer)):
+                run.append((name, layer))
         elif type(layer) is BatchNorm and is_as_known(layer):
             run = _close(made, run)
             made.append(("", FusedNorm(layer, [(name, layer)])))
-        elif not knows(layer):
+        else:
             run = _close(made, run)
             made.append((name, layer))
     _close(made, run)
@@ -44,11 +46,11 @@ def _take_in(
     made: list[tuple[str, Layer | FusedStep]],
     run: list[tuple[str, Layer]],
     name: str,
-    relu: Layer,
+    form: Layer,
 ) -> bool:
-    """Let the normalisation right before a ReLU do it, too; tell if there is one."""
+    """Let the normalisation right before a form do it, too; tell if there is one."""
     last = made[-1][1] if made and not run else None
     if not isinstance(last, FusedNorm) or len(last.steps) > 1:
         return False
-    made[-1] = ("", FusedNorm(last.layer, [*last.steps, (name, relu)]))
+    made[-1] = ("", FusedNorm(last.layer, [*last.steps, (name, form)]))
     return True

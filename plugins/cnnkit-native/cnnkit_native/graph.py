@@ -13,22 +13,33 @@ from cnnkit.layers import (
     Conv,
     Dense,
     Flatten,
+    Gelu,
+    GlobalPool,
+    HardSwish,
+    LeakyRelu,
     Pool,
     Relu,
     Residual,
     Sequential,
     Sigmoid,
+    Silu,
     Softmax,
+    SqueezeExcite,
+    Tanh,
 )
+from cnnkit.layers.squeeze_excite import _gate
+from cnnkit_native.forms import COPY, RELU, form_of
 
 Path = tuple[str, ...]
 Steps = Sequence[tuple[str, Layer]]
 
-COPY, RELU, SIGMOID = 0, 1, 2
+MULTIPLIES = "conv", "depthwise", "square", "dense", "add"
+"""The operations that can cut at zero what they give."""
 KINDS = {"max": 0, "min": 1, "mean": 2}
 _LARGEST = 2**20
 """Numbers of a map or a kernel by the square form, which takes up to 45 times as many beside it."""
 _MOST_CELLS = 254  # of a window: which one won is noted in a byte
+_MOST_TAPS = 64  # of a depthwise kernel; larger ones go as any other convolution
 
 
 class Unplanned(Exception):  # noqa: N818  # no error: the layers run as they are
@@ -43,6 +54,7 @@ class Node:
         maker: the operation that makes it; None for the input.
         readers: those that read it, as often as they do.
         learns: whether its gradient is wanted, by weights that come before it or by the caller.
+        padded: whether it lies in memory with gaps.
     """
 
     C: int
@@ -51,6 +63,7 @@ class Node:
     maker: Op | None = None
     readers: list[Op] = field(default_factory=list)
     learns: bool = False
+    padded: bool = False
 
     @property
     def size(self) -> int:
@@ -62,10 +75,12 @@ class Op:
     """An operation.
 
     Args:
-        kind: "conv", "square", "dense", "pool", "each", "add", "softmax", "split", or "copy".
+        kind: "conv", "depthwise", "square", "dense", "pool", "each", "add", "scale", "softmax",
+            "split", or "copy".
         inputs, out: nodes.
         W, b: numbers of its weights, -1 for none.
-        form: what is done to the result: COPY, RELU or SIGMOID.
+        form: what is done to the result: COPY, RELU, or of "each" any form.
+        share: what a leaky relu multiplies by.
         geometry: kernel or window, stride, dilation, padding (top, left), filters, groups.
     """
 
@@ -75,6 +90,7 @@ class Op:
     W: int = -1
     b: int = -1
     form: int = COPY
+    share: float = 0.0
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
@@ -99,6 +115,13 @@ _OPTIONS: dict[type[Layer], str] = {
     Relu: "",
     Flatten: "",
     Sigmoid: "units init bias_init",
+    Tanh: "",
+    LeakyRelu: "slope",
+    HardSwish: "",
+    Silu: "",
+    Gelu: "form",
+    GlobalPool: "kind",
+    SqueezeExcite: "ratio",
     Softmax: "units init bias_init",
     Sequential: "layers label",
     Residual: "body shortcut",
@@ -124,8 +147,6 @@ def knows(layer: Layer) -> bool:
     kind = type(layer)
     if kind not in _OPTIONS or not is_as_known(layer):
         return False
-    if kind in (Conv, Dense, Relu, Flatten):
-        return True
     if isinstance(layer, Softmax | Sigmoid):
         return kind in (Softmax, Sigmoid) and layer.units is None
     if isinstance(layer, Pool):
@@ -134,7 +155,7 @@ def knows(layer: Layer) -> bool:
         return kind is Sequential and all(map(knows, layer.layers))
     if isinstance(layer, Residual):
         return kind is Residual and all(map(knows, [*layer.body, *layer.shortcut]))
-    return False
+    return kind is not BatchNorm
 
 
 class Graph:
@@ -177,31 +198,46 @@ class Graph:
             return self._chain(layer.steps, x, shape, path)[0]
         if isinstance(layer, Residual):
             return self._residual(layer, x, shape, path)
+        if isinstance(layer, SqueezeExcite):
+            weigh, _ = self._chain(_gate(shape[0], layer.ratio).steps, x, shape, path)
+            return self._add(Op("scale", [x, weigh], _like(x)))
         if isinstance(layer, Flatten):
             return x
         op = Op("each", [x], Node(*_three(layer.output_shape(shape))))
         if isinstance(layer, Conv):
-            op.kind, op.kernel, op.stride = "conv", layer.kernel, layer.stride
-            op.dilation, op.filters, op.groups = layer.dilation, layer.filters, layer.groups
-            rows, columns = layer._geometry(shape).padding
-            op.corner = rows[0], columns[0]
-            self._weigh(op, layer, shape, path)
-            tied = op.b < 0 or len(self.weights[op.b][1]) == 1
-            if self._many and tied and _is_square(op):
-                op.kind = "square"
+            self._convolve(op, layer, shape, path)
         elif isinstance(layer, Dense):
             op.kind = "dense"
             self._weigh(op, layer, shape, path)
         elif isinstance(layer, Pool):
             op.kind, op.pool = "pool", KINDS[layer.kind]
             op.kernel, op.stride = layer.size, layer.stride or layer.size
+        elif isinstance(layer, GlobalPool):
+            op.kind, op.pool, op.out = "pool", KINDS[layer.kind], Node(x.C, 1, 1)
+            op.kernel = op.stride = x.H, x.W
+            if layer.kind == "max" and x.H * x.W > _MOST_CELLS:
+                raise Unplanned
         elif isinstance(layer, Softmax):
             op.kind = "softmax"
             if len(shape) != 1:
                 raise Unplanned
         else:
-            op.form, op.out = RELU if isinstance(layer, Relu) else SIGMOID, _like(x)
+            (op.form, op.share), op.out = form_of(layer), _like(x)
         return self._add(op)
+
+    def _convolve(self, op: Op, layer: Conv, shape: Shape, path: Path) -> None:
+        op.kind, op.kernel, op.stride = "conv", layer.kernel, layer.stride
+        op.dilation, op.filters, op.groups = layer.dilation, layer.filters, layer.groups
+        rows, columns = layer._geometry(shape).padding
+        op.corner = rows[0], columns[0]
+        self._weigh(op, layer, shape, path)
+        if layer.bias == "untied":
+            return
+        alone = layer.groups == layer.filters == shape[0]
+        if alone and prod(layer.kernel) <= _MOST_TAPS:
+            op.kind = "depthwise"
+        elif self._many and _is_square(op):
+            op.kind = "square"
 
     def _residual(self, layer: Residual, x: Node, shape: Shape, path: Path) -> Node:
         body, _ = self._chain(Sequential(layers=layer.body).steps, x, shape, path)
@@ -261,12 +297,13 @@ class Graph:
 
     def _part_layouts(self) -> None:
         """Copy what one operation needs padded, or makes with gaps, and another needs in a row."""
+        self._pad()
         for node in [self.input, *(op.out for op in self.ops)]:
             convs = [o for o in node.readers if o.kind == "conv"]
             rows = [o for o in node.readers if o.kind in ("dense", "softmax")]
-            if node.maker is None and convs:
+            if node.maker is None and node.padded:
                 self._between(node, convs)
-            elif padded(node) and (rows or node is self.output):
+            elif node.padded and (rows or node is self.output):
                 copy = self._between(node, rows)
                 if node is self.output:
                     self.output = copy
@@ -274,6 +311,8 @@ class Graph:
     def _between(self, node: Node, readers: Sequence[Op]) -> Node:
         """Put a copy of `node` before these of its readers."""
         copy = Op("copy", [node], _like(node))
+        if node.maker is None:  # what its convolutions read is now the copy
+            copy.out.padded, node.padded = node.padded, False
         copy.out.maker, copy.out.readers = copy, list(readers)
         for op in readers:
             op.inputs = [copy.out if n is node else n for n in op.inputs]
@@ -281,6 +320,14 @@ class Graph:
         place = self.ops.index(node.maker) + 1 if node.maker else 0
         self.ops.insert(place, copy)
         return copy.out
+
+    def _pad(self) -> None:
+        """Tell which nodes lie in memory with gaps: what convolutions make or read, unless these
+        and all they share a pitch with are 1x1 and take a map as it is."""
+        for group in self.classes():
+            if not all(map(_is_pointwise, group)):
+                for op in group:
+                    op.inputs[0].padded = op.out.padded = True
 
     def classes(self) -> Iterator[list[Op]]:
         """Yield the convolutions that share a pitch: each one's input and output are alike."""
@@ -301,7 +348,7 @@ def _cuts(op: Op) -> bool:
 
 
 def _takes_relu(op: Op) -> bool:
-    return (op.kind in ("conv", "square", "dense", "add") and op.form == COPY) or _cuts(op)
+    return (op.kind in MULTIPLIES and op.form == COPY) or _cuts(op)
 
 
 def _is_square(op: Op) -> bool:
@@ -313,10 +360,10 @@ def _is_square(op: Op) -> bool:
     return plain and small and max(sides) <= 2 and x.C % 16 == op.filters % 16 == 0
 
 
-def padded(node: Node) -> bool:
-    """Tell if a node lies in memory with gaps: a convolution makes or reads it."""
-    made = node.maker is not None and node.maker.kind == "conv"
-    return made or any(op.kind == "conv" for op in node.readers)
+def _is_pointwise(op: Op) -> bool:
+    """Tell if a convolution reads its map in the order in which it lies."""
+    (x,) = op.inputs
+    return op.kernel == op.stride == (1, 1) and (x.H, x.W) == (op.out.H, op.out.W)
 
 
 def _like(node: Node) -> Node:

@@ -42,9 +42,10 @@ def _open() -> ctypes.CDLL:
     lib.cnnkit_sgd.argtypes = [count, count, *[address] * 3, *[real] * 3, ctypes.c_int]
     lib.cnnkit_adam.argtypes = [count, count, *[address] * 4, *[real] * 5]
     lib.cnnkit_moments.argtypes = [*[count] * 3, *[address] * 3]
-    lib.cnnkit_normalise.argtypes = [*[count] * 3, *[address] * 4, ctypes.c_int, address]
-    lib.cnnkit_normal_sums.argtypes = [*[count] * 3, *[address] * 6]
-    lib.cnnkit_normal_back.argtypes = [*[count] * 3, *[address] * 8]
+    normed: list[Any] = [*[count] * 3, *[address] * 4, ctypes.c_int, real]
+    lib.cnnkit_normalise.argtypes = [*normed, address]
+    lib.cnnkit_normal_sums.argtypes = [*normed, *[address] * 3]
+    lib.cnnkit_normal_back.argtypes = [*normed, *[address] * 4]
     for name in ("moments", "normalise", "normal_sums", "normal_back"):
         getattr(lib, f"cnnkit_{name}").restype = None
     lib.cnnkit_sgd.restype = lib.cnnkit_adam.restype = None

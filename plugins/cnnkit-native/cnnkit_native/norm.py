@@ -1,4 +1,4 @@
-"""Batch normalisation, with the ReLU behind it: the shards of a batch meet between two calls."""
+"""Batch normalisation, with the form behind it: the shards of a batch meet between two calls."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cnnkit.arrays import Array, Weights
 from cnnkit.base import Backward, Context, Layer, forward_chain
 from cnnkit.kernels.norm import combined
 from cnnkit.layers import BatchNorm
+from cnnkit_native.forms import COPY, form_of
 from cnnkit_native.library import LIB, address
 
 _SHORT = 8
@@ -19,17 +20,18 @@ _SHORT = 8
 
 
 class FusedNorm:
-    """A batch_norm and the ReLU behind it, if there is one.
+    """A batch_norm and the form behind it, such as a ReLU, if there is one.
 
     Args:
         layer: the batch_norm.
-        steps: names and layers: its own, and the ReLU's.
+        steps: names and layers: its own, and the form's.
     """
 
     def __init__(self, layer: BatchNorm, steps: Sequence[tuple[str, Layer]]) -> None:
         self.names = tuple(name for name, _ in steps)
         self.steps = tuple(steps)
-        self.layer, self._relu = layer, len(steps) > 1
+        self.layer = layer
+        self._form = form_of(steps[1][1]) if len(steps) > 1 else (COPY, 0.0)
 
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         name, layer = self.names[0], self.layer
@@ -45,23 +47,24 @@ class FusedNorm:
             variance = squares / count
             layer.renew(own, count, mean, squares, mine)
         scale = _single(1 / np.sqrt(variance + layer.eps))
-        normed = _Normed(x, sizes, _single(mean), scale, _single(own["gamma"] * scale), count)
-        y = normed.y(_single(own["beta"]), self._relu, ctx)
+        factor, shift = _single(own["gamma"] * scale), _single(own["beta"])
+        normed = _Normed(x, sizes, _single(mean), scale, factor, shift, self._form, count)
 
         def backward(dy: Array) -> tuple[Array, Weights]:
-            dx, dgamma, dbeta = normed.back(_single(dy), y if self._relu else None, mine)
+            dx, dgamma, dbeta = normed.back(_single(dy), mine)
             return dx, {name: {"gamma": dgamma, "beta": dbeta}}
 
-        return y, backward
+        return normed.y(ctx), backward
 
 
 @dataclass(frozen=True)
 class _Normed:
-    """What going back takes: y = (x - center) * factor + shift, cut at zero by a ReLU.
+    """What going back takes: y = form((x - center) * factor + shift).
 
     Args:
         x: (n, C, ...) without gaps; `sizes` are n, C and the numbers of a channel in one image.
-        center, scale, factor: mean, 1 / deviation, and that times gamma; (C,).
+        center, scale, factor, shift: mean, 1 / deviation, that times gamma, and beta; (C,).
+        form: and what it does below zero as a leaky relu.
         count: numbers a channel of which mean and deviation were taken; 0 where they came from
             outside.
     """
@@ -71,22 +74,24 @@ class _Normed:
     center: Array
     scale: Array
     factor: Array
+    shift: Array
+    form: tuple[int, float]
     count: int
 
     @property
-    def _spans(self) -> tuple[int, ...]:
-        return *self.sizes, address(self.x), address(self.center)
+    def _spans(self) -> tuple[float, ...]:
+        weights = map(address, (self.x, self.center, self.factor, self.shift))
+        return *self.sizes, *weights, *self.form
 
-    def y(self, shift: Array, relu: bool, ctx: Context) -> Array:
+    def y(self, ctx: Context) -> Array:
         """Return y."""
         y = ctx.scratch.empty(self.x.shape, np.float32)
-        rest = address(self.factor), address(shift), relu, address(y)
-        LIB.cnnkit_normalise(*self._spans, *rest)
+        LIB.cnnkit_normalise(*self._spans, address(y))
         return y
 
-    def back(self, dy: Array, mask: Array | None, ctx: Context) -> tuple[Array, Array, Array]:
-        """Return dx, dgamma and dbeta; dy counts where `mask` is positive."""
-        given = *self._spans, address(dy), None if mask is None else address(mask)
+    def back(self, dy: Array, ctx: Context) -> tuple[Array, Array, Array]:
+        """Return dx, dgamma and dbeta."""
+        given = *self._spans, address(dy)
         products, sums = np.empty(self.sizes[1]), np.empty(self.sizes[1])
         LIB.cnnkit_normal_sums(*given, address(products), address(sums))
         dgamma, dbeta = _single(products * self.scale), _single(sums)
@@ -98,8 +103,7 @@ class _Normed:
             means = [np.add.reduce(part) / np.float32(self.count) for part in parts]
             slope, rest = _single(means[0] * self.scale), _single(means[1])
         dx = ctx.scratch.empty(self.x.shape, np.float32)
-        moves = address(self.factor), address(slope), address(rest)
-        LIB.cnnkit_normal_back(*given, *moves, address(dx))
+        LIB.cnnkit_normal_back(*given, address(slope), address(rest), address(dx))
         return dx, dgamma, dbeta
 
 

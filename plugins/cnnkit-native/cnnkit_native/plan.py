@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from math import prod
 
 from cnnkit.arrays import Shape
-from cnnkit_native.graph import COPY, RELU, SIGMOID, Graph, Node, Op, Steps, padded
+from cnnkit_native.forms import BY_RESULT, COPY, RELU, SLOPE, bits
+from cnnkit_native.graph import MULTIPLIES, Graph, Node, Op, Steps
 from cnnkit_native.value import ARENA, DX, DY, Value, X, Y, compact, shared
 
-CODES = ["CONV", "CONV_DX", "CONV_DW", "EACH", "POOL", "POOL_BACK", "SPLIT", "MERGE",
-         "SOFTMAX", "SOFTMAX_BACK", "DENSE", "DENSE_DX", "DENSE_DW",
-         "SQUARE", "SQUARE_DX", "SQUARE_DW"]  # fmt: skip
-_SIGMOID_SLOPE = 3
+CODES = ["CONV", "CONV_DX", "CONV_DW", "DEPTHWISE", "DEPTHWISE_DX", "DEPTHWISE_DW", "EACH", "SCALE",
+         "SCALE_BACK", "POOL", "POOL_BACK", "SPLIT", "MERGE", "SOFTMAX", "SOFTMAX_BACK",
+         "DENSE", "DENSE_DX", "DENSE_DW", "SQUARE", "SQUARE_DX", "SQUARE_DW"]  # fmt: skip
 _LINE = 16  # floats in a cache line
 
 
@@ -48,7 +48,7 @@ class _Half:
                 optional[1] if also else b, optional[2], form]  # fmt: skip
         op = op or Op("each", [], Node(1, 1, 1))
         sides = [op.filters, *op.kernel, *op.stride, *op.dilation, *op.corner, op.groups]
-        self.records.append([*head, *sides, op.pool, int(_by_winograd(op, code))])
+        self.records.append([*head, *sides, op.pool, int(_by_winograd(op, code)), bits(op.share)])
         self.touches.append(touched)
 
     def numbers(self) -> list[int]:
@@ -124,7 +124,7 @@ class Plan:
         if node not in self._values:
             if node is self._graph.output:
                 self._values[node] = _of(Y, node)
-            elif padded(node):
+            elif node.padded:
                 rooms = [_room(op) for op in node.readers if op.kind == "conv"]
                 self._values[node] = self._map(node, rooms)
             else:
@@ -152,6 +152,10 @@ class Plan:
                 emit("EACH", bare, y, W=op.b, form=op.form)
         elif op.kind == "square":
             emit("SQUARE", x, y, op, W=op.W, b=op.b, form=op.form)
+        elif op.kind == "depthwise":
+            emit("DEPTHWISE", x, y, op, packed=_planes(op), W=op.W, b=op.b, form=op.form)
+        elif op.kind == "scale":
+            emit("SCALE", x, y, z=self._value(op.inputs[1]))
         elif op.kind == "dense":
             emit("DENSE", x, y, W=op.W, b=op.b, form=op.form)
         elif op.kind == "pool":
@@ -163,7 +167,7 @@ class Plan:
         elif op.kind in ("softmax", "split"):
             emit(op.kind.upper(), x, y, op)
         else:
-            emit("EACH", x, y, form=op.form)
+            emit("EACH", x, y, op, form=op.form)
 
     def _packed(self, op: Op, code: str = "CONV") -> Value:
         """Return room for packed weights, and for what Winograd's rule needs."""
@@ -199,6 +203,15 @@ class Plan:
             emit("SQUARE_DW", self._value(x), dy, op, W=op.W, b=op.b)
             if x.learns:
                 emit("SQUARE_DX", dy, self._target(x)[0], op, W=op.W)
+        elif op.kind == "depthwise":
+            emit("DEPTHWISE_DW", self._value(x), dy, op, W=op.W, b=op.b, packed=_planes(op))
+            if x.learns:
+                emit("DEPTHWISE_DX", dy, self._target(x)[0], op, W=op.W, packed=_planes(op))
+        elif op.kind == "scale":
+            s = op.inputs[1]
+            emit("SCALE_BACK", dy, self._target(s)[0], z=self._value(x))
+            if x.learns:
+                emit("SCALE", dy, self._target(x)[0], z=self._value(s))
         elif op.kind == "dense":
             emit("DENSE_DW", self._value(x), dy, W=op.W, b=op.b)
             if x.learns:
@@ -211,10 +224,9 @@ class Plan:
             emit("MERGE", dy, self._target(x)[0], op)
         elif op.kind == "softmax":
             emit("SOFTMAX_BACK", dy, self._target(x, rows=True)[0], z=self._value(op.out))
-        elif op.form == SIGMOID:
-            emit("EACH", dy, self._target(x)[0], z=self._value(op.out), form=_SIGMOID_SLOPE)
         elif op.kind == "each":
-            emit("EACH", dy, self._target(x)[0], z=self._value(op.out))
+            at = self._value(op.out if op.form in BY_RESULT else x)
+            emit("EACH", dy, self._target(x)[0], op, z=at, form=SLOPE + op.form)
         else:  # a copy, or a sum: its gradient is that of what went in
             for node in op.inputs:
                 if node.learns:
@@ -226,9 +238,9 @@ class Plan:
         maker = node.maker
         if maker is None:
             return _of(DX, node), None
-        relu = maker.form == RELU and maker.kind in ("conv", "square", "dense", "add")
+        relu = maker.form == RELU and maker.kind in MULTIPLIES
         mask = self._value(node) if relu else None
-        if maker.kind == "conv":
+        if maker.kind == "conv" and node.padded:
             return self._map(node, [_room_back(maker)]), mask
         return _of(ARENA, node), mask
 
@@ -246,6 +258,7 @@ class Plan:
         """
         wanted, mask = self._wanted(node)
         alone = len(node.readers) == 1 and node is not self._graph.output
+        pitched = pitched and node.padded
         fits = (not pitched or wanted.framed) and not (rows and wanted.framed)
         if alone and fits and (mask is None or masks):
             self._ready[node] = wanted
@@ -268,7 +281,8 @@ class Plan:
             self._backward.emit("EACH", total, between, also=part)
             total = between
         last = more[-1] if more else None
-        self._backward.emit("EACH", total, wanted, also=last, z=mask)
+        form = SLOPE + RELU if mask else COPY
+        self._backward.emit("EACH", total, wanted, also=last, z=mask, form=form)
         return wanted
 
     def _place(self) -> tuple[int, int]:
@@ -334,6 +348,14 @@ def _bands_room(op: Op, x: Node, y: Node, pitch: int) -> int:
     """Return what the rule needs beside its maps, as `Bands` in program.h counts it."""
     bands = -(-y.H // 4) * pitch
     return 6 * (x.C * bands + 2 * pitch + y.C * bands + x.C * y.C * op.kernel[1])
+
+
+def _planes(op: Op) -> Value:
+    """Return room for a channel of a depthwise convolution, as `Planes` in kernels.h counts it."""
+    down, across = op.shifts
+    H, W = op.out.H + down, op.out.W + across
+    parted = prod(op.stride) * H * W
+    return shared(parted + (H + down) * W + 2 * across + W * op.stride[1])
 
 
 def _rounded(size: int) -> int:

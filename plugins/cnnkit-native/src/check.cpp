@@ -1,5 +1,6 @@
 // All checks of a program's numbers, and the offsets that follow from them.
 #include <algorithm>
+#include <cstring>
 
 #include "program.h"
 
@@ -63,7 +64,7 @@ Operation read_operation(Reader& r, const Program& p, const Half& half) {
   o.w = r.next(-1, weights, "a weight");
   o.b = r.next(-1, o.code == EACH ? values : weights, "a weight");
   o.packed = r.next(-1, values, "a value");
-  o.form = r.next(COPY, SIGMOID_SLOPE, "a form");
+  o.form = r.next(COPY, SLOPE + FORMS - 1, "a form");
   int64_t* sides[] = {&o.filters, &o.kh, &o.kw, &o.down, &o.across, &o.row_step, &o.column_step};
   for (int64_t* side : sides) *side = r.next(1, SIDE, "a side");
   o.top = r.next(0, SIDE, "a side");
@@ -71,6 +72,8 @@ Operation read_operation(Reader& r, const Program& p, const Half& half) {
   o.groups = r.next(1, SIDE, "a count");
   o.kind = r.next(MAX, MEAN, "a kind");
   o.winograd = r.next(0, 1, "a flag");
+  const uint32_t share = (uint32_t)r.next(0, UINT32_MAX, "a share");
+  std::memcpy(&o.share, &share, sizeof share);
   return o;
 }
 
@@ -187,6 +190,28 @@ Taps check_conv(const Program& p, const Half& half, const Operation& o) {
   return taps;
 }
 
+Taps check_depthwise(const Program& p, const Half& half, const Operation& o) {
+  const bool back = o.code == DEPTHWISE_DX;
+  const Value &x = half.values[back ? o.y : o.x], &y = half.values[back ? o.x : o.y];
+  demand(x.C == y.C && o.kh <= MOST_TAPS && o.kw <= MOST_TAPS && o.kh * o.kw <= MOST_TAPS,
+         "a depthwise convolution has other channels or too many taps");
+  demand(o.down * o.across <= SIDE, "a stride is too large");
+  const Planes q = planes_of(o, y.H, y.W);
+  demand(q.H <= SIDE && q.W <= SIDE && q.H * q.W <= SIDE, "a plane is too large");
+  check_weight(p, o.w, x.C * o.kh * o.kw);
+  if (o.b >= 0) check_weight(p, o.b, x.C);
+  demand(o.packed >= 0 && half.values[o.packed].space == ARENA &&
+             half.values[o.packed].size >= q.room(),
+         "there is no room for a plane");
+  Taps taps;
+  for (int64_t k = 0; k < o.kh * o.kw; k++) {
+    const int64_t h = k / o.kw * o.row_step, w = k % o.kw * o.column_step;
+    const int64_t phase = h % o.down * o.across + w % o.across;
+    taps.off.push_back((phase * q.H + h / o.down) * q.W + w / o.across);
+  }
+  return taps;
+}
+
 void check_each(const Program& p, const Half& half, const Operation& o) {
   const Value& y = half.values[o.y];
   demand(alike(half.values[o.x], y), "shapes differ");
@@ -194,13 +219,22 @@ void check_each(const Program& p, const Half& half, const Operation& o) {
   if (o.b >= 0) demand(alike(half.values[o.b], y), "shapes differ");
   if (o.w >= 0) check_weight(p, o.w, count(y));
   if (o.z >= 0) demand(alike(half.values[o.z], y), "shapes differ");
-  demand(o.form != SIGMOID_SLOPE || o.z >= 0, "there is nothing to take the slope of");
+  demand((o.form >= SLOPE) == (o.z >= 0), "a slope is not taken where it should be");
+}
+
+void check_scale(const Half& half, const Operation& o) {
+  demand(o.z >= 0 && o.x != o.y && o.z != o.y, "there is nothing to scale by");
+  const bool back = o.code == SCALE_BACK;
+  const Value &x = half.values[o.x], &alike_x = half.values[back ? o.z : o.y];
+  const Value& by = half.values[back ? o.y : o.z];
+  demand(alike(x, alike_x), "shapes differ");
+  demand(count(by) == x.C && in_a_row(by), "there is not one number for each channel");
 }
 
 void check_pool(const Half& half, const Operation& o) {
   const bool back = o.code == POOL_BACK;
   const Value &x = half.values[back ? o.y : o.x], &y = half.values[back ? o.x : o.y];
-  demand(o.kh * o.kw < NOBODY, "a window is too large");
+  demand(o.kind == MEAN || o.kh * o.kw < NOBODY, "a window is too large");
   demand(x.C == y.C && (y.H - 1) * o.down + o.kh <= x.H && (y.W - 1) * o.across + o.kw <= x.W,
          "a window reaches outside its map");
   demand(o.z >= 0 || !back || o.kind == MEAN, "nobody noted which cells won");
@@ -264,7 +298,9 @@ Taps check(const Program& p, const Half& half, const Operation& o) {
     demand(half.values[read].space <= (back ? DY : X), "it reads what is not there");
   switch (o.code) {
     case CONV: case CONV_DX: case CONV_DW: return check_conv(p, half, o);
+    case DEPTHWISE: case DEPTHWISE_DX: case DEPTHWISE_DW: return check_depthwise(p, half, o);
     case EACH: check_each(p, half, o); break;
+    case SCALE: case SCALE_BACK: check_scale(half, o); break;
     case POOL: case POOL_BACK: check_pool(half, o); break;
     case SPLIT: case MERGE: check_phases(half, o); break;
     case SOFTMAX: case SOFTMAX_BACK: check_softmax(half, o); break;

@@ -113,23 +113,25 @@ EXPORT void cnnkit_adam(int64_t n, int64_t count, const float* const* g, float* 
   chosen->adam({n, count, g}, w, m, v, {rate, beta1, beta2, eps, shrink});
 }
 
-// Batch normalisation of (n, C, L): see norm.h. mask may be null.
+// Batch normalisation of (n, C, L), with a form behind it: see norm.h.
 EXPORT void cnnkit_moments(int64_t n, int64_t C, int64_t L, const float* x, double* mean,
                            double* squares) {
-  chosen->moments({n, C, L, x, nullptr, nullptr, nullptr}, mean, squares);
+  chosen->moments({n, C, L, x, nullptr, nullptr, nullptr, COPY, 0}, mean, squares);
 }
 EXPORT void cnnkit_normalise(int64_t n, int64_t C, int64_t L, const float* x, const float* center,
-                             const float* factor, const float* shift, int relu, float* y) {
-  chosen->normalise({n, C, L, x, center, nullptr, nullptr}, factor, shift, relu != 0, y);
+                             const float* factor, const float* shift, int form, float share,
+                             float* y) {
+  chosen->normalise({n, C, L, x, center, factor, shift, form, share}, y);
 }
 EXPORT void cnnkit_normal_sums(int64_t n, int64_t C, int64_t L, const float* x, const float* center,
-                               const float* dy, const float* mask, double* products, double* sums) {
-  chosen->normal_sums({n, C, L, x, center, dy, mask}, products, sums);
+                               const float* factor, const float* shift, int form, float share,
+                               const float* dy, double* products, double* sums) {
+  chosen->normal_sums({n, C, L, x, center, factor, shift, form, share}, dy, products, sums);
 }
 EXPORT void cnnkit_normal_back(int64_t n, int64_t C, int64_t L, const float* x, const float* center,
-                               const float* dy, const float* mask, const float* factor,
-                               const float* slope, const float* shift, float* dx) {
-  chosen->normal_back({n, C, L, x, center, dy, mask}, factor, slope, shift, dx);
+                               const float* factor, const float* shift, int form, float share,
+                               const float* dy, const float* slope, const float* rest, float* dx) {
+  chosen->normal_back({n, C, L, x, center, factor, shift, form, share}, dy, slope, rest, dx);
 }
 
 // The rate of a micro-kernel, for tests: `rounds` times over F filters, T taps and L numbers.

@@ -69,17 +69,43 @@ struct SquareRoom {
 };
 constexpr int64_t MOST_TILES = 32, MOST_TILES_BACK = 64;  // at once; for the gradient of w
 
-enum Form : int64_t { COPY = 0, RELU = 1, SIGMOID = 2, SIGMOID_SLOPE = 3 };
+enum Form : int64_t {
+  COPY, RELU, SIGMOID, TANH, LEAKY_RELU, HARD_SWISH, SILU, GELU, GELU_TANH, FORMS,
+  SLOPE = 16  // added to one of them, going back
+};
 
-// y = form(a + b + bias), and 0 times that where mask is not positive; b, bias and mask may be null.
-// SIGMOID_SLOPE is a * m * (1 - m), where m is mask.
+// y = form(a + b + bias), or with SLOPE (a + b + bias) * the form's slope at `at`, which is what went
+// into it, but for sigmoid and tanh what came out; b and bias may be null.
 struct Each {
-  Form form;
+  int64_t form;
+  float share;  // below zero, of a leaky relu
   Map a;
   const Map* b;
   const Map* bias;
-  const Map* mask;
+  const Map* at;
   Map y;
+};
+
+// A channel padded and parted by the phases of a stride: `down` by `across` planes of H rows of W.
+// The last tap lies `rows` and `columns` of a phase from the first.
+struct Planes {
+  int64_t down, across, top, left, rows, columns, H, W;
+  int64_t parted() const { return down * across * H * W; }
+  int64_t single() const { return (H + rows) * W + 2 * columns; }  // of y, with zeros around
+  int64_t row() const { return W * across; }
+  int64_t room() const { return parted() + single() + row(); }
+};
+constexpr int64_t MOST_TAPS = 64;
+
+// A convolution of each channel by itself. dx is x and dy is y, going back.
+struct Depthwise {
+  Planes planes;
+  int64_t T;
+  const int64_t* off;  // by tap, in the planes of x
+  Map x, y;
+  const float *w, *bias;  // T for each channel, and one; bias may be null
+  bool relu;
+  float* room;
 };
 
 enum Kind : int64_t { MAX = 0, MIN = 1, MEAN = 2 };
@@ -93,11 +119,13 @@ struct Pool {
 };
 constexpr int32_t NOBODY = 255;
 
-// n images of C channels of L numbers each; center holds one per channel.
+// n images of C channels of L numbers each, and one number per channel of center, factor and shift:
+// y = form((x - center) * factor + shift).
 struct Norm {
   int64_t n, C, L;
-  const float *x, *center, *dy;
-  const float* mask;  // dy counts where it is positive; or null
+  const float *x, *center, *factor, *shift;
+  int64_t form;
+  float share;  // below zero, of a leaky relu
 };
 
 // n numbers of each of several gradients, which are added up in their order.
@@ -122,7 +150,12 @@ struct Kernels {
   void (*outer)(const Dots&);  // the same for F a multiple of 16, with D (L, F) and out (T, F)
   void (*transpose)(int64_t R, int64_t L, const float* from, int64_t step, float* to,
                     int64_t width);
+  void (*depthwise)(const Depthwise&);
+  void (*depthwise_dx)(const Depthwise&);
+  void (*depthwise_dw)(const Depthwise&, float* dw, float* db, bool add);
   void (*each)(const Each&);
+  void (*scale)(const Map& x, const float* by, const Map& y);           // by: one per channel
+  void (*scale_back)(const Map& dy, const Map& x, float* sums);         // of dy * x, per channel
   void (*pool)(const Pool&);
   void (*pool_back)(const Pool&, const Map& dy, Map dx);
   void (*plane_sums)(int64_t F, int64_t L, const float* D, int64_t ldd, float* sums);
@@ -137,9 +170,9 @@ struct Kernels {
   void (*square)(const Square&);
   void (*square_dw)(const Square&, float* dw);  // y is dy
   void (*moments)(const Norm&, double* mean, double* squares);
-  void (*normalise)(const Norm&, const float* factor, const float* shift, bool relu, float* y);
-  void (*normal_sums)(const Norm&, double* products, double* sums);
-  void (*normal_back)(const Norm&, const float* factor, const float* slope, const float* shift,
+  void (*normalise)(const Norm&, float* y);
+  void (*normal_sums)(const Norm&, const float* dy, double* products, double* sums);
+  void (*normal_back)(const Norm&, const float* dy, const float* slope, const float* rest,
                       float* dx);
   void (*softmax)(int64_t K, const float* x, float* y);
   void (*softmax_back)(int64_t K, const float* y, const float* dy, float* dx);

@@ -1,47 +1,94 @@
 // What walks over maps and multiplies nothing: element by element, and pools. Maps of any pitch.
 #pragma once
-#include "simd.h"
+#include <algorithm>
+
+#include "forms.h"
 
 namespace cnnkit {
 namespace NS {
 
 INLINE float* row(const Map& m, int64_t c, int64_t h) { return m.data + c * m.plane + h * m.pitch; }
 
-template <int N>
-INLINE Vec<N> sigmoid_of(Vec<N> x) {
-  // exp(-|x|) cannot overflow; a NaN is neither above nor below zero
-  const Vec<N> small = exponential<N>(x > Vec<N>{} ? -x : x);
-  const Vec<N> one = splat<N>(1.0f);
-  return (x > Vec<N>{} ? one : small) / (one + small);
-}
-
 // ------------------------------------------------------------------------------ element by element
 
-static void each(const Each& e) {
+template <bool BACK, typename F>
+INLINE void each_by(const Each& e) {
   const Map& y = e.y;
   for (int64_t c = 0; c < y.C; c++)
     for (int64_t h = 0; h < y.H; h++) {
       const float* a = row(e.a, c, h);
       const float* b = e.b ? row(*e.b, c, h) : nullptr;
       const float* bias = e.bias ? row(*e.bias, c, h) : nullptr;
-      const float* mask = e.mask ? row(*e.mask, c, h) : nullptr;
+      const float* at = BACK ? row(*e.at, c, h) : nullptr;
       float* out = row(y, c, h);
       along(y.W, [&](auto width, int64_t i) {
         constexpr int N = decltype(width)::value;
         Vec<N> v = load<N>(a + i);
-        if (e.form == SIGMOID_SLOPE) {
-          const Vec<N> m = load<N>(mask + i);
-          store(out + i, v * m * (1.0f - m));
-          return;
-        }
         if (b) v += load<N>(b + i);
         if (bias) v += load<N>(bias + i);
-        if (e.form == RELU) v = cut(v);
-        if (e.form == SIGMOID) v = sigmoid_of<N>(v);
-        if (mask) v = through(v, load<N>(mask + i));
+        if constexpr (BACK) v *= F::template slope<N>(load<N>(at + i), e.share);
+        else v = F::template value<N>(v, e.share);
         store(out + i, v);
       });
     }
+}
+
+// Maps without gaps are one row: vectors fill up where rows are short.
+static Map in_one_row(const Map& m) { return {m.data, 1, 1, m.C * m.H * m.W, 0, 0}; }
+static bool has_gaps(const Map* m) {
+  return m && (m->pitch != m->W || (m->C > 1 && m->plane != m->H * m->W));
+}
+
+static void each(const Each& e) {
+  const Map *maps[] = {&e.a, &e.y, e.b, e.bias, e.at};
+  bool gaps = false;
+  for (const Map* m : maps) gaps |= has_gaps(m);
+  Map flat[5];
+  for (int i = 0; i < 5 && !gaps; i++)
+    if (maps[i]) maps[i] = &(flat[i] = in_one_row(*maps[i]));
+  const Each f{e.form, e.share, *maps[0], maps[2], maps[3], maps[4], *maps[1]};
+  with_form(Form(e.form % SLOPE), [&](auto form) {
+    using F = decltype(form);
+    e.form >= SLOPE ? each_by<true, F>(f) : each_by<false, F>(f);
+  });
+}
+
+// ---------------------------------------------------------------------------- channel by channel
+
+static void scale(const Map& x, const float* by, const Map& y) {
+  for (int64_t c = 0; c < y.C; c++) {
+    const float share = by[c];
+    for (int64_t h = 0; h < y.H; h++) {
+      const float* in = row(x, c, h);
+      float* out = row(y, c, h);
+      along(y.W, [&](auto width, int64_t i) {
+        store(out + i, load<decltype(width)::value>(in + i) * share);
+      });
+    }
+  }
+}
+
+// The sum of term(width, h, i) over a channel of m, its rows taken as one where it has no gaps.
+template <typename Term>
+INLINE float channel_sum(bool gaps, const Map& m, Term term) {
+  const int64_t H = gaps ? m.H : 1, W = gaps ? m.W : m.H * m.W;
+  Vec<VL> acc = Vec<VL>{};
+  float rest = 0;
+  for (int64_t h = 0; h < H; h++) {
+    int64_t i = 0;
+    for (; i + VL <= W; i += VL) acc += term(std::integral_constant<int, VL>{}, h, i);
+    for (; i < W; i++) rest += term(std::integral_constant<int, 1>{}, h, i)[0];
+  }
+  return total<VL>(acc) + rest;
+}
+
+static void scale_back(const Map& dy, const Map& x, float* sums) {
+  const bool gaps = x.pitch != x.W || dy.pitch != dy.W;
+  for (int64_t c = 0; c < x.C; c++)
+    sums[c] = channel_sum(gaps, x, [&](auto width, int64_t h, int64_t i) {
+      constexpr int N = decltype(width)::value;
+      return load<N>(row(dy, c, h) + i) * load<N>(row(x, c, h) + i);
+    });
 }
 
 // ------------------------------------------------------------------------------------------ pools
@@ -128,7 +175,21 @@ static void pool_windows(const Pool& p) {
     }
 }
 
+// One window for all of a channel.
+static bool is_global(const Pool& p, const Map& x, const Map& y) {
+  return p.kind == MEAN && !p.relu && y.H == 1 && y.W == 1 && p.h == x.H && p.w == x.W;
+}
+
+static void global_mean(const Pool& p) {
+  const float share = 1.0f / (float)(p.h * p.w);
+  for (int64_t c = 0; c < p.y.C; c++)
+    *row(p.y, c, 0) = share * channel_sum(p.x.pitch != p.x.W, p.x, [&](auto width, int64_t h, int64_t i) {
+      return load<decltype(width)::value>(row(p.x, c, h) + i);
+    });
+}
+
 static void pool(const Pool& p) {
+  if (is_global(p, p.x, p.y)) return global_mean(p);
   const bool pairs = p.h == 2 && p.w == 2 && p.down == 2 && p.across == 2;
   if (pairs && p.kind != MEAN) return p.kind == MAX ? pool_pairs<true>(p) : pool_pairs<false>(p);
   if (p.across == 1) return pool_windows<1, VL>(p);
@@ -180,8 +241,16 @@ static void pool_back(const Pool& p, const Map& dy, Map dx) {
     clear_from(dx, 2 * dy.H, 2 * dy.W);
     return pairs_back(p, dy, dx);
   }
-  clear_from(dx, 0, 0);
   const float share = 1.0f / (float)(p.h * p.w);
+  if (is_global(p, dx, dy)) {
+    for (int64_t c = 0; c < dx.C; c++)
+      for (int64_t h = 0; h < dx.H; h++) {
+        float* const to = row(dx, c, h);
+        std::fill(to, to + dx.W, *row(dy, c, 0) * share);
+      }
+    return;
+  }
+  clear_from(dx, 0, 0);
   for (int64_t c = 0; c < dy.C; c++)
     for (int64_t h = 0; h < dy.H; h++)
       for (int64_t w = 0; w < dy.W; w++) {

@@ -1,7 +1,8 @@
-// Batch normalisation of maps (n, C, L), with the ReLU behind it: what a layer does between the two
-// times that it hears of the other shards.
+// Batch normalisation of maps (n, C, L), with the form behind it, such as a ReLU: what a layer does
+// between the two times that it hears of the other shards. What went into the form is computed again
+// going back: that is less work than to keep it.
 #pragma once
-#include "simd.h"
+#include "forms.h"
 
 namespace cnnkit {
 namespace NS {
@@ -44,61 +45,80 @@ static void moments(const Norm& n, double* mean, double* squares) {
   }
 }
 
-// y = (x - center) * factor + shift, cut at zero where relu.
-static void normalise(const Norm& n, const float* factor, const float* shift, bool relu, float* y) {
-  for (int64_t i = 0; i < n.n * n.C; i++) {
-    const float a = n.center[i % n.C], f = factor[i % n.C], s = shift[i % n.C];
-    const float* x = n.x + i * n.L;
-    float* out = y + i * n.L;
-    along(n.L, [&](auto width, int64_t at) {
-      constexpr int N = decltype(width)::value;
-      const Vec<N> v = (load<N>(x + at) - a) * f + s;
-      store(out + at, relu ? cut(v) : v);
-    });
-  }
-}
-
-// dy where mask is positive, or as it is.
-template <int N>
-INLINE Vec<N> passed(const float* dy, const float* mask, int64_t at) {
-  const Vec<N> v = load<N>(dy + at);
-  return mask ? through(v, load<N>(mask + at)) : v;
-}
-
-// Of each channel the sums of dy * (x - center) and of dy.
-static void normal_sums(const Norm& n, double* products, double* sums) {
-  for (int64_t c = 0; c < n.C; c++) {
-    double product = 0, sum = 0;
-    for (int64_t i = 0; i < n.n; i++) {
-      const int64_t at = (i * n.C + c) * n.L;
-      const float *x = n.x + at, *dy = n.dy + at, *mask = n.mask ? n.mask + at : nullptr;
-      const float center = n.center[c];
-      product += sum_of(n.L, [&](auto width, int64_t j) {
+static void normalise(const Norm& n, float* y) {
+  with_form(Form(n.form), [&](auto form) {
+    using F = decltype(form);
+    for (int64_t i = 0; i < n.n * n.C; i++) {
+      const float a = n.center[i % n.C], f = n.factor[i % n.C], s = n.shift[i % n.C];
+      const float* x = n.x + i * n.L;
+      float* out = y + i * n.L;
+      along(n.L, [&](auto width, int64_t at) {
         constexpr int N = decltype(width)::value;
-        return passed<N>(dy, mask, j) * (load<N>(x + j) - center);
-      });
-      sum += sum_of(n.L, [&](auto width, int64_t j) {
-        return passed<decltype(width)::value>(dy, mask, j);
+        store(out + at, F::template value<N>((load<N>(x + at) - a) * f + s, n.share));
       });
     }
-    products[c] = product;
-    sums[c] = sum;
-  }
+  });
 }
 
-// dx = (dy - shift - (x - center) * slope) * factor
-static void normal_back(const Norm& n, const float* factor, const float* slope, const float* shift,
+// How far x lies from the center, and the gradient before the form.
+template <int N>
+struct Passed {
+  Vec<N> off, dy;
+};
+template <typename F, int N>
+INLINE Passed<N> passed(const Norm& n, int64_t c, const float* x, const float* dy) {
+  const Vec<N> off = load<N>(x) - n.center[c];
+  const Vec<N> slope = F::template slope<N>(off * n.factor[c] + n.shift[c], n.share);
+  return {off, load<N>(dy) * slope};
+}
+
+// Of each channel the sums of dy * (x - center) and of dy, both before the form.
+static void normal_sums(const Norm& n, const float* dy, double* products, double* sums) {
+  with_form(Form(n.form), [&](auto form) {
+    using F = decltype(form);
+    for (int64_t c = 0; c < n.C; c++) {
+      products[c] = sums[c] = 0;
+      for (int64_t i = 0; i < n.n; i++) {
+        const int64_t first = (i * n.C + c) * n.L;
+        constexpr int LINES = 2;
+        Vec<VL> product[LINES] = {}, sum[LINES] = {};
+        int64_t at = first;
+        auto add = [&](int k) {
+          const auto p = passed<F, VL>(n, c, n.x + at, dy + at);
+          product[k] += p.dy * p.off;
+          sum[k] += p.dy;
+          at += VL;
+        };
+        while (at + LINES * VL <= first + n.L)
+          UNROLL for (int k = 0; k < LINES; k++) add(k);
+        if (at + VL <= first + n.L) add(0);
+        products[c] += total<VL>(product[0] + product[1]);
+        sums[c] += total<VL>(sum[0] + sum[1]);
+        for (; at < first + n.L; at++) {
+          const auto p = passed<F, 1>(n, c, n.x + at, dy + at);
+          products[c] += (p.dy * p.off)[0];
+          sums[c] += p.dy[0];
+        }
+      }
+    }
+  });
+}
+
+// dx = (dy - rest - (x - center) * slope) * factor, dy before the form
+static void normal_back(const Norm& n, const float* dy, const float* slope, const float* rest,
                         float* dx) {
-  for (int64_t i = 0; i < n.n * n.C; i++) {
-    const int64_t c = i % n.C, at = i * n.L;
-    const float a = n.center[c], f = factor[c], p = slope[c], s = shift[c];
-    const float *x = n.x + at, *dy = n.dy + at, *mask = n.mask ? n.mask + at : nullptr;
-    float* out = dx + at;
-    along(n.L, [&](auto width, int64_t j) {
-      constexpr int N = decltype(width)::value;
-      store(out + j, (passed<N>(dy, mask, j) - s - (load<N>(x + j) - a) * p) * f);
-    });
-  }
+  with_form(Form(n.form), [&](auto form) {
+    using F = decltype(form);
+    for (int64_t i = 0; i < n.n * n.C; i++) {
+      const int64_t c = i % n.C, at = i * n.L;
+      const float f = n.factor[c], p = slope[c], s = rest[c];
+      along(n.L, [&](auto width, int64_t j) {
+        constexpr int N = decltype(width)::value;
+        const auto v = passed<F, N>(n, c, n.x + at + j, dy + at + j);
+        store(dx + at + j, (v.dy - s - v.off * p) * f);
+      });
+    }
+  });
 }
 
 }  // namespace NS

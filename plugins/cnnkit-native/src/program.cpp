@@ -40,6 +40,7 @@ struct Run {
   void conv(const Operation& o, const Taps& taps, int64_t i) const;
   void conv_dx(const Operation& o, const Taps& taps, int64_t i) const;
   void conv_dw(const Operation& o, const Taps& taps, int64_t i) const;
+  void depthwise(const Operation& o, const Taps& taps, int64_t i) const;
   void each(const Operation& o, int64_t i) const;
   void pool(const Operation& o, int64_t i) const;
   void phases(const Operation& o, int64_t i) const;
@@ -196,12 +197,22 @@ void Run::conv_dw(const Operation& o, const Taps& taps, int64_t i) const {
   }
 }
 
+void Run::depthwise(const Operation& o, const Taps& taps, int64_t i) const {
+  const bool back = o.code == DEPTHWISE_DX;
+  const Map x = map(back ? o.y : o.x, i), y = map(back ? o.x : o.y, i);
+  const Depthwise d{planes_of(o, y.H, y.W), (int64_t)taps.off.size(), taps.off.data(), x, y,
+                    weight(o.w), weight(o.b), o.form == RELU, memory(value(o.packed), 0)};
+  if (o.code == DEPTHWISE) k.depthwise(d);
+  else if (back) k.depthwise_dx(d);
+  else k.depthwise_dw(d, grad(o.w), o.b < 0 ? nullptr : grad(o.b), i > 0);
+}
+
 void Run::each(const Operation& o, int64_t i) const {
   const Map y = map(o.y, i);
-  const Map b = o.b >= 0 ? map(o.b, i) : Map{}, mask = o.z >= 0 ? map(o.z, i) : Map{};
+  const Map b = o.b >= 0 ? map(o.b, i) : Map{}, at = o.z >= 0 ? map(o.z, i) : Map{};
   const Map bias{const_cast<float*>(weight(o.w)), y.C, y.H, y.W, y.W, y.H * y.W};
-  k.each({(Form)o.form, map(o.x, i), b.data ? &b : nullptr, bias.data ? &bias : nullptr,
-          mask.data ? &mask : nullptr, y});
+  k.each({o.form, o.share, map(o.x, i), b.data ? &b : nullptr, bias.data ? &bias : nullptr,
+          at.data ? &at : nullptr, y});
 }
 
 void Run::pool(const Operation& o, int64_t i) const {
@@ -240,7 +251,11 @@ void Run::image(const Operation& o, const Taps& taps, int64_t i) const {
     case CONV: o.winograd ? winograd(o, taps, i) : conv(o, taps, i); break;
     case CONV_DX: o.winograd ? winograd(o, taps, i) : conv_dx(o, taps, i); break;
     case CONV_DW: conv_dw(o, taps, i); return;  // it writes no value
+    case DEPTHWISE: case DEPTHWISE_DX: depthwise(o, taps, i); break;
+    case DEPTHWISE_DW: depthwise(o, taps, i); return;
     case EACH: each(o, i); break;
+    case SCALE: k.scale(map(o.x, i), map(o.z, i).data, map(o.y, i)); break;
+    case SCALE_BACK: k.scale_back(map(o.x, i), map(o.z, i), map(o.y, i).data); break;
     case POOL: case POOL_BACK: pool(o, i); break;
     case SPLIT: case MERGE: phases(o, i); break;
     case SOFTMAX: {

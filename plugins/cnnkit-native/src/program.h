@@ -24,20 +24,22 @@ struct Value {
 };
 
 enum Code : int64_t {
-  CONV, CONV_DX, CONV_DW, EACH, POOL, POOL_BACK, SPLIT, MERGE, SOFTMAX, SOFTMAX_BACK,  // by image
-  DENSE, DENSE_DX, DENSE_DW, SQUARE, SQUARE_DX, SQUARE_DW,                             // by batch
+  CONV, CONV_DX, CONV_DW, DEPTHWISE, DEPTHWISE_DX, DEPTHWISE_DW, EACH, SCALE, SCALE_BACK, POOL,
+  POOL_BACK, SPLIT, MERGE, SOFTMAX, SOFTMAX_BACK,           // so far image by image
+  DENSE, DENSE_DX, DENSE_DW, SQUARE, SQUARE_DX, SQUARE_DW,  // the whole batch
   CODES
 };
 
 // It writes no value, but the gradient of its weights.
 inline bool gives_gradient(int64_t code) {
-  return code == CONV_DW || code == DENSE_DW || code == SQUARE_DW;
+  return code == CONV_DW || code == DEPTHWISE_DW || code == DENSE_DW || code == SQUARE_DW;
 }
 
 // Values and weights go by number, -1 for none. What each field means to whom: see `check`.
 struct Operation {
   int64_t code, x, y, z, w, b, packed, form;
   int64_t filters, kh, kw, down, across, row_step, column_step, top, left, groups, kind, winograd;
+  float share;  // below zero, of a leaky relu
 };
 
 // Room that a convolution by Winograd's rule needs beside its maps: see winograd.h.
@@ -50,6 +52,12 @@ struct Bands {
         out(results * count * pitch), weights(planes * results * o.kw),
         flipped(H * pitch * results) {}
 };
+
+// One channel of a depthwise convolution, as it lies in the room beside its maps: see depthwise.h.
+inline Planes planes_of(const Operation& o, int64_t H, int64_t W) {
+  const int64_t down = (o.kh - 1) * o.row_step / o.down, across = (o.kw - 1) * o.column_step / o.across;
+  return {o.down, o.across, o.top, o.left, down, across, H + down, W + across};
+}
 
 // The offsets that a convolution's geometry comes to.
 struct Taps {

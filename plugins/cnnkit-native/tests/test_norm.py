@@ -8,14 +8,16 @@ from cnnkit_native.norm import FusedNorm
 from cnnkit.arrays import flatten
 from cnnkit.base import Context, forward_chain
 from cnnkit.engine.trainer import Trainer
-from cnnkit.layers import BatchNorm, Conv, Relu
+from cnnkit.layers import BatchNorm, Conv, Gelu, HardSwish, LeakyRelu, Relu, Sigmoid, Silu
 from cnnkit.losses import CrossEntropy
 from cnnkit.model import Model
 from cnnkit.optimizers import Sgd
 from cnnkit.workers import Threads
 
 CONV = {"type": "conv", "filters": 6, "kernel": 3, "padding": "same", "bias": "none"}
-DEEP = [CONV, "batch_norm", "relu", {"type": "pool", "kind": "max", "size": 2},
+DEEP = [CONV, "batch_norm", "hard_swish", {"type": "depthwise_separable", "filters": 6,
+        "between": ["batch_norm", "relu"]}, "squeeze_excite",
+        {"type": "pool", "kind": "max", "size": 2},
         {"type": "residual", "body": [CONV, "batch_norm", "relu", CONV, "batch_norm"]}, "relu",
         "global_pool", {"type": "dense", "units": 9}, "batch_norm", "relu",
         {"type": "softmax", "units": 3}]  # fmt: skip
@@ -30,15 +32,18 @@ def weights_of(channels, rng):
     }
 
 
-@pytest.mark.parametrize("relu", [False, True])
+FORMS = [None, Relu(), LeakyRelu(slope=0.2), HardSwish(), Silu(), Gelu(), Gelu(form="tanh")]
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("trainable", [False, True])
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("shape", [(1, 1, 8), (3, 5, 7), (4, 16, 16), (2, 1, 131), (17, 9, 9)])
 @pytest.mark.parametrize("images", [1, 5])
-def test_it_is_the_layer(isa, images, shape, training, trainable, relu):
+def test_it_is_the_layer(isa, images, shape, training, trainable, form):
     rng = np.random.default_rng(0)
     layer = BatchNorm(eps=1e-3, trainable=trainable)
-    steps = [("0_batch_norm", layer), ("1_relu", Relu())][: 1 + relu]
+    steps = [("0_batch_norm", layer), *([("1", form)] if form else [])]
     x = rng.standard_normal((images, *shape)) * 3 + rng.standard_normal((shape[0], 1, 1)) * 20
     dy, w = rng.standard_normal(x.shape), {"0_batch_norm": weights_of(shape[0], rng)}
     ctx = Context(training=training)
@@ -113,6 +118,13 @@ def test_the_relu_behind_it_is_taken_in():
     found = Native().fuse(steps, np.dtype(np.float32), True)
     assert [step.names for _, step in found] == [("0",), ("1", "2"), ("3",), ("4",), ("5",)]
     assert [type(step) is FusedNorm for _, step in found] == [False, True, False, True, False]
+
+
+def test_forms_known_by_what_goes_in_are_taken_in():
+    for form in [*FORMS[1:], Sigmoid()]:
+        found = Native().fuse([("0", BatchNorm()), ("1", form)], np.dtype(np.float32), True)
+        apart = isinstance(form, Sigmoid)
+        assert [step.names for _, step in found] == ([("0",), ("1",)] if apart else [("0", "1")])
 
 
 def test_a_subclass_is_left_alone():

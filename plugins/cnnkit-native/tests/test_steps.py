@@ -38,6 +38,10 @@ def pool(kind="max", size=2, **options):
     return {"type": "pool", "kind": kind, "size": size, **options}
 
 
+def depthwise(channels, kernel=3, **options):
+    return conv(channels, kernel, groups=channels, **options)
+
+
 def residual(*body, shortcut=()):
     return {"type": "residual", "body": list(body), "shortcut": list(shortcut)}
 
@@ -100,6 +104,7 @@ def compare(layers, shape, n=3, wants_dx=True):
 SIMPLE = [conv(6, 5, padding="same"), "relu", conv(6, 5, padding="same"), "relu", pool(),
           dense(100), "relu", {"type": "softmax", "units": 10}]  # fmt: skip
 
+FORMS = ["sigmoid", "tanh", "leaky_relu", "hard_swish", "silu", "gelu"]
 CHAINS = {
     "simple": (SIMPLE, (1, 28, 28)),
     "simple, without loss": ([*SIMPLE[:-1], dense(10)], (1, 28, 28)),
@@ -114,6 +119,29 @@ CHAINS = {
                         (3, 21, 20)),
     "strides": ([conv(5, 3, stride=2), "relu", conv(4, 3, stride=[2, 3], padding=1)], (3, 17, 19)),
     "depthwise": ([conv(6, 3, groups=6, padding="same"), "relu", conv(8, 1)], (6, 7, 9)),
+    "depthwise strides": ([depthwise(6, 3, stride=2, padding="same"), "hard_swish",
+                           depthwise(6, [5, 3], stride=[1, 3], padding=2), "relu", conv(4, 3),
+                           depthwise(4, 3, padding="same"), conv(3, 3)], (6, 19, 22)),
+    "depthwise on one row": ([depthwise(5, [1, 4], stride=[1, 2], padding=[0, 3])], (5, 1, 33)),
+    "too many taps for depthwise": ([depthwise(3, 9, padding="same")], (3, 12, 10)),
+    "1x1 on maps as they are": ([conv(8, 1), "relu", conv(16, 1), conv(5, 1)], (6, 7, 9)),
+    "1x1 beside 3x3": ([conv(8, 1), residual(conv(8, 1), "silu", conv(8, 3, padding="same")),
+                        conv(5, 1), pool()], (6, 7, 9)),
+    "1x1 twice": ([residual(conv(6, 1), "relu", shortcut=[conv(6, 1)]), conv(4, 1, bias="untied")],
+                  (6, 8, 7)),
+    "mobile": ([conv(8, 1), "hard_swish", depthwise(8, 5, padding="same"), "hard_swish",
+                {"type": "squeeze_excite", "ratio": 2}, conv(12, 1), "global_pool", dense(5)],
+               (4, 9, 9)),
+    "squeeze and excite alone": (["squeeze_excite"], (16, 6, 7)),
+    "squeeze and excite between": ([conv(8, 3), "squeeze_excite", residual("squeeze_excite"),
+                                    conv(4, 3)], (3, 9, 9)),
+    "global mean": (["global_pool", dense(4)], (5, 17, 16)),
+    "global max": ([conv(6, 3), {"type": "global_pool", "kind": "max"}, dense(4)], (3, 9, 8)),
+    "global mean of conv": ([conv(6, 3), "relu", "global_pool"], (3, 9, 8)),
+    **{f"{form} of rows and maps": ([form, conv(4, 3), form, conv(3, 2), form, dense(7), form],
+                                    (2, 7, 10)) for form in FORMS},
+    "leaky relu": ([conv(4, 3), {"type": "leaky_relu", "slope": 0.3}, conv(3, 2)], (2, 7, 10)),
+    "gelu by tanh": ([conv(4, 3), {"type": "gelu", "form": "tanh"}, conv(3, 2)], (2, 7, 10)),
     "many filters": ([conv(32, 3, padding="same"), "relu", conv(48, 3), "relu"], (9, 8, 7)),
     "16 by group": ([conv(32, 3, groups=2, stride=2)], (4, 9, 9)),
     "winograd": ([conv(32, 3), "relu", conv(16, [3, 5], padding="same", bias="untied"), "relu",
@@ -186,14 +214,17 @@ def test_pools(kind, size, stride, H, W):
     sides=st.tuples(*[st.integers(1, 6)] * 2, *[st.integers(1, 3)] * 4),
     amounts=st.tuples(*[st.integers(0, 7)] * 4),
     n=st.integers(1, 3),
+    alone=st.booleans(),
     after=st.sampled_from([[], ["relu"], [pool()], ["relu", pool()], ["sigmoid"], [conv(3, 2)]]),
 )
 @settings(deadline=None, max_examples=150)
-def test_odd_geometries(shape, filters, sides, amounts, n, after):
+def test_odd_geometries(shape, filters, sides, amounts, n, alone, after):
     kh, kw, down, across, dh, dw = sides
     top, bottom, left, right = amounts
     layer = conv(filters, [kh, kw], stride=[down, across], dilation=[dh, dw],
                  padding=[[top, bottom], [left, right]])  # fmt: skip
+    if alone:  # each channel by itself
+        layer |= {"filters": shape[0], "groups": shape[0]}
     try:
         Model.build([layer, *after], shape)
     except ShapeError:
@@ -215,8 +246,9 @@ def test_input_of_any_strides(isa):
 
 
 @pytest.mark.parametrize(
-    "name", ["simple", "residual", "shortcut", "many filters", "sigmoid between", "winograd"]
-)
+    "name", ["simple", "residual", "shortcut", "many filters", "sigmoid between", "winograd",
+             "mobile", "depthwise strides"]
+)  # fmt: skip
 def test_a_sample_has_the_same_bits_in_any_batch(isa, name):
     """In any of eight and more: in smaller ones a dense layer goes back another way, and
     convolutions of many filters take another form."""
@@ -248,7 +280,9 @@ def test_a_sample_has_the_same_bits_in_any_batch(isa, name):
 @pytest.mark.parametrize(
     "layers",
     [["relu"], [pool()], [pool(size=3, stride=2)], [pool("min")], [pool("mean")], ["sigmoid"],
-     [conv(3, 3)], [conv(3, 3), "relu", pool()], ["flatten", "softmax"], [dense(3), "relu"]],
+     [conv(3, 3)], [depthwise(2)], [depthwise(2, stride=2, padding=1)], [conv(3, 1)],
+     ["squeeze_excite"], ["global_pool"], [{"type": "gelu", "form": "tanh"}], *([f] for f in FORMS),
+     [conv(3, 3), "relu", pool()], ["flatten", "softmax"], [dense(3), "relu"]],
 )  # fmt: skip
 def test_values_that_are_not_finite_pass(isa, layers, value):
     model = model_of(layers, (2, 9, 10))
@@ -256,12 +290,33 @@ def test_values_that_are_not_finite_pass(isa, layers, value):
     x[1, 0, 2:4, 5] = value
     step = Fused(model.network.steps)
     with np.errstate(all="ignore"):
-        y, _ = forward_chain(model.network.steps, x, model.weights, Context())
-        mine, _ = step.forward(x, own(step, model.weights), Context(scratch=Hostile()))
+        y, back = forward_chain(model.network.steps, x, model.weights, Context())
+        mine, my_back = step.forward(x, own(step, model.weights), Context(scratch=Hostile()))
+        assert_same_but_for_rounding(mine, y)
+        if layers[0] in [*FORMS, "relu", "squeeze_excite", "global_pool"]:
+            dy = RNG(2).standard_normal(y.shape).astype(np.float32)
+            assert_same_but_for_rounding(my_back(dy)[0], back(dy)[0])
+
+
+def assert_same_but_for_rounding(mine, y):
     assert np.array_equal(np.isnan(mine), np.isnan(y))
     assert np.array_equal(np.isinf(mine), np.isinf(y))
     finite = np.isfinite(y)
     assert np.allclose(mine[finite], y[finite], atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", [*FORMS, {"type": "gelu", "form": "tanh"}])
+def test_forms_are_right_to_the_last_digits(isa, layer):
+    """Far out, and near zero relative to the result, where y is as small as x."""
+    near = np.geomspace(1e-6, 1, 400)
+    x = np.concatenate([-near, near, np.linspace(-100, 100, 801)]).astype(np.float32)[None]
+    steps = Model.build([layer], x.shape[1:]).network.steps
+    with np.errstate(under="ignore"):
+        y, back = forward_chain(steps, x.astype(np.float64), {}, Context())
+        dx = back(np.ones_like(y))[0]
+    mine, my_back = Fused(steps).forward(x, {}, Context())
+    assert (np.abs(mine - y) <= 2e-6 * np.abs(y) + 2e-7 * np.minimum(np.abs(x), 1)).all()
+    np.testing.assert_allclose(my_back(np.ones_like(mine))[0], dx, rtol=2e-6, atol=1e-6)
 
 
 def test_the_first_of_equals_has_the_gradient(isa):
