@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from cnnkit.base import Data, DataPaths
@@ -33,7 +34,7 @@ def resume_point(run: StoredRun, spec: RunSpec, data: Data, paths: DataPaths) ->
     here = environment(suppliers(spec, spec.registry))
     then = _deciding(point.versions)
     now = _deciding(here | {"backend": computed_by(spec.train.backend)})
-    if other := [f"{n} was {then[n]}, and is {now[n]}" for n in _DECIDE if then[n] != now[n]]:
+    if other := [_parted(n, then[n], now[n]) for n in _DECIDE if then[n] != now[n]]:
         paths.say(
             f"WARNING: {'; '.join(other)}: the run goes on, but its bits will not be those of one "
             "that never stopped"
@@ -41,13 +42,22 @@ def resume_point(run: StoredRun, spec: RunSpec, data: Data, paths: DataPaths) ->
     return point
 
 
-def _deciding(versions: Any) -> dict[str, str]:
-    """Return what of an environment decides bits, as text. BLAS is kept on one thread."""
+def _deciding(versions: Any) -> dict[str, Any]:
+    """Return what of an environment decides bits. BLAS is kept on one thread."""
     found: dict[str, Any] = dict(versions) if isinstance(versions, dict) else {}
     found.setdefault("backend", {"type": "numpy"})  # there was no other
     if isinstance(blas := found.get("blas"), list):
         found["blas"] = [{**library, "threads": 1} for library in blas]
-    return {name: to_json(found.get(name))[:200] for name in _DECIDE}
+    kept: dict[str, Any] = json.loads(to_json({name: found.get(name) for name in _DECIDE}))
+    return kept  # as it is on record
+
+
+def _parted(name: str, then: Any, now: Any) -> str:
+    """Say what a value was and is; of plugins, which are many, what supplied a type then or now."""
+    if name == "plugins" and isinstance(then, dict) and isinstance(now, dict):
+        keys = [key for key in {**then, **now} if then.get(key) != now.get(key)]
+        then, now = ({key: made.get(key) for key in keys} for made in (then, now))
+    return f"{name} was {to_json(then)[:200]}, and is {to_json(now)[:200]}"
 
 
 def _newest(run: StoredRun, paths: DataPaths) -> Checkpoint:

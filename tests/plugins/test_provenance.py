@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import cnnkit
+from cnnkit.cli import main
 from cnnkit.errors import RunError, SpecError
 from cnnkit.files.tensors import load_tensors, save_tensors
 from cnnkit.plugins import load_plugins
@@ -160,6 +161,17 @@ def test_another_version_is_a_warning(trained):
         "installed: results may differ"
     ]
     assert [layer.type for layer in model.layers] == ["conv", "residual", "softmax"]
+
+
+def test_a_run_that_goes_on_under_another_version_says_so(trained, capsys):
+    run, site = trained
+    reinstall(site, version="1.1")
+    assert main(["resume", str(run.path), "--epochs", "3", "--quiet"]) == 0
+    key = "layers/cnnkit-double:double"
+    assert capsys.readouterr().err == (
+        f'WARNING: plugins was {{"{key}": "cnnkit-double 1.0"}}, and is {{"{key}": "cnnkit-double '
+        '1.1"}: the run goes on, but its bits will not be those of one that never stopped\n'
+    )
 
 
 def test_what_matters_to_whom(trained):
