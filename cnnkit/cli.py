@@ -10,7 +10,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib import import_module
 from inspect import signature
@@ -19,7 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cnnkit import __version__
-from cnnkit.commands import ABOUT, MORE, SUBVERBS, VERBS
+from cnnkit.commands import ABOUT, EVERY, MORE, SUBVERBS, VERBS
 from cnnkit.commands._console import News, silence
 from cnnkit.errors import CnnkitError, OptionError, PluginError, Terminated
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 USAGE, BUG, INTERRUPTED = 2, 101, 130
+FLAG = "--plugin"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,23 +42,53 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if whole := "--traceback" in arguments:
         arguments.remove("--traceback")
+    typed = list(arguments)
     for stream in (sys.stdout, sys.stderr):  # of any encoding: what it lacks becomes an escape
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
-    try:
-        with signals_raise(), warnings.catch_warnings():
-            warnings.showwarning = _tell
-            call = of_paths_alone(arguments)
-            result = call() if call is not None else by_library(arguments)
-            if sys.stdout is not None:
-                sys.stdout.flush()
-            return result if isinstance(result, int) else 0
-    except BaseException as error:
+    with ExitStack() as stack:
         try:
-            return _report(error, arguments, whole)
-        except KeyboardInterrupt:  # typed again while this was being told
-            return INTERRUPTED
+            with signals_raise(), warnings.catch_warnings():
+                warnings.showwarning = _tell
+                stack.enter_context(_plugin_files(arguments))
+                return _do(arguments)
+        except BaseException as error:
+            try:
+                return _report(error, typed, whole)
+            except KeyboardInterrupt:  # typed again while this was being told
+                return INTERRUPTED
+
+
+def _do(arguments: Sequence[str]) -> int:
+    """Call the verb and return the exit code."""
+    call = of_paths_alone(arguments)
+    result = call() if call is not None else by_library(arguments)
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return result if isinstance(result, int) else 0
+
+
+@contextmanager
+def _plugin_files(arguments: list[str]) -> Iterator[None]:
+    """Take every `--plugin FILE` out of a command line, and let the verb find these plugins."""
+    paths: list[str] = []
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    for at in reversed([i for i, a in enumerate(arguments[:end]) if a.partition("=")[0] == FLAG]):
+        flag, equals, path = arguments.pop(at).partition("=")
+        if not equals and at < len(arguments) and not arguments[at].startswith("-"):
+            path = arguments.pop(at)
+        if not path:
+            raise CnnkitError(f"{flag} has no value\n   = help: write a Python file behind it: "
+                              f"{flag} my_layers.py")  # fmt: skip
+        paths.insert(0, path)
+    if not paths:  # as mostly: what is imported here takes time
+        yield
+        return
+    from cnnkit.plugin_files import plugin_files
+
+    with plugin_files(paths):
+        yield
 
 
 def _tell(message: Warning | str, *where: Any, **how: Any) -> None:
@@ -87,7 +118,7 @@ def by_library(arguments: Sequence[str]) -> Any:
     if word in SUBVERBS:  # asking for these imports the verb's module, so not before
         for name, help_ in SUBVERBS[word].items():
             path = f"cnnkit.commands.{word}_{name}:{name}"
-            app[word].command(path, name=name, help=help_, help_epilogue="")
+            app[word].command(path, name=name, help=help_, help_epilogue=EVERY)
     elif not word.startswith("-") and word not in VERBS:
         _add_plugin_verb(app, word)
     return app(arguments)
@@ -124,7 +155,7 @@ def build_app() -> App:
     app = App(
         name="cnnkit",
         help=ABOUT,
-        help_epilogue=MORE,
+        help_epilogue=f"{MORE}\n{EVERY}",
         version=__version__,
         console=Screen(),
         help_format="plaintext",
@@ -138,7 +169,7 @@ def build_app() -> App:
     )
     for order, (verb, help_) in enumerate(VERBS.items()):
         path = f"cnnkit.commands.{verb}:{verb}"
-        app.command(path, name=verb, help=help_, help_epilogue="", sort_key=order)
+        app.command(path, name=verb, help=help_, help_epilogue=EVERY, sort_key=order)
     return app
 
 
@@ -174,7 +205,7 @@ def _report(error: BaseException, arguments: Sequence[str], whole: bool) -> int:
         case _ if type(error).__module__.startswith("cyclopts."):
             code, text = USAGE, usage(error, arguments)
         case CnnkitError() if not isinstance(error, OptionError):  # which code made, no spec
-            code, text = error.exit_code, str(error)
+            code, text = error.exit_code, str(error) + _with_plugin_files(error, arguments)
             text = text if text.startswith("error:") else f"error: {text}"
         case KeyboardInterrupt():
             code, text = INTERRUPTED, "error: interrupted"
@@ -194,6 +225,12 @@ def _report(error: BaseException, arguments: Sequence[str], whole: bool) -> int:
     # others have noted on its way where a run stands, say
     News().error("\n".join([text, *getattr(error, "__notes__", [])]))
     return code
+
+
+def _with_plugin_files(error: BaseException, arguments: Sequence[str]) -> str:
+    """Return a line with the command that names the plugin files that an error asks for, if any."""
+    words = [word for path in getattr(error, "lacks", ()) for word in (FLAG, path)]
+    return f"\n   = help: {shlex.join(['cnnkit', *arguments, *words])}" if words else ""
 
 
 def describe_stray(error: BaseException, whole: bool) -> tuple[int, str]:
@@ -221,9 +258,10 @@ def describe_stray(error: BaseException, whole: bool) -> tuple[int, str]:
 def _owner(error: BaseException) -> str:
     """Return the distribution of the innermost plugin in the traceback, or cnnkit itself."""
     try:
-        from cnnkit.plugins import find_plugins  # reads metadata that are damaged elsewhere, too
+        from cnnkit.plugins import GIVEN_FILES, find_plugins  # of damaged metadata, too
 
-        owners = {re.split("[.:]", plugin.module)[0]: plugin.owner for plugin in find_plugins()}
+        plugins = [*find_plugins(), *GIVEN_FILES.get()]
+        owners = {re.split("[.:]", plugin.module)[0]: plugin.owner for plugin in plugins}
     except Exception:  # the bug may be that NumPy cannot be imported
         return "cnnkit"
     core, owner = owners.pop("cnnkit", "cnnkit"), ""

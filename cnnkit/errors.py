@@ -79,6 +79,9 @@ class ShapeError(CnnkitError, ValueError):
 class PluginError(CnnkitError):
     """A plugin that is missing, broken, or clashes with another."""
 
+    lacks: tuple[str, ...] = ()
+    """Plugin files that the command line is to name."""
+
 
 class ContractError(PluginError):
     """A method that does not do what its family promises; `attribute` adds whose it is.

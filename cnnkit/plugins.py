@@ -11,7 +11,8 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
 from io import StringIO
@@ -34,6 +35,8 @@ from cnnkit.stdout import stdout_to
 
 _LEGAL_TYPE = re.compile(r"[a-z][a-z0-9_]*")
 _HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("cnnkit_"))
+GIVEN_FILES: ContextVar[tuple[Plugin, ...]] = ContextVar("GIVEN_FILES", default=())
+"""The plugin files that the command line names: `load_plugins` adds them to what is installed."""
 
 
 def ask(plugin: Plugin, module: Any) -> Plugin:
@@ -103,6 +106,11 @@ def _hooks(module: Any) -> dict[str, str]:
             raise PluginError(f"{name}({arguments}) asks for arguments; hooks are called with none")
         found[name] = hook
     return found
+
+
+def has_hooks(module: Any) -> bool:
+    """Tell if a module implements any hook; PluginError for one that pluggy would ignore."""
+    return bool(_hooks(module))
 
 
 def _answers(hook: str, results: list[Any], implementations: int) -> list[Any]:
@@ -210,17 +218,21 @@ def find_component(family: str, wanted: Component | Table, registry: Registry | 
 def load_plugins() -> Registry:
     """Load the built-ins and every installed plugin; the broken ones are recorded, not raised.
 
+    Plugin files that the command line names come after them.
+
     CNNKIT_PLUGINS=a,b loads only these third-party plugins, by distribution or entry point;
     empty means none.
     """
     chosen = os.environ.get("CNNKIT_PLUGINS")
     wanted = None if chosen is None else {CORE, *map(canonical, chosen.replace(" ", "").split(","))}
     found = sorted(find_plugins(), key=lambda p: (canonical(p.distribution), p.name))
-    return Registry(
-        _refuse_doubles(
-            [load_plugin(p) if _wanted(p, wanted) else p._replace(blocked=True) for p in found]
-        )
-    )
+    loaded = [load_plugin(p) if _wanted(p, wanted) else p._replace(blocked=True) for p in found]
+    return Registry(_refuse_doubles([*loaded, *GIVEN_FILES.get()]))
+
+
+def plugin_words() -> list[str]:
+    """Return what a command line says of plugin files, for one that does the same again."""
+    return [word for plugin in GIVEN_FILES.get() for word in ("--plugin", plugin.name)]
 
 
 def _wanted(plugin: Plugin, wanted: set[str] | None) -> bool:
@@ -289,7 +301,7 @@ def _points(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _damaged(error: Exception) -> str:
-    return f"its metadata is damaged ({_one_line(error)}); install it anew"
+    return f"its metadata is damaged ({one_line(error)}); install it anew"
 
 
 def _requirement(requires: list[str]) -> str:
@@ -299,22 +311,17 @@ def _requirement(requires: list[str]) -> str:
 
 
 def load_plugin(plugin: Plugin) -> Plugin:
-    """Import a plugin and collect what it registers; never raises but for Ctrl-C and signals.
-
-    Its prints are kept for `cnnkit plugins --verbose`: stdout belongs to the command, and may be
-    JSON. Warning filters and NumPy's error state are put back, so that importing one plugin
-    cannot change how another, or a spec that uses neither, runs.
-    """
+    """Import a plugin and collect what it registers; never raises but for Ctrl-C and signals."""
     if plugin.error:
         return plugin
     started, printed = time.perf_counter(), StringIO()
     try:
-        with stdout_to(printed), warnings.catch_warnings(), np.errstate():
+        with quietly(printed):
             plugin = ask(plugin, _imported(plugin))
     except (KeyboardInterrupt, Terminated):
         raise
     except BaseException as error:  # SystemExit at import must not end the tool either
-        plugin = plugin._replace(error=_one_line(error), traceback=traceback.format_exc())
+        plugin = plugin._replace(error=one_line(error), traceback=traceback.format_exc())
     seconds = time.perf_counter() - started
     return plugin._replace(seconds=seconds, printed=printed.getvalue())
 
@@ -329,7 +336,17 @@ def _imported(plugin: Plugin) -> Any:
     return attrgetter(match[2])(module) if match[2] else module
 
 
-def _one_line(error: BaseException) -> str:
+@contextmanager
+def quietly(printed: StringIO) -> Iterator[None]:
+    """Keep what a plugin prints for `cnnkit plugins --verbose`: stdout belongs to the command, and
+    may be JSON. Warning filters and NumPy's error state are put back, so that importing one plugin
+    cannot change how another, or a spec that uses neither, runs."""
+    with stdout_to(printed), warnings.catch_warnings(), np.errstate():
+        yield
+
+
+def one_line(error: BaseException) -> str:
+    """Return the kind and the text of an error of a plugin's, on one line."""
     try:
         text = str(error)
     except Exception:  # an exception class of the plugin's own

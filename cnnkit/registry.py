@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from pydantic_core import PydanticCustomError
@@ -16,7 +17,7 @@ from cnnkit.base import Component
 from cnnkit.errors import CnnkitError, PluginError
 from cnnkit.hookspecs import FAMILIES
 
-__all__ = ["CORE", "Entry", "Plugin", "Registry", "canonical"]
+__all__ = ["CORE", "Entry", "Plugin", "PluginFile", "Registry", "canonical"]
 CORE = "cnnkit"
 """The distribution whose types keep their bare names whatever else is installed."""
 GIVEN = "given"
@@ -49,8 +50,20 @@ class Entry(NamedTuple):
         return self.distribution == CORE
 
 
+class PluginFile(NamedTuple):
+    """A Python file that is a plugin: its path as it was given, and its bytes as they were run."""
+
+    path: str
+    content: bytes
+
+    @property
+    def sha256(self) -> str:
+        """Of its bytes, in hexadecimal digits."""
+        return sha256(self.content).hexdigest()
+
+
 class Plugin(NamedTuple):
-    """What became of one entry point: what it registered, or why it could not.
+    """What became of one entry point, or file: what it registered, or why it could not.
 
     Args:
         name: of the entry point.
@@ -60,6 +73,7 @@ class Plugin(NamedTuple):
         error: one line, "" where it loaded; `traceback` has the rest.
         printed: what it wrote to stdout meanwhile, which went nowhere else.
         blocked: True where CNNKIT_PLUGINS leaves it out; it was not imported then.
+        file: what it is, where it is no entry point of an installed distribution.
     """
 
     name: str
@@ -75,6 +89,7 @@ class Plugin(NamedTuple):
     traceback: str = ""
     printed: str = ""
     blocked: bool = False
+    file: PluginFile | None = None
 
     @property
     def owner(self) -> str:
@@ -149,7 +164,8 @@ class Registry:
         owner, colon, bare = name.rpartition(":")
         found = [e for e in self.entries(family) if e.type == bare and (owner or not colon)]
         if owner:
-            found = [e for e in found if canonical(e.distribution) == canonical(owner)]
+            exact = [e for e in found if canonical(e.distribution) == canonical(owner)]
+            found = exact or [e for e in found if _stands_in(e.distribution, owner)]
         distinct: dict[ComponentClass, Entry] = {}
         for entry in sorted(found, key=_by_owner):
             distinct.setdefault(entry.cls, entry)
@@ -203,6 +219,11 @@ class Registry:
             for command in plugin.commands:
                 found.setdefault(command.__name__, []).append((command, plugin))
         return found
+
+
+def _stands_in(offered: str, wanted: str) -> bool:
+    """Tell if both are classes of somebody's own: in a file once, handed over in Python once."""
+    return GIVEN in (offered, wanted) and (offered.endswith(".py") or wanted.endswith(".py"))
 
 
 def _by_owner(entry: Entry) -> tuple[bool, str, str]:

@@ -67,6 +67,7 @@ Commands:
   --version   Display application version.
 
 Plugins may add verbs; `cnnkit plugins` lists them.
+Every verb takes --plugin FILE: a Python file with a layer of your own, say.
 """
 
 

@@ -32,6 +32,7 @@ SUBVERBS = {
 
 ABOUT = "A convolutional network is a TOML file, and NumPy trains it."
 MORE = "Plugins may add verbs; `cnnkit plugins` lists them."
+EVERY = "Every verb takes --plugin FILE: a Python file with a layer of your own, say."
 
 
 def overview() -> str:
@@ -42,4 +43,4 @@ def overview() -> str:
         "--version": "Display application version.",
     }
     lines = "\n".join(f"  {name:10}  {help_}" for name, help_ in rows.items())
-    return f"Usage: cnnkit COMMAND\n\n{ABOUT}\n\nCommands:\n{lines}\n\n{MORE}\n"
+    return f"Usage: cnnkit COMMAND\n\n{ABOUT}\n\nCommands:\n{lines}\n\n{MORE}\n{EVERY}\n"
