@@ -14,7 +14,7 @@ from cnnkit.base.component import is_path, walk
 from cnnkit.base.place import place_of, spoken
 from cnnkit.errors import CnnkitError, ContractError, PluginError, SpecError, TrainingError
 from cnnkit.hookspecs import FAMILIES
-from cnnkit.registry import GIVEN, Entry, Plugin, Registry
+from cnnkit.registry import GIVEN, Entry, Plugin, PluginFile, Registry
 
 
 def missing_suppliers(
@@ -28,9 +28,36 @@ def missing_suppliers(
     """
     return [
         f"{_what(family, name)} came from {owner}, {_state(registry.installed(owner_name), owner)}"
-        for family, name, owner, owner_name in _types(made_with, families)
-        if _entry(registry, family, name, owner_name) is None
+        for family, name, owner, owner_name in _missing(made_with, registry, families)
     ]
+
+
+def missing_files(
+    made_with: Mapping[str, Any], registry: Registry, families: Collection[str]
+) -> list[str]:
+    """Return the plugin files, by owner, that types came from and nobody has named now."""
+    missing = _missing(made_with, registry, families)
+    owners = dict.fromkeys(owner for _, _, owner, _ in missing if _is_file(owner))
+    return [owner for owner in owners if not registry.installed(owner.partition(" ")[0])]
+
+
+def files_behind(made_with: Mapping[str, str], registry: Registry) -> dict[str, PluginFile]:
+    """Return the plugin files that types came from, by the name of their owner."""
+    owners = {*made_with.values()}
+    return {p.distribution: p.file for p in registry.plugins if p.file and p.owner in owners}
+
+
+def _missing(
+    made_with: Mapping[str, Any], registry: Registry, families: Collection[str]
+) -> Iterator[tuple[str, str, str, str]]:
+    for one in _types(made_with, families):
+        if _entry(registry, one[0], one[1], one[3]) is None:
+            yield one
+
+
+def _is_file(owner: str) -> bool:
+    """Tell if an owner is a plugin file: the sha256 of its bytes is its version."""
+    return ".py sha256:" in owner
 
 
 def other_versions(
@@ -42,7 +69,7 @@ def other_versions(
         entry = _entry(registry, family, name, owner_name)
         if entry is not None and not entry.built_in and entry.owner != owner:
             found.append(
-                f"{_what(family, name)} came from {owner}, but {entry.owner} is installed: "
+                f"{_what(family, name)} came from {owner}, but {entry.owner} supplies it now: "
                 "results may differ"
             )
     return found
@@ -69,11 +96,13 @@ def _what(family: str, name: str) -> str:
 def _state(plugins: list[Plugin], owner: str) -> str:
     """Say why none of a distribution's plugins supplies a type."""
     if owner.startswith(f"{GIVEN} "):
-        return "as a class of your own: pass it in types=[...]"
+        return "as a class of your own: pass it in types=[...], or name its file with --plugin"
+    if not plugins and _is_file(owner):
+        return "a plugin file: name it with --plugin, or pass its classes in types=[...]"
     if not plugins:
         return f'which is not installed: pip install "{owner.replace(" ", "==")}"'
     defect = next((plugin.defect for plugin in plugins if plugin.defect), "")
-    offers = f"but {plugins[0].owner} is installed, which does not offer it"
+    offers = f"but {plugins[0].owner}, which is here now, does not offer it"
     return f"which {defect}" if defect else offers
 
 

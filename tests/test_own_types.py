@@ -75,7 +75,7 @@ def test_given_types_are_saved_and_loaded(tmp_path):
             cnnkit.Model.load(path)
         assert str(caught.value) == (
             f"{path}: cannot rebuild the model: layer type '{cls.type_name()}' came from given in "
-            "Python, as a class of your own: pass it in types=[...]"
+            "Python, as a class of your own: pass it in types=[...], or name its file with --plugin"
         )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cnnkit.arrays import Array
 from cnnkit.commands._console import emit, emit_json, table
 from cnnkit.commands._plugins import begin, read_spec
+from cnnkit.plugins import plugin_words
 from cnnkit.report.judged import range_of
 from cnnkit.report.looking import Survey, look_page, samples, survey, transformed
 from cnnkit.report.page import write_page
@@ -53,7 +54,7 @@ def look(
         news.warn(line)
     if html is not None:
         options = [word for one in set for word in ("--set", one)]
-        words = ["cnnkit", "look", str(spec), *options, "--html", str(html)]
+        words = ["cnnkit", "look", str(spec), *options, "--html", str(html), *plugin_words()]
         write_page(html, look_page(found, loaded, " ".join(map(shlex.quote, words))))
     if json:
         emit_json(_facts(found) | {"html": html and str(html)})

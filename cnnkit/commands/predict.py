@@ -19,7 +19,7 @@ from cnnkit.datasets.folders import Passed, pictures_below
 from cnnkit.datasets.npz import npz_names, read_npy, read_npz
 from cnnkit.datasets.pictures import Reader, amount, need_pillow, together
 from cnnkit.errors import CnnkitError, DataError, RunError
-from cnnkit.model import Model
+from cnnkit.model import FAMILIES_OF_A_MODEL, Model
 from cnnkit.registry import Registry
 from cnnkit.runs.directory import Kind, find_run
 from cnnkit.values import check_like
@@ -209,6 +209,7 @@ def _model(run: Path, checkpoint: Kind, registry: Registry, news: News, backend:
     stored = find_run(run)
     if note := stored.unfinished():
         news.say(note)
+    stored.need_plugin_files(registry, FAMILIES_OF_A_MODEL)
     return Model.load(stored.checkpoint(checkpoint), registry, backend=backend)
 
 

@@ -19,6 +19,7 @@ from cnnkit.report.single import run_page
 from cnnkit.report.subject import Subject, subject_of
 from cnnkit.runs.data import data_paths
 from cnnkit.runs.directory import StoredRun, find_run
+from cnnkit.runs.kept import plugin_flags
 from cnnkit.runs.session import Session
 from cnnkit.specfile.runspec import RunSpec
 
@@ -105,7 +106,7 @@ def report_of(session: Session, news: News) -> Path | None:
         write_page(stored.path / REPORT, run_page(subject))
     except Exception as error:  # of a plugin's layer, say
         said = str(error).partition("\n")[0] or type(error).__name__
-        again = f"`cnnkit report {shlex.quote(str(stored.path))}` tries again"
-        news.warn(f"the run has no report: {said}; {again}")
+        again = f"cnnkit report {shlex.quote(str(stored.path))}{plugin_flags(stored.path)}"
+        news.warn(f"the run has no report: {said}; `{again}` tries again")
         return None
     return stored.path / REPORT

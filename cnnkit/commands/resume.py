@@ -9,6 +9,7 @@ from cnnkit.commands._plugins import begin
 from cnnkit.commands.run import close, train
 from cnnkit.errors import RunError
 from cnnkit.runs.directory import StoredRun, find_run
+from cnnkit.runs.kept import plugin_flags
 from cnnkit.specfile.load import load_spec
 
 
@@ -34,6 +35,7 @@ def resume(
     """
     news, registry = begin(quiet)
     stored = find_run(run)
+    stored.need_plugin_files(registry)
     longer = (f"train.epochs={epochs}",) if epochs is not None else ()
     before = stored.spec(registry)
     spec = load_spec(stored.path / "resolved.toml", longer, registry=registry)
@@ -58,4 +60,5 @@ def _refuse_done(stored: StoredRun, run: Path, done: int) -> None:
     raise RunError(
         f"{run} is done, after {counted(done, 'epoch')}{why and f' ({why})'}; to train it on, say "
         f"how many there shall be in all: cnnkit resume {run} --epochs {done + 1}"
+        f"{plugin_flags(run)}"
     )

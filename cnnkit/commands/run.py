@@ -23,6 +23,7 @@ from cnnkit.errors import CnnkitError, Terminated, TrainingError
 from cnnkit.plugins import find_component, load_plugins
 from cnnkit.runs.data import data_paths
 from cnnkit.runs.directory import StoredRun, find_run
+from cnnkit.runs.kept import plugin_flags
 from cnnkit.runs.listing import by_path, differing, options_of
 from cnnkit.runs.session import Run, Session
 from cnnkit.specfile.load import load_spec
@@ -246,9 +247,9 @@ def bar(screen: Screen, epochs: int) -> EpochBar:
 
 def _next(run: Path) -> str:
     """Return the commands that go on from a run."""
-    quoted = shlex.quote(str(run))
+    quoted, flags = shlex.quote(str(run)), plugin_flags(run)
     verbs = (f"why {quoted}", f"report {quoted}", f"predict {quoted} FILES")
-    return "\nnext: " + "\n      ".join(f"cnnkit {verb}" for verb in verbs)
+    return "\nnext: " + "\n      ".join(f"cnnkit {verb}{flags}" for verb in verbs)
 
 
 def _opening(session: Session) -> str:

@@ -18,6 +18,7 @@ from cnnkit.commands.evaluate import data_of
 from cnnkit.commands.predict import background_of, image_of
 from cnnkit.errors import DataError
 from cnnkit.model import Model, check_images
+from cnnkit.plugins import plugin_words
 from cnnkit.prediction import prepare
 from cnnkit.registry import Registry
 from cnnkit.report.judged import range_of
@@ -63,6 +64,7 @@ def trace(
     model = network.model
     low, high = (model.trained_on or range_of(chosen.image))[:2]
     words = ["cnnkit", "trace", str(run), image if chosen.index is None else str(chosen.index)]
+    words += plugin_words()
     x = _entering(model, chosen.image)
     html = trace_page(
         model, trace_image(model, network.spec.loss, x, chosen.label), chosen.image, (low, high),

@@ -18,6 +18,7 @@ from cnnkit.commands.diff import shown
 from cnnkit.commands.evaluate import dataset_of
 from cnnkit.commands.run import bar as bar_on
 from cnnkit.errors import RunError
+from cnnkit.hookspecs import FAMILIES
 from cnnkit.registry import Registry
 from cnnkit.runs.checkpoint import Checkpoint
 from cnnkit.runs.data import data_paths
@@ -101,6 +102,7 @@ def _known(stored: StoredRun, epochs: int | None) -> dict[int, Values]:
 
 def _spec(stored: StoredRun, registry: Registry) -> RunSpec:
     """Return the run's spec, with the dataset that it really used, and nobody who is told."""
+    stored.need_plugin_files(registry, FAMILIES.keys() - {"observers"})
     spec = load_spec(stored.path / "resolved.toml", ("observers=[]",), registry=registry)
     return spec.model_copy(update={"data": dataset_of(spec, stored)})
 

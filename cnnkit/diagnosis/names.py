@@ -85,6 +85,8 @@ def _silent(bare: str, registry: Registry) -> str:
 def _about(source: str, bare: str, family: str, registry: Registry) -> str:
     """Say why the distribution `source` does not provide the type `bare`."""
     plugins = registry.installed(source)
+    if not plugins and source.endswith(".py"):
+        return f"provided by the plugin file {source}: name it with --plugin"
     if not plugins:
         return f"provided by {source}, which is not installed: pip install {source}"
     plugin = next((p for p in plugins if p.defect), plugins[0])
@@ -134,6 +136,8 @@ def unknown_type(draft: Draft, path: KeyPath, facts: Mapping[str, Any]) -> Findi
     if not draft.is_spec:
         own = ", ".join(draft.registry.types(family))
         help_ = f"cnnkit's own {family}: {own}; what a plugin offers is given as an object"
+    elif not note and help_.startswith("installed "):
+        help_ += "; a file of your own is named with --plugin"
     one = FAMILIES[family].__name__.lower()
     return Finding(inner, f"{draft.place(path)}unknown {one} type {toml_value(name)}", note, help_)
 

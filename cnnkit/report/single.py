@@ -17,6 +17,7 @@ from cnnkit.report.subject import (
     title,
     unsteady,
 )
+from cnnkit.runs.kept import plugin_flags
 
 
 def run_page(subject: Subject) -> str:
@@ -70,8 +71,9 @@ def _counts(labels: Any, guesses: Any, classes: int) -> list[list[int]]:
 
 def _commands(subject: Subject) -> list[tuple[str, str]]:
     """Return the commands that do it again, and that go on from here."""
-    run = shlex.quote(str(subject.path))
-    resolved = shlex.quote(str(subject.path / "resolved.toml"))
+    flags = plugin_flags(subject.path)
+    run = shlex.quote(str(subject.path)) + flags
+    resolved = shlex.quote(str(subject.path / "resolved.toml")) + flags
     return [
         (f"cnnkit run {resolved}", "trains the same network anew: the same bits on this machine"),
         (f"cnnkit evaluate {run}", "judges it on its test images once more"),

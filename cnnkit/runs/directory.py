@@ -6,7 +6,7 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,9 @@ import tomli
 
 from cnnkit.errors import RunError
 from cnnkit.files.durable import append_line, make_folder, read_bytes, write_durably
+from cnnkit.hookspecs import FAMILIES
 from cnnkit.registry import Registry
+from cnnkit.runs.kept import need_plugin_files
 from cnnkit.runs.lock import Lock
 from cnnkit.signals import signals_wait
 from cnnkit.specfile.load import apply_overrides, load_spec
@@ -98,6 +100,7 @@ class StoredRun:
                 return RunSpec.model_validate(unwatched, context={"registry": registry})
         except (ValueError, LookupError, TypeError, AttributeError):  # a file that was edited
             pass
+        self.need_plugin_files(registry, FAMILIES.keys() - {"observers", "callbacks", "backends"})
         return load_spec(self.path / "resolved.toml", set, registry=registry)  # says what is wrong
 
     def facts(self, name: str) -> dict[str, Any]:
@@ -111,6 +114,17 @@ class StoredRun:
         if facts.get("status") == "running" and not Lock.is_held(self.path):
             return facts | {"status": "interrupted", "message": KILLED}
         return facts
+
+    def need_plugin_files(
+        self, registry: Registry, families: Collection[str] = FAMILIES.keys()
+    ) -> None:
+        """See whether the plugin files that types of the run came from have been named again.
+
+        Raises:
+            PluginError: with their sha256, and where the run keeps them.
+        """
+        with suppress(RunError):  # where nothing is on record, the spec says what is missing
+            need_plugin_files(self.path, self.facts("env.json"), registry, families)
 
     def unfinished(self) -> str:
         """Return a note on how the run stands, where it is not done."""

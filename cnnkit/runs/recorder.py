@@ -13,10 +13,11 @@ from cnnkit.engine.progress import Position
 from cnnkit.engine.trainer import Trainer
 from cnnkit.errors import RunError
 from cnnkit.files.tensors import digest
-from cnnkit.provenance import suppliers
+from cnnkit.provenance import files_behind, suppliers
 from cnnkit.runs.checkpoint import Checkpoint, position_in
 from cnnkit.runs.directory import Kind, RunDirectory
 from cnnkit.runs.environment import computed_by, environment
+from cnnkit.runs.kept import keep_plugin, plugin_facts
 from cnnkit.runs.warm import Origin
 from cnnkit.specfile.resolved import resolved_toml
 from cnnkit.specfile.runspec import RunSpec
@@ -43,11 +44,13 @@ class Recorder:
     ) -> None:
         self._directory, self._spec, self._trainer = directory, spec, trainer
         plugins = suppliers(spec, spec.registry)
+        self._files = files_behind(plugins, spec.registry)
         resolved = resolved_toml(spec)
         versions = {
             **environment(plugins),
             "backend": computed_by(spec.train.backend),
             "data": {"name": data.name, "sha256": data_digest(data)},
+            **plugin_facts(self._files),
         }
         if origin is not None:
             versions["weights"] = origin._asdict()
@@ -67,6 +70,8 @@ class Recorder:
         for number, file in enumerate(self._spec.source.includes, start=1):
             self._directory.write(f"included-{number}.toml", file.raw)
         self._directory.write("resolved.toml", self._made_with["resolved"])
+        for name, plugin in self._files.items():
+            keep_plugin(self._directory.path, name, plugin)
         self._directory.write("env.json", self._made_with["versions"])
 
     def go_on(self, point: Checkpoint, records: Sequence[dict[str, Any]]) -> None:

@@ -20,6 +20,7 @@ from cnnkit.model import Model
 from cnnkit.provenance import attribute
 from cnnkit.runs.data import data_paths
 from cnnkit.runs.directory import RunDirectory, StoredRun, told_first
+from cnnkit.runs.kept import plugin_flags
 from cnnkit.runs.prepare import in_spec, prepare
 from cnnkit.runs.recorder import Recorder
 from cnnkit.runs.remarks import after_training
@@ -245,7 +246,8 @@ class Session:
                 end = self.directory.write_end(error, at.epoch)
                 error.add_note(f"   = note: {self.directory.path} keeps {self._recorder.kept()}")
                 if stopped and at.step:
-                    error.add_note(f"   = help: cnnkit resume {self.directory.path}")
+                    again = f"{self.directory.path}{plugin_flags(self.directory.path)}"
+                    error.add_note(f"   = help: cnnkit resume {again}")
                 self._observers.end(end)
                 self._log_notes()
 

@@ -68,7 +68,8 @@ def abridged(text: str, others: tuple[Plugin, ...] = ()) -> str:
     """Leave out of a text what changes with every type that cnnkit gets, and its version."""
     for family, types in offered(others).items():
         for before in (f"installed {family}: ", "offers "):
-            text = text.replace(f"{before}{types}\n", f"{before}(all {family})\n")
+            for after in ("\n", "; "):
+                text = text.replace(f"{before}{types}{after}", f"{before}(all {family}){after}")
     return text.replace(f"cnnkit {cnnkit.__version__}", "cnnkit (version)")
 
 

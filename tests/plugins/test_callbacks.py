@@ -55,7 +55,10 @@ def test_a_missing_callback_is_named(site, write_spec):
         cnnkit.load_spec(write_spec(), set=SPEC)
     first, *_, last = str(caught.value).splitlines()
     assert first == 'error: [train] callback 1 (shrink): unknown callback type "shrink"'
-    assert last == "  = help: installed callbacks: early_stopping, ema, plateau, stop_after, swa"
+    assert last == (
+        "  = help: installed callbacks: early_stopping, ema, plateau, stop_after, swa; "
+        "a file of your own is named with --plugin"
+    )
 
 
 def test_a_plugin_whose_callback_is_never_called(site):

@@ -129,7 +129,7 @@ def test_a_missing_plugin_is_named(trained):
         (
             CODE.replace('"double"', '"twice"'),
             "2.0",
-            "but cnnkit-double 2.0 is installed, which does not offer it",
+            "but cnnkit-double 2.0, which is here now, does not offer it",
         ),
     ],
 )
@@ -157,8 +157,8 @@ def test_another_version_is_a_warning(trained):
     with pytest.warns(UserWarning, match="results may differ") as caught:
         model = cnnkit.Model.load(last(run))
     assert [str(warning.message) for warning in caught] == [
-        f"{last(run)}: layer type 'double' came from cnnkit-double 1.0, but cnnkit-double 1.1 is "
-        "installed: results may differ"
+        f"{last(run)}: layer type 'double' came from cnnkit-double 1.0, but cnnkit-double 1.1 "
+        "supplies it now: results may differ"
     ]
     assert [layer.type for layer in model.layers] == ["conv", "residual", "softmax"]
 
