@@ -39,7 +39,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A loaded dataset; `classes` holds one display name per class."""
+    """A loaded dataset; `classes` holds one display name per class, and `test` may be empty."""
 
     name: str
     train: Split
@@ -48,9 +48,9 @@ class Data:
     validation: Split | None = None
 
     def splits(self) -> dict[str, Split]:
-        """Return the parts that there are, by name."""
+        """Return the parts that have images, by name."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: split for name, split in parts.items() if split is not None}
+        return {name: split for name, split in parts.items() if split is not None and len(split)}
 
 
 @dataclass(frozen=True, slots=True)

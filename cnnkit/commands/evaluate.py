@@ -144,6 +144,11 @@ def data_of(
 
 
 def _judge(spec: RunSpec, model: Model, data: Data, registry: Registry) -> dict[str, Any]:
+    if not len(data.test):
+        raise RunError(
+            f"{data.name} has no test images; judge the run on others, such as with "
+            "--set data.path=other.npz --set data.test=0.5"
+        )
     metrics = list(spec.metrics)
     if not any(metric.type == "confusion" for metric in metrics):
         metrics.append(cast(Metric, registry.find("metrics", "confusion").model_validate({})))

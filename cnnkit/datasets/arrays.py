@@ -39,8 +39,9 @@ Parts = Mapping[str, tuple[Part, Part]]
 class OwnArrays(Dataset, ABC):
     """Arrays of images and labels in files of one's own."""
 
-    test: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Share of the training images taken for test, stratified by class, instead of test files."""
+    test: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of the training images taken for test, stratified by class, instead of test files; 0
+    means that there are no test images, and so no figures on them."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Chooses which images `test` takes."""
     classes: ClassNames | None = None
@@ -176,7 +177,7 @@ def assemble(
 
 def _part(data: Split, share: float, seed: int, where: Path | str) -> tuple[Split, Split]:
     kept, aside = stratified_split(data.labels, share, seed, "test split")
-    if not len(aside):
+    if share and not len(aside):
         counts = np.unique(data.labels, return_counts=True)[1]
         what = f"no image is left for test: {share} of each class is less than one"
         got = f"at most {counts.max()} of a class"

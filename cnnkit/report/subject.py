@@ -83,6 +83,12 @@ def title(subject: Subject) -> str:
         return f"{name} names {accuracy:.1%} of {images} right"
     if isinstance(loss := test.get("loss"), float):
         return f"{name} reached a loss of {loss:.4g} on {images}"
+    last = subject.epochs[-1] if subject.epochs and subject.summary else {}
+    validation = _table(last.get("validation"))
+    if isinstance(accuracy := validation.get("accuracy"), float):
+        return f"{name} names {accuracy:.1%} of the validation images right"
+    if isinstance(loss := validation.get("loss", last.get("train_loss")), float):
+        return f"{name} reached a {'validation' if validation else 'training'} loss of {loss:.4g}"
     return f"{name} did not finish"
 
 

@@ -96,7 +96,7 @@ def choose_classes(data: Data, only: Sequence[int | str] | None) -> Data:
     train, test = _renumber(data.train, known), _renumber(data.test, known)
     validation = _renumber(data.validation, known) if data.validation else None
     absent = set(range(len(only))) - set(train.labels.tolist())
-    if absent or not len(test):
+    if absent or (len(data.test) and not len(test)):
         what = f"images to train on of class {only[min(absent)]}" if absent else "test images"
         raise DataError(f"{data.name}: only = {list(only)} leaves no {what}")
     names = tuple(data.classes[label] for label in known)

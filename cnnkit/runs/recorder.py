@@ -143,7 +143,7 @@ class Recorder:
 
         Args:
             dataset: type of the dataset really used.
-            test: loss and metrics on the test split.
+            test: loss and metrics on the test split; empty where there is none.
             remarks: what there is to say of the figures.
         """
         seconds = sum(epoch.seconds for epoch in self.epochs)

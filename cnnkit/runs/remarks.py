@@ -26,9 +26,25 @@ def after_training(
     try.
 
     Args:
-        test: loss and metrics on the test images.
+        test: loss and metrics on the test images; empty where there are none.
         labels: of the test images.
     """
+    yield from _judged(spec, epochs, test, labels) if test else ()
+    losses = [epoch.validation["loss"] or 0 for epoch in epochs if epoch.validation]
+    if losses:
+        best = int(np.argmin(losses))
+        if len(losses) - 1 - best >= _LATER and losses[-1] > _PARTED * losses[best]:
+            yield (
+                f"the validation loss was lowest after epoch {best + 1} ({losses[best]:.4f}) and "
+                f"ended at {losses[-1]:.4f}, while the training loss fell: the network learns the "
+                "training images by heart; train for fewer epochs, or add dropout or weight decay"
+            )
+
+
+def _judged(
+    spec: RunSpec, epochs: Sequence[Epoch], test: dict[str, Any], labels: Any
+) -> Iterator[str]:
+    """Yield what the figures on the test images say of a network that learned nothing."""
     counts = np.bincount(labels)
     share, matrix = counts.max() / len(labels), np.array(test.get("confusion") or [[0]])
     accuracy = test.get("accuracy", np.trace(matrix) / max(1, matrix.sum()))
@@ -45,15 +61,6 @@ def after_training(
             f"accuracy {accuracy:.4f} is no better than always guessing the most frequent class "
             f"({share:.4f}); {cause}"
         )
-    losses = [epoch.validation["loss"] or 0 for epoch in epochs if epoch.validation]
-    if losses:
-        best = int(np.argmin(losses))
-        if len(losses) - 1 - best >= _LATER and losses[-1] > _PARTED * losses[best]:
-            yield (
-                f"the validation loss was lowest after epoch {best + 1} ({losses[best]:.4f}) and "
-                f"ended at {losses[-1]:.4f}, while the training loss fell: the network learns the "
-                "training images by heart; train for fewer epochs, or add dropout or weight decay"
-            )
 
 
 def _cause(spec: RunSpec, epochs: Sequence[Epoch]) -> str:

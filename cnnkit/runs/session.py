@@ -217,9 +217,9 @@ class Session:
             self._signals.deliver()
 
     def finish(self) -> Run:
-        """Judge the model on the test split, once, and write the summary."""
+        """Judge the model on the test split, if there is one, and write the summary."""
         with in_spec(self.spec), attribute(self.spec.registry, lambda: "after training"):
-            test = self._trainer.evaluate(self.data.test)
+            test = self._trainer.evaluate(self.data.test) if len(self.data.test) else {}
         remarks = after_training(self.spec, self._recorder.epochs, test, self.data.test.labels)
         summary = self._recorder.conclude(self.dataset.type, test, list(remarks))
         self._observers.end(summary)
