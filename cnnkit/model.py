@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,34 +13,32 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, SerializeAsAny
 
-from cnnkit.arrays import Arena, Array, Shape, Weights, flatten, unflatten
+from cnnkit.arrays import Array, Shape, Weights, flatten, unflatten
 from cnnkit.base import (
     Backend,
-    Backward,
     Component,
-    Context,
     Epoch,
     Layer,
     Layers,
     Transform,
     Weight,
-    forward_chain,
+    show,
 )
 from cnnkit.base.backend import Fusing
 from cnnkit.base.component import Positive, Section, Table, child, nothing
 from cnnkit.base.layer import Tap
-from cnnkit.base.transform import transformed_shape
 from cnnkit.base.weight import declared, draw
-from cnnkit.errors import DataError, PluginError, RunError, SpecError
+from cnnkit.errors import PluginError, RunError, SpecError
+from cnnkit.examined import Examined, check_images
 from cnnkit.files.tensors import load_tensors, save_tensors
 from cnnkit.layers.sequential import Sequential
 from cnnkit.memory import check_prediction
 from cnnkit.plugins import find_component, load_plugins
-from cnnkit.prediction import Predictor, fit_transforms, prepare
+from cnnkit.prediction import Predictor, fit_transforms
 from cnnkit.provenance import check_offered, missing_suppliers, other_versions, plain, suppliers
 from cnnkit.registry import Registry
-from cnnkit.summary import Row, layer_rows, table_html
-from cnnkit.values import Seen, check_like
+from cnnkit.summary import Summary, layer_rows
+from cnnkit.values import Seen
 from cnnkit.workers import Threads, one_blas_thread, shared_threads
 
 
@@ -105,25 +103,6 @@ def check_weights(expected: Mapping[str, Weight], found: dict[str, Array], where
         )
 
 
-def check_images(model: Model, images: Array) -> None:
-    """Demand numbers, and the shape that the model's transforms bring to its input's.
-
-    Raises:
-        DataError: where they are otherwise.
-    """
-    if images.dtype.kind not in "buif":
-        raise DataError(f"images are of dtype {images.dtype}; the model takes uint8 or floats")
-    if model.trained_on and (unlikely := check_like(images, model.trained_on, "images")):
-        warnings.warn(unlikely, stacklevel=3)
-    shape = transformed_shape(model.transforms, images.shape[1:])
-    if shape != model.input_shape:
-        axis = "; for one image pass x[None], for grey ones without channels x[:, None]"
-        raise DataError(
-            f"images are of shape {images.shape[1:]}, which the transforms make {shape}; "
-            f"the model takes {model.input_shape}{axis * (images.ndim == len(model.input_shape))}"
-        )
-
-
 def find_backend(backend: Backend | Table, registry: Registry | None = None) -> Backend:
     """Return a backend that is given as such, by its name, or as a table with options.
 
@@ -135,11 +114,10 @@ def find_backend(backend: Backend | Table, registry: Registry | None = None) -> 
 
 
 _WEIGHTS = "weights/"  # what their names start with in a file, apart from an optimizer's state
-_SHARD = 16  # images whose activations are looked at at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class Model(Examined):
     """A stack of layers with weights that fit it.
 
     Args:
@@ -247,13 +225,17 @@ class Model:
         """Return (layer name, output shape) for every layer."""
         return [(row.path, row.shape) for row in self.summary()]
 
-    def summary(self) -> list[Row]:
-        """Return a row per layer: output shape, weights, MACs and bytes of activations."""
+    def summary(self) -> Summary:
+        """Return a row per layer: output shape, weights, MACs and bytes of activations; shown as a
+        table."""
         rows = layer_rows(self.layers, self.input_shape, self.dtype.itemsize)
-        return [row for row in rows if row.depth == 0]
+        return Summary(row for row in rows if row.depth == 0)
+
+    def __repr__(self) -> str:
+        return f"Model {show(self.input_shape)} -> {show(self.output_shape)}\n{self.summary()}"
 
     def _repr_html_(self) -> str:
-        return table_html(self.summary())
+        return self.summary()._repr_html_()
 
     def predict(self, images: npt.ArrayLike, *, threads: Threads | None = None) -> Array:
         """Return the network's output, (N, K), in the model's dtype.
@@ -287,39 +269,6 @@ class Model:
         """Return what takes images through named layers of this model, with its backend."""
         facts = self.input_shape, self.weights, self.transforms, self.dtype, self._fuse
         return Predictor(steps, *facts, average, tap)
-
-    def activations(
-        self, images: npt.ArrayLike, layers: Collection[str] | None = None
-    ) -> dict[str, Array]:
-        """Return what each layer gives for `images`, `{path: (N, *its shape)}`, in the order of the
-        spec; the layers inside a container come before it.
-
-        Args:
-            images: as for `predict`.
-            layers: paths such as "0_conv" or "2_residual/0_conv"; by default all.
-
-        Raises:
-            DataError: where the images do not fit, or there is no such layer.
-        """
-        x, found, arena = np.asarray(images), dict[str, list[Array]](), Arena()
-        check_images(self, x)
-
-        def keep(layer: Layer, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
-            y, back = layer.forward(x, w, ctx)
-            wanted = layers is None or ctx.path in layers
-            found.setdefault(ctx.path, []).extend([y.copy()] * wanted)
-            return y, back
-
-        steps = list(zip(self.network.names, self.network.layers, strict=True))
-        ctx = Context(scratch=arena, wants_dx=False, tap=keep)
-        for start in range(0, len(x), _SHARD):
-            arena.reset()
-            shard = x[start : start + _SHARD]
-            shard = prepare(shard, self.transforms, self.dtype, None, arena)
-            forward_chain(steps, shard, self.weights, ctx)
-        if missing := [path for path in layers or () if path not in found]:
-            raise DataError(f"the model has no layer {missing[0]!r}; expected {', '.join(found)}")
-        return {path: np.concatenate(parts) for path, parts in found.items() if parts}
 
     def save(self, path: str | Path, *, types: Sequence[type[Component]] = ()) -> None:
         """Write the model to one file, durably.

@@ -13,8 +13,8 @@ from cnnkit.arrays import Array
 from cnnkit.base import Epoch, Layer, Loss, Metric, Optimizer, Transform
 from cnnkit.base.component import Table
 from cnnkit.base.transform import transformed_shape
-from cnnkit.engine.splits import labelled
 from cnnkit.engine.trainer import Trainer
+from cnnkit.examined import labelled
 from cnnkit.model import Model
 from cnnkit.plugins import find_component
 from cnnkit.specfile.runspec import RunSpec

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from math import prod
 from operator import mul
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from cnnkit.base.layer import Block
 from cnnkit.base.place import place_of
 from cnnkit.base.weight import count
 from cnnkit.layers.sequential import Sequential, name_of
+from cnnkit.tables import html_table, text_table
 
 
 class Field(NamedTuple):
@@ -129,15 +129,21 @@ def layer_rows(
         yield from inside
 
 
-def table_html(rows: Sequence[Row]) -> str:
-    """Return the table as HTML, for notebooks."""
-    head = ("layer", "type", "shape", "weights", "MACs", "memory")
-    cells = [(row.place, row.layer.type, show(row.shape), f"{row.weights:,}", f"{row.macs:,}",
-              size(row.memory)) for row in rows]  # fmt: skip
-    weights, macs, memory = (sum(n) for n in zip(*((r.weights, r.macs, r.memory) for r in rows),
-                                                 strict=True))  # fmt: skip
-    total = ("all", "", "", f"{weights:,}", f"{macs:,}", size(memory))
-    lines = ["".join(f"<td>{escape(cell)}</td>" for cell in line) for line in (*cells, total)]
-    top = "".join(f"<th>{name}</th>" for name in head)
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+class Summary(tuple[Row, ...]):
+    """A row per layer; a prompt and a notebook show them as a table, with the sums below."""
+
+    _HEAD = ("layer", "type", "shape", "weights", "MACs", "memory")
+
+    def _lines(self) -> list[tuple[str, ...]]:
+        cells = [(row.place, row.layer.type, show(row.shape), f"{row.weights:,}", f"{row.macs:,}",
+                  size(row.memory)) for row in self]  # fmt: skip
+        weights, macs, memory = (
+            sum(n) for n in zip(*((r.weights, r.macs, r.memory) for r in self), strict=True)
+        )
+        return [*cells, ("all", "", "", f"{weights:,}", f"{macs:,}", size(memory))]
+
+    def __repr__(self) -> str:
+        return text_table(self._HEAD, self._lines(), right={3, 4, 5})
+
+    def _repr_html_(self) -> str:
+        return html_table(self._HEAD, self._lines(), right={3, 4, 5})

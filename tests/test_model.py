@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -201,10 +202,19 @@ def test_lists_are_taken_and_other_things_than_numbers_refused():
         assert str(caught.value) == wanted
 
 
-def test_a_model_is_printed_without_its_weights():
-    shown = repr(Model.build([Softmax(units=3)], (1, 4, 4), classes=("a", "b", "c")))
-    assert shown.startswith("Model(layers=(Softmax(type='softmax', units=3")
-    assert shown.endswith("), input_shape=(1, 4, 4), transforms=(), classes=('a', 'b', 'c'))")
+def test_a_model_is_printed_as_its_layer_table():
+    model = Model.build(["relu", Softmax(units=3)], (1, 4, 4), classes=("a", "b", "c"))
+    assert repr(model) == f"Model (1,4,4) -> (3)\n{model.summary()!r}"
+    assert repr(model.summary()) == (
+        "layer  type     shape    weights  MACs  memory\n"
+        "1      relu     (1,4,4)        0     0    64 B\n"
+        "2      softmax  (3)           51    48    12 B\n"
+        "all                           51    48    76 B"
+    )
+    rows = re.findall(r"<tr>(.*?)</tr>", model.summary()._repr_html_())
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
+    assert cells[2] == ["2", "softmax", "(3)", "51", "48", "12 B"]
+    assert model._repr_html_() == model.summary()._repr_html_()
 
 
 # --- save and load ------------------------------------------------------------------------------

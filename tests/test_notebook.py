@@ -112,7 +112,7 @@ def test_errors_are_those_of_elsewhere(digits, change, error, said):
 def test_what_a_notebook_shows(digits):
     model = cnnkit.fit(STACK, digits.train.images, digits.train.labels, epochs=3, validation=0.1)
     lines = re.findall(r"<tr>(.*?)</tr>", model._repr_html_())
-    rows = [re.findall(r"<t[hd]>(.*?)</t[hd]>", line) for line in lines]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line) for line in lines]
     assert rows[0] == ["layer", "type", "shape", "weights", "MACs", "memory"]
     assert rows[1][:5] == ["1", "conv", "(4,6,6)", "40", "1,296"]
     assert rows[-1][0] == "all"

@@ -12,7 +12,6 @@ from cnnkit.arrays import Arena, FlatLayout, Weights, flatten
 from cnnkit.base import Context, DataPaths, Layer, Split, forward_chain
 from cnnkit.base.weight import draw
 from cnnkit.datasets import Digits
-from cnnkit.engine.plan import make_plan
 from cnnkit.engine.step import Batch, Gradients
 from cnnkit.errors import ShapeError, TrainingError
 from cnnkit.files.tensors import digest
@@ -20,6 +19,7 @@ from cnnkit.layers import Conv, Dense, Dropout, Pool, Relu, Residual, Sequential
 from cnnkit.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError, cnnkit_losses
 from cnnkit.model import Model
 from cnnkit.optimizers import Adam, Sgd
+from cnnkit.plan import make_plan
 from cnnkit.runs.session import trainer_of
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.workers import Threads

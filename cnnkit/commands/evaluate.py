@@ -10,10 +10,10 @@ from cnnkit.base import Data, DataPaths, Dataset, Epoch, Metric, show
 from cnnkit.base.transform import transformed_shape
 from cnnkit.commands._console import News, emit, emit_json, facts, table
 from cnnkit.commands._plugins import begin, with_backend
-from cnnkit.engine.plan import make_plan
-from cnnkit.engine.splits import evaluate as judge
 from cnnkit.errors import RunError
+from cnnkit.examined import evaluate as judge
 from cnnkit.model import Model
+from cnnkit.plan import make_plan
 from cnnkit.registry import Registry
 from cnnkit.runs.data import data_paths, fallback_of, load_data
 from cnnkit.runs.directory import StoredRun, find_run

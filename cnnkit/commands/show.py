@@ -139,9 +139,9 @@ def _training(bytes: int) -> str:
 
 def _timings(spec: RunSpec, shape: Shape, info: DatasetInfo | None) -> list[Timing]:
     """Build the network and time its layers on random images of `shape`."""
-    from cnnkit.engine.plan import make_plan  # all this, which a plain table spares
     from cnnkit.engine.profile import profile
     from cnnkit.model import Model
+    from cnnkit.plan import make_plan  # all this, which a plain table spares
 
     classes = tuple(map(str, range(info.classes if info else 2)))
     model = Model.build(spec.model.layers, shape, dtype=spec.model.dtype, classes=classes)

@@ -17,7 +17,8 @@ from cnnkit.commands._plugins import begin, read_spec
 from cnnkit.commands.evaluate import data_of
 from cnnkit.commands.predict import background_of, image_of
 from cnnkit.errors import DataError
-from cnnkit.model import Model, check_images
+from cnnkit.examined import check_images
+from cnnkit.model import Model
 from cnnkit.plugins import plugin_words
 from cnnkit.prediction import prepare
 from cnnkit.registry import Registry

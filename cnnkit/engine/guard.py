@@ -23,11 +23,11 @@ from cnnkit.base.optimizer import State
 from cnnkit.base.place import spoken
 from cnnkit.base.weight import declared
 from cnnkit.engine.nonfinite import NonFiniteError
-from cnnkit.engine.plan import Plan
 from cnnkit.engine.step import Batch
 from cnnkit.errors import TrainingError
 from cnnkit.meeting import Meeting
 from cnnkit.model import Model
+from cnnkit.plan import Plan
 from cnnkit.provenance import attribute, describe, is_foreign
 from cnnkit.registry import Registry
 

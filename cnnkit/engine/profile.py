@@ -12,8 +12,8 @@ import numpy as np
 
 from cnnkit.arrays import Arena, Array, Weights, default_shard
 from cnnkit.base import Backward, Context, Layer, Loss, forward_chain
-from cnnkit.engine.plan import Plan
 from cnnkit.model import Model
+from cnnkit.plan import Plan
 from cnnkit.workers import one_blas_thread
 
 T = TypeVar("T")

@@ -25,8 +25,8 @@ from cnnkit.base.backend import Fusing
 from cnnkit.base.context import generator
 from cnnkit.base.contract import checked_dy, checked_losses, checked_mix
 from cnnkit.base.layer import Tap
-from cnnkit.engine.plan import Plan, Segment
 from cnnkit.meeting import Alone, Meeting
+from cnnkit.plan import Plan, Segment
 from cnnkit.prediction import prepare
 from cnnkit.workers import Processes, Threads, can_fork, one_blas_thread, shared_vector
 

@@ -23,13 +23,14 @@ from cnnkit.base.transform import hard_to_mix
 from cnnkit.engine.callbacks import Callbacks, Memory
 from cnnkit.engine.guard import ADVICE, diverged, first_nonfinite, trial_step, watch_foreign
 from cnnkit.engine.nonfinite import EpochStart, NonFiniteError, Policy, demand_finite_in
-from cnnkit.engine.plan import Plan, make_plan, tail
+from cnnkit.engine.order import epoch_order
 from cnnkit.engine.progress import Position, Progress, Watcher
-from cnnkit.engine.splits import epoch_order, evaluate, labelled
 from cnnkit.engine.step import Batch, Gradients
 from cnnkit.engine.update import Update, renew, rules_of, take_over
 from cnnkit.errors import TrainingError
+from cnnkit.examined import evaluate, labelled
 from cnnkit.model import Model
+from cnnkit.plan import Plan, make_plan, tail
 from cnnkit.provenance import attribute, describe, is_foreign
 from cnnkit.registry import Registry
 from cnnkit.values import check_values

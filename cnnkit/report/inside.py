@@ -8,9 +8,9 @@ from typing import Any
 from cnnkit.arrays import Array, flatten, size
 from cnnkit.base import Data, show
 from cnnkit.base.place import spoken
-from cnnkit.engine.plan import make_plan
 from cnnkit.engine.profile import Timing, profile
 from cnnkit.model import Model
+from cnnkit.plan import make_plan
 from cnnkit.report.png import Picture, beside, largest, picture, pixels_of, signed
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.values import Range

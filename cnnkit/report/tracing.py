@@ -8,9 +8,9 @@ import numpy as np
 
 from cnnkit.arrays import Array, Weights, flatten
 from cnnkit.base import Backward, Context, Layer, Loss, forward_chain, predicted_classes
-from cnnkit.engine.plan import tail
 from cnnkit.layers.sequential import Sequential
 from cnnkit.model import Model
+from cnnkit.plan import tail
 from cnnkit.report.judged import shares_of
 
 Steps = list[tuple[str, Layer]]

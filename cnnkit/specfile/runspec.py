@@ -1,6 +1,7 @@
 """RunSpec: everything a spec may say, validated and frozen."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, SerializeAsAny
 
@@ -22,6 +23,7 @@ from cnnkit.base import (
 from cnnkit.base.component import PathText, Positive, Section, nothing
 from cnnkit.registry import Registry
 from cnnkit.source import Problem, Source
+from cnnkit.tables import html_table, text_table
 
 
 class ModelSpec(Section):
@@ -158,6 +160,20 @@ class RunSpec(Section):
     _registry: Registry = PrivateAttr(default_factory=Registry)
     _warnings: list[tuple[Problem, str]] = PrivateAttr(default_factory=nothing)
 
+    def __str__(self) -> str:
+        return text_table((), list(_rows(self)))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html_table((), list(_rows(self)))
+
+    def read_as(self, source: Source, registry: Registry) -> Self:
+        """Return the spec as one that was read from this text, with these types."""
+        made = self.model_copy()
+        made._source, made._registry = source, registry
+        return made
+
     @property
     def source(self) -> Source:
         """The text this spec was read from, for error messages and the run directory."""
@@ -177,3 +193,28 @@ class RunSpec(Section):
     def input_shape(self) -> Shape | None:
         """The shape that `[model] input` gives, or None."""
         return tuple(self.model.input) if self.model.input else None
+
+
+def _rows(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield what a spec says, defaults left out: key path, and value or component."""
+    if isinstance(value, Section):
+        for name in type(value).model_fields:
+            if name in value.model_fields_set and (inner := getattr(value, name)) is not None:
+                yield from _rows(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, list) and any(isinstance(one, Component) for one in value):
+        for number, one in enumerate(value, start=1):
+            yield f"{path} {number}", _told(one)
+    else:
+        yield path, _told(value)
+
+
+def _told(value: Any) -> str:
+    """Return a value as TOML has it, or nearly: of a component, the options that were given."""
+    if isinstance(value, Component):
+        names = [name for name in value.option_names() if name in value.model_fields_set]
+        found = [(name, getattr(value, name)) for name in names]
+        given = [f"{name} = {_told(one)}" for name, one in found if one is not None]
+        return f"{value.type} ({', '.join(given)})" if given else value.type
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_told, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from cnnkit.cli import main
-from cnnkit.engine.plan import make_plan
 from cnnkit.engine.profile import profile
 from cnnkit.layers import Conv, Dense, Pool, Relu, Softmax
 from cnnkit.losses import CrossEntropy
 from cnnkit.model import Model
+from cnnkit.plan import make_plan
 
 TINY = str(Path(__file__).parents[2] / "specs" / "tiny.toml")
 

@@ -11,11 +11,11 @@ import pytest
 from cnnkit import Model, Trainer, TrainingError
 from cnnkit.arrays import flatten
 from cnnkit.base import Layer
-from cnnkit.engine.plan import make_plan
 from cnnkit.layers import BatchNorm, Conv, Residual, Sequential
 from cnnkit.losses import CrossEntropy
 from cnnkit.meeting import Meeting
 from cnnkit.optimizers import Adam, Sgd
+from cnnkit.plan import make_plan
 from cnnkit.workers import Threads
 
 CONV = {"type": "conv", "filters": 4, "kernel": 3, "padding": "same", "bias": "none"}

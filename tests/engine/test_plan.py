@@ -7,9 +7,9 @@ import pytest
 
 from cnnkit.arrays import flatten
 from cnnkit.base.weight import draw
-from cnnkit.engine.plan import couples, make_plan
 from cnnkit.layers import Dense, Relu, Residual, Sequential, Sigmoid, Softmax
 from cnnkit.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
+from cnnkit.plan import couples, make_plan
 
 
 def names(plan):

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from cnnkit.arrays import flatten
 from cnnkit.base import Context, Metric, Optimizer
-from cnnkit.engine.plan import make_plan
+from cnnkit.engine.order import epoch_order
 from cnnkit.engine.progress import Progress
-from cnnkit.engine.splits import epoch_order, evaluate
 from cnnkit.errors import TrainingError
+from cnnkit.examined import evaluate
 from cnnkit.layers import Dense, Dropout, Relu, Sequential, Sigmoid, Softmax
 from cnnkit.metrics import Accuracy, Confusion
+from cnnkit.plan import make_plan
 from cnnkit.runs.session import trainer_of
 from cnnkit.workers import Threads
 

@@ -17,10 +17,10 @@ import tomli
 import cnnkit
 from cnnkit.arrays import FlatLayout, flatten
 from cnnkit.base import Context, DataPaths, Split
-from cnnkit.engine.plan import make_plan
 from cnnkit.engine.step import Batch, Gradients
 from cnnkit.layers import Conv, Pool, Softmax
 from cnnkit.model import Model
+from cnnkit.plan import make_plan
 from cnnkit.runs.session import Session, trainer_of
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.workers import Threads
