@@ -7,8 +7,8 @@
 
     from cnnkit.layers import Conv, Softmax  # or on arrays, with nothing on disk
     layers = [Conv(filters=8, kernel=3), "relu", Softmax(units=10)]
-    model = cnnkit.fit(layers, images, labels, validation=0.1, epochs=3)
-    model.history  # curves, in a notebook
+    run = cnnkit.fit(layers, images, labels, validation=0.1, epochs=3)
+    run.history, run.model  # a notebook shows curves, and the layer table
 
 `cnnkit layers` lists what networks are made of, and `help(Conv)` says what a layer can be told.
 """
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     )
     from cnnkit.hookspecs import hookimpl
     from cnnkit.model import Model
-    from cnnkit.notebook import fit
-    from cnnkit.runs.session import Run, train
+    from cnnkit.notebook.fit import fit
+    from cnnkit.notebook.run import Run, train
     from cnnkit.specfile.load import load_spec
     from cnnkit.specfile.runspec import RunSpec
 
@@ -67,13 +67,13 @@ __all__ = [
 _HOMES = dict.fromkeys(__all__, "cnnkit.errors") | {
     "Epoch": "cnnkit.base",
     "Model": "cnnkit.model",
-    "Run": "cnnkit.runs.session",
+    "Run": "cnnkit.notebook.run",
     "RunSpec": "cnnkit.specfile.runspec",
     "Trainer": "cnnkit.engine.trainer",
-    "fit": "cnnkit.notebook",
+    "fit": "cnnkit.notebook.fit",
     "hookimpl": "cnnkit.hookspecs",
     "load_spec": "cnnkit.specfile.load",
-    "train": "cnnkit.runs.session",
+    "train": "cnnkit.notebook.run",
 }
 
 

@@ -17,7 +17,6 @@ from cnnkit.arrays import Array, Shape, Weights, flatten, unflatten
 from cnnkit.base import (
     Backend,
     Component,
-    Epoch,
     Layer,
     Layers,
     Transform,
@@ -141,8 +140,6 @@ class Model(Examined):
     trained_on: Seen | None = field(default=None, repr=False)
     backend: Backend = field(default_factory=lambda: find_backend("numpy"), repr=False)
     average: tuple[Transform, ...] = field(default=(), repr=False)
-    history: Sequence[Epoch] = field(default=(), repr=False)
-    """A record per epoch, where `cnnkit.fit` trained it."""
 
     @classmethod
     def build(

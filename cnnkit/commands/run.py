@@ -23,9 +23,10 @@ from cnnkit.errors import CnnkitError, Terminated, TrainingError
 from cnnkit.plugins import find_component, load_plugins
 from cnnkit.runs.data import data_paths
 from cnnkit.runs.directory import StoredRun, find_run
+from cnnkit.runs.figures import epoch_line
 from cnnkit.runs.kept import plugin_flags
 from cnnkit.runs.listing import by_path, differing, options_of
-from cnnkit.runs.session import Run, Session
+from cnnkit.runs.session import Finished, Session
 from cnnkit.specfile.load import load_spec
 from cnnkit.specfile.resolved import resolved_toml
 from cnnkit.specfile.runspec import RunSpec
@@ -178,7 +179,7 @@ def _begun(spec: RunSpec, out: Path | None) -> StoredRun | None:
     return stored
 
 
-def close(finished: Run, session: Session | None, news: News, json: bool) -> None:
+def close(finished: Finished, session: Session | None, news: News, json: bool) -> None:
     """Print what came out of a run.
 
     Args:
@@ -211,7 +212,7 @@ def train(
     data_dir: Path | None,
     allow_fallback: bool = True,
     stored: StoredRun | None = None,
-) -> tuple[Run, Session]:
+) -> tuple[Finished, Session]:
     """Train and say how it goes.
 
     Args:
@@ -272,21 +273,11 @@ def _other_backends(spec: RunSpec) -> Iterator[str]:
 
 def _tell(epoch: Epoch, epochs: int, news: News, watch: EpochBar | None) -> None:
     """Say what an epoch gave."""
-    news.say(_line(epoch, epochs))
+    news.say(epoch_line(epoch, epochs))
     if odd := _odd(epoch):
         news.warn(odd)
     if watch:
         watch.epoch(epoch)
-
-
-def _line(epoch: Epoch, epochs: int) -> str:
-    figures = [f"epoch {epoch.epoch}/{epochs}: loss {epoch.train_loss:.4f}"]
-    if epoch.validation:
-        figures.append(f"validation loss {epoch.validation['loss']:.4f}")
-    if epoch.validation and "accuracy" in epoch.validation:
-        figures.append(f"accuracy {epoch.validation['accuracy']:.4f}")
-    speed = f"{epoch.seconds:.1f} s, {epoch.samples_per_second:,.0f} images/s"
-    return f"{', '.join(figures)} ({speed})"
 
 
 def _odd(epoch: Epoch) -> str:
@@ -301,7 +292,7 @@ def _odd(epoch: Epoch) -> str:
     return f"epoch {epoch.epoch}: {what}, as numbers were not finite; log.txt says where"
 
 
-def _closing(finished: Run) -> Table:
+def _closing(finished: Finished) -> Table:
     train, test = finished.summary["train"], finished.summary["test"]
     images = sum(map(sum, test.get("confusion", [])))
     took = f"{train['seconds']:.1f} s, {train['samples_per_second']:,.0f} images/s"

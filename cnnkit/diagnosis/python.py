@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from cnnkit.base.component import Component
 from cnnkit.diagnosis.problems import render, report
 from cnnkit.diagnosis.repair import collect
 from cnnkit.diagnosis.source import Draft
@@ -18,9 +17,10 @@ from cnnkit.source import Source
 
 
 def option_error(
-    cls: type[Component], options: Mapping[str, Any], error: ValidationError
+    cls: type[BaseModel], options: Mapping[str, Any], error: ValidationError
 ) -> OptionError:
-    """Return an error that shows everything that is wrong with the options of a component."""
+    """Return an error that shows everything that is wrong with the options of a component, or a
+    section."""
     own = [load_plugin(plugin) for plugin in find_plugins() if plugin.distribution == CORE]
     draft = Draft(cls, dict(options), Registry(own))  # types of plugins are given as classes
     problems = report(collect(draft, error), Source())

@@ -166,17 +166,28 @@ def unsteady(epochs: Sequence[dict[str, Any]]) -> list[str]:
 
 def learning(subject: Subject) -> tuple[str, list[Chart]]:
     """Return what the curves say, and the curves: loss, validation figures, learning rate."""
-    losses = [Series(p, curve(subject.epochs, p, "loss")) for p in ("train", "validation")]
-    losses = [series for series in losses if series.points]
-    charts = [line_chart("Loss", "epoch", "loss", losses, zero=True, whole=True)]
-    names = {n for e in subject.epochs for n, v in (e.get("validation") or {}).items()
+    schedule = _schedule(subject)
+    charts = [*curves(subject.epochs), *([schedule] if schedule else [])]
+    return _said_of(_losses(subject.epochs)), charts
+
+
+def curves(epochs: Sequence[dict[str, Any]]) -> list[Chart]:
+    """Return the curves of the loss and of the figures on the validation images, as far as there
+    are two epochs that have them."""
+    names = {n for e in epochs for n, v in (e.get("validation") or {}).items()
              if isinstance(v, float) and n != "loss"}  # fmt: skip
-    figures = [Series(n.replace("_", " "), curve(subject.epochs, "validation", n))
-               for n in sorted(names)]  # fmt: skip
+    figures = [Series(n.replace("_", " "), curve(epochs, "validation", n)) for n in sorted(names)]
     title = "On the validation images"
-    charts.append(line_chart(title, "epoch", "share or figure", figures, whole=True))
-    charts.append(_schedule(subject))
-    return _said_of(losses), [chart for chart in charts if chart]
+    charts = [
+        line_chart("Loss", "epoch", "loss", _losses(epochs), zero=True, whole=True),
+        line_chart(title, "epoch", "share or figure", figures, whole=True),
+    ]
+    return [chart for chart in charts if chart]
+
+
+def _losses(epochs: Sequence[dict[str, Any]]) -> list[Series]:
+    found = [Series(part, curve(epochs, part, "loss")) for part in ("train", "validation")]
+    return [series for series in found if series.points]
 
 
 def _said_of(losses: Sequence[Series]) -> str:

@@ -7,7 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from cnnkit.base import Epoch
+
 _NAMES = {"loss": "test loss", "accuracy": "test accuracy", "macro_f1": "macro-F1"}
+
+
+def epoch_line(epoch: Epoch, epochs: int) -> str:
+    """Return what an epoch gave, of so many, on one line."""
+    figures = [f"epoch {epoch.epoch}/{epochs}: loss {epoch.train_loss:.4f}"]
+    if epoch.validation:
+        figures.append(f"validation loss {epoch.validation['loss']:.4f}")
+    if epoch.validation and "accuracy" in epoch.validation:
+        figures.append(f"accuracy {epoch.validation['accuracy']:.4f}")
+    speed = f"{epoch.seconds:.1f} s, {epoch.samples_per_second:,.0f} images/s"
+    return f"{', '.join(figures)} ({speed})"
 
 
 def figure_rows(test: dict[str, Any]) -> Iterator[tuple[str, str]]:

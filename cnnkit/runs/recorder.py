@@ -146,24 +146,7 @@ class Recorder:
             test: loss and metrics on the test split; empty where there is none.
             remarks: what there is to say of the figures.
         """
-        seconds = sum(epoch.seconds for epoch in self.epochs)
-        samples = sum(epoch.seconds * epoch.samples_per_second for epoch in self.epochs)
-        stopped = self._trainer.callbacks.stopped
-        summary = {
-            "status": "done",
-            "dataset": dataset,
-            "seed": self._spec.seed,
-            "epochs": len(self.epochs),
-            **({"stopped": stopped} if stopped else {}),
-            "train": {
-                "loss": self.epochs[-1].train_loss,
-                "seconds": seconds,
-                "samples_per_second": samples / seconds,
-            },
-            "test": test,
-            "remarks": remarks,
-            "weights_sha256": digest(flatten(self._trainer.model.weights)),
-        }
+        summary = summary_of(self._trainer, self._spec.seed, self.epochs, dataset, test, remarks)
         self._directory.write("summary.json", summary)
         self._directory.write_status("done", epoch=len(self.epochs))
         return summary
@@ -194,6 +177,35 @@ class Recorder:
                 memory=self._trainer.callbacks.memory,
                 **self._made_with,
             ).save(self._directory.checkpoint(kind))
+
+
+def summary_of(
+    trainer: Trainer,
+    seed: int,
+    epochs: Sequence[Epoch],
+    dataset: str,
+    test: dict[str, Any],
+    remarks: list[str],
+) -> dict[str, Any]:
+    """Return what summary.json says of a training that is done."""
+    seconds = sum(epoch.seconds for epoch in epochs)
+    samples = sum(epoch.seconds * epoch.samples_per_second for epoch in epochs)
+    stopped = trainer.callbacks.stopped
+    return {
+        "status": "done",
+        "dataset": dataset,
+        "seed": seed,
+        "epochs": len(epochs),
+        **({"stopped": stopped} if stopped else {}),
+        "train": {
+            "loss": epochs[-1].train_loss,
+            "seconds": seconds,
+            "samples_per_second": samples / seconds,
+        },
+        "test": test,
+        "remarks": remarks,
+        "weights_sha256": digest(flatten(trainer.model.weights)),
+    }
 
 
 def data_digest(data: Data) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from cnnkit.base import DataPaths, Epoch, Observer, RunInfo
 from cnnkit.engine.progress import Progress, Watcher
@@ -18,10 +17,9 @@ from cnnkit.engine.trainer import Trainer
 from cnnkit.errors import PluginError
 from cnnkit.model import Model
 from cnnkit.provenance import attribute
-from cnnkit.runs.data import data_paths
 from cnnkit.runs.directory import RunDirectory, StoredRun, told_first
 from cnnkit.runs.kept import plugin_flags
-from cnnkit.runs.prepare import in_spec, prepare
+from cnnkit.runs.prepare import Prepared, in_spec, prepare
 from cnnkit.runs.recorder import Recorder
 from cnnkit.runs.remarks import after_training
 from cnnkit.runs.resume import resume_point
@@ -33,9 +31,8 @@ from cnnkit.stdout import stdout_to
 from cnnkit.workers import Threads
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A finished run.
+class Finished(NamedTuple):
+    """What a session came to.
 
     Args:
         path: the run directory.
@@ -46,8 +43,8 @@ class Run:
 
     path: Path
     model: Model
-    epochs: tuple[Epoch, ...] = field(repr=False)
-    summary: dict[str, Any] = field(repr=False)
+    epochs: tuple[Epoch, ...]
+    summary: dict[str, Any]
 
 
 class Observers:
@@ -126,11 +123,13 @@ class Session:
         allow_fallback: bool = True,
         watch: Watcher | None = None,
         stored: StoredRun | None = None,
+        ready: Prepared | None = None,
     ) -> None:
         """Load the data, build the model and create the run directory.
 
         Args:
             stored: a run to go on with, in its own folder.
+            ready: data and model where they are in memory already.
 
         Raises:
             DataError: where the data cannot be had, or is damaged.
@@ -139,7 +138,7 @@ class Session:
         """
         self._watch = watch
         self._signals: Pending | None = None
-        ready = prepare(spec, paths, allow_fallback, warm=stored is None)
+        ready = ready or prepare(spec, paths, allow_fallback, warm=stored is None)
         self.spec = spec = ready.spec
         self.data, self.dataset, self.model = ready.data, ready.dataset, ready.model
         self.train, self.validation = ready.train, ready.validation
@@ -216,14 +215,14 @@ class Session:
         if self._signals:
             self._signals.deliver()
 
-    def finish(self) -> Run:
+    def finish(self) -> Finished:
         """Judge the model on the test split, if there is one, and write the summary."""
         with in_spec(self.spec), attribute(self.spec.registry, lambda: "after training"):
             test = self._trainer.evaluate(self.data.test) if len(self.data.test) else {}
         remarks = after_training(self.spec, self._recorder.epochs, test, self.data.test.labels)
         summary = self._recorder.conclude(self.dataset.type, test, list(remarks))
         self._observers.end(summary)
-        return Run(self.directory.path, self.model, tuple(self._recorder.epochs), summary)
+        return Finished(self.directory.path, self.model, tuple(self._recorder.epochs), summary)
 
     def _log_notes(self) -> None:
         while self._trainer.notes:
@@ -250,34 +249,3 @@ class Session:
                     error.add_note(f"   = help: cnnkit resume {again}")
                 self._observers.end(end)
                 self._log_notes()
-
-
-def train(
-    spec: RunSpec,
-    *,
-    out: str | Path | None = None,
-    data_dir: str | Path | None = None,
-    allow_fallback: bool = True,
-) -> Run:
-    """Train the network a spec describes, and return the finished run.
-
-    Args:
-        spec: from `load_spec`.
-        out: the run directory to make; by default runs/<name>/<UTC>-<4 hex>.
-        data_dir: folder of downloaded datasets; by default CNNKIT_DATA_DIR.
-        allow_fallback: whether the spec's fallback dataset may stand in, with a warning.
-
-    Raises:
-        DataError, SpecError, RunError: before training starts; nothing is lost.
-        TrainingError: where the loss stops being finite.
-    """
-    if not isinstance(spec, RunSpec):
-        raise TypeError(f"train takes a spec: write train(load_spec({str(spec)!r}))")
-    paths = data_paths(spec, Path(data_dir) if data_dir else None, warnings.warn)
-    for _, text in spec.warnings:
-        warnings.warn(text, stacklevel=2)
-    target = Path(out) if out else None
-    with Session(spec, paths, out=target, allow_fallback=allow_fallback) as session:
-        for _ in session.epochs():
-            continue
-        return session.finish()

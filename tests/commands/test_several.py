@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cnnkit import train
 from cnnkit.base import DataPaths
 from cnnkit.cli import main
 from cnnkit.commands import run as run_module
 from cnnkit.datasets.digits import Digits
 from cnnkit.errors import SpecError
 from cnnkit.runs.data import parts_of
-from cnnkit.runs.session import train
 from cnnkit.specfile.load import load_spec
 
 

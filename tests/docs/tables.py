@@ -21,6 +21,7 @@ from cnnkit.described import option_docs
 os.environ["CNNKIT_PLUGINS"] = ""  # the pages document what comes with cnnkit
 os.environ["COLUMNS"] = "400"  # so that no line of help is broken
 
+import cnnkit
 from cnnkit import hookspecs
 from cnnkit.cli import SUBVERBS, VERBS, main
 from cnnkit.commands.layers import OptionRow, option_rows
@@ -71,6 +72,15 @@ def flags() -> str:
         text += _row(f"**`{name}`**", "", "")
         text += "".join(_row("", f"`{label}`", meaning) for label, meaning in listed)
     return text
+
+
+def fit() -> str:
+    """Return what the docstring of `cnnkit.fit` says of its arguments."""
+    told = (inspect.getdoc(cnnkit.fit) or "").partition("Args:\n")[2].partition("\nRaises:")[0]
+    told = re.sub(r"\n {8}", " ", told)  # a meaning may take several lines
+    listed = re.findall(r"^ {4}(.*?): (.*)$", told, re.MULTILINE)
+    rows = (_row(re.sub(r"\w+", r"`\g<0>`", names), said) for names, said in listed)
+    return _head("argument", "what it is") + "".join(rows)
 
 
 def public() -> str:
@@ -153,6 +163,7 @@ TABLES = {
     "families": families,
     "sections": sections,
     "flags": flags,
+    "fit": fit,
     "public": public,
     "layout": layout,
 }

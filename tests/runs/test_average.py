@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from cnnkit import train
 from cnnkit.cli import main
 from cnnkit.model import Model
-from cnnkit.runs.session import train
 from cnnkit.specfile.load import load_spec
 
 SPEC = """

@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 
 import pytest
 
+from cnnkit import train
 from cnnkit.base import Metric
 from cnnkit.errors import SpecError
 from cnnkit.runs.checkpoint import Checkpoint
-from cnnkit.runs.session import train
 from cnnkit.specfile.load import load_spec
 
 SPEC = """

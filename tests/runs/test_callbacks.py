@@ -161,12 +161,12 @@ def test_killed_between_the_last_epoch_and_the_end(tmp_path):
     assert "stopped" in whole.summary
     with Session(spec, DataPaths(), out=tmp_path / "run") as session:
         epochs = session.epochs()
-        for _ in range(len(whole.epochs)):
+        for _ in range(len(whole.history)):
             next(epochs)
     again = resumed(spec, tmp_path / "run")
     assert again.summary["weights_sha256"] == whole.summary["weights_sha256"]
     assert again.summary["stopped"] == whole.summary["stopped"]
-    assert len(again.epochs) == len(whole.epochs)
+    assert len(again.epochs) == len(whole.history)
 
 
 def test_files_hold_what_was_judged(tmp_path):
@@ -188,7 +188,7 @@ def test_the_best_epoch_is_kept_in_files_too(tmp_path):
     spec = spec.model_copy(update={"train": spec.train.model_copy(update={"best": "loss"})})
     run = cnnkit.train(spec, out=tmp_path / "run")
     best = Checkpoint.load(run.path / "checkpoints" / "best.safetensors")
-    losses = [epoch.validation["loss"] for epoch in run.epochs]
+    losses = [epoch.validation["loss"] for epoch in run.history]
     assert best.best["epoch"] == int(np.argmin(losses)) + 1 < len(losses)
     assert digest(best.weights) == digest(last(run.path).weights) == run.summary["weights_sha256"]
     assert cnnkit.Model.load(run.path / "checkpoints" / "last.safetensors")
@@ -270,7 +270,7 @@ def test_the_report_draws_the_rate_that_was_used(tmp_path):
         make_spec(plateau, optimizer={"type": "sgd", "lr": 20.0}), out=tmp_path / "a"
     )
     plain = cnnkit.train(make_spec(optimizer={"type": "sgd", "lr": 20.0}), out=tmp_path / "b")
-    assert run.epochs[-1].lr < 20.0
+    assert run.history[-1].lr < 20.0
     said = "Learning rate (constant, changed or ended by callbacks)"
     for one, changed in ((run, True), (plain, False)):
         assert main(["report", str(one.path)]) == 0
@@ -294,7 +294,7 @@ def test_resumed_in_an_epoch_that_begins_again(tmp_path):
              "callbacks": [Ema(decay=0.8), Poison(), Jolts()]}  # fmt: skip
     spec = make_spec(train=train)
     whole = cnnkit.train(spec, out=tmp_path / "whole")
-    assert [epoch.rollbacks for epoch in whole.epochs] == [0, 1, 0, 0, 0]
+    assert [epoch.rollbacks for epoch in whole.history] == [0, 1, 0, 0, 0]
     interrupted(spec, tmp_path / "run", STEPS + 3)  # before it has to go back
     again = resumed(spec, tmp_path / "run")
     assert again.summary["weights_sha256"] == whole.summary["weights_sha256"]

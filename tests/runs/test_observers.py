@@ -93,7 +93,7 @@ def test_what_they_are_told_and_when(tmp_path):
 
 def test_they_cannot_change_the_run(tmp_path):
     run = cnnkit.train(make_spec(Ear(), Ear(side="right")), out=tmp_path / "run")
-    assert all(record.validation["accuracy"] >= 0 for record in run.epochs)
+    assert all(record.validation["accuracy"] >= 0 for record in run.history)
     assert run.summary["status"] == "done"
     assert len(HEARD) == 10
     alone = cnnkit.train(make_spec(), out=tmp_path / "alone")
@@ -123,7 +123,7 @@ def test_one_that_raises_is_named_and_left_out(tmp_path):
     what = f"observer broken of module {__name__} raised ValueError after epoch 2: no route to host"
     assert [str(one.message) for one in caught] == [f"warning: {what}; the run goes on without it"]
     assert names() == ["start", "start", "epoch", "epoch", "epoch", "epoch", "end"]
-    assert (run.summary["status"], len(run.epochs)) == ("done", 3)
+    assert (run.summary["status"], len(run.history)) == ("done", 3)
     log = (run.path / "log.txt").read_text()
     assert log.startswith(f"{what}\nTraceback (most recent call last):\n")
     assert log.endswith("ValueError: no route to host\n")

@@ -6,8 +6,8 @@ import warnings
 
 import pytest
 
+from cnnkit import train
 from cnnkit.errors import SpecError
-from cnnkit.runs.session import train
 from cnnkit.specfile.load import load_spec
 
 SPEC = """\
