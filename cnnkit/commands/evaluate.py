@@ -51,7 +51,7 @@ def evaluate(
     stored = find_run(run)
     if note := stored.unfinished():
         news.say(note)
-    spec = _spec(stored, registry, with_backend(set, backend))
+    spec = spec_of(stored, registry, with_backend(set, backend))
     if note := _other_backend(stored, spec):
         news.say(note)
     model = Model.load(stored.checkpoint(checkpoint), registry, backend=spec.train.backend)
@@ -76,7 +76,8 @@ def _by_class(classes: list[dict[str, Any]]) -> Table:
     return made
 
 
-def _spec(stored: StoredRun, registry: Registry, set: tuple[str, ...]) -> RunSpec:
+def spec_of(stored: StoredRun, registry: Registry, set: tuple[str, ...]) -> RunSpec:
+    """Return a run's spec, with other data where `set` says so."""
     for one in set:
         if one.partition("=")[0].partition(".")[0].strip() in ("model", "loss", "optimizer"):
             raise RunError(

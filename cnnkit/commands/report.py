@@ -18,7 +18,7 @@ from cnnkit.report.several import other_data, runs_page
 from cnnkit.report.single import run_page
 from cnnkit.report.subject import Subject, subject_of
 from cnnkit.runs.data import data_paths
-from cnnkit.runs.directory import StoredRun, find_run
+from cnnkit.runs.directory import Kind, StoredRun, find_run
 from cnnkit.runs.kept import plugin_flags
 from cnnkit.runs.session import Session
 from cnnkit.specfile.runspec import RunSpec
@@ -59,18 +59,14 @@ def report(
     emit(str(path))
 
 
-def _records(stored: StoredRun, registry: Registry, kind: Literal["last", "best"]) -> Subject:
+def _records(stored: StoredRun, registry: Registry, kind: Kind) -> Subject:
     """Return a run without its data: of several, the records say enough."""
     spec = stored.spec(registry)
     return subject_of(stored, spec, _model(stored, spec, registry, kind), None)
 
 
 def _subject(
-    stored: StoredRun,
-    registry: Registry,
-    kind: Literal["last", "best"],
-    data_dir: Path | None,
-    news: News,
+    stored: StoredRun, registry: Registry, kind: Kind, data_dir: Path | None, news: News
 ) -> Subject:
     spec = stored.spec(registry)
     model = _model(stored, spec, registry, kind)
@@ -86,9 +82,7 @@ def _subject(
     return subject_of(stored, spec, model, data, missing)
 
 
-def _model(
-    stored: StoredRun, spec: RunSpec, registry: Registry, kind: Literal["last", "best"]
-) -> Model | None:
+def _model(stored: StoredRun, spec: RunSpec, registry: Registry, kind: Kind) -> Model | None:
     """Return the network; None where the run ended before it saved any."""
     if stored.unfinished() and not (stored.path / "checkpoints" / f"{kind}.safetensors").exists():
         return None
