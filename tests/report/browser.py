@@ -32,8 +32,6 @@ PROBE = """(() => {
       one => !one.getAttribute("aria-label") && one.getAttribute("aria-hidden") !== "true").length,
   };
 })()"""
-AXE = """axe.run().then(found => found.violations.map(
-  one => [one.impact, one.id, one.nodes[0].html.slice(0, 300)]))"""
 
 
 def find_browser() -> str | None:

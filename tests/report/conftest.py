@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,23 +42,6 @@ def browser(tmp_path_factory) -> Iterator[Browser]:
         pytest.skip("no browser is installed: apt-get install chromium")
     with Browser(binary, tmp_path_factory.mktemp("profile")) as found:
         yield found
-
-
-@pytest.fixture(scope="session")
-def axe(tmp_path_factory) -> str:
-    """The text of axe-core, which judges whether everybody can use a page."""
-    folder = tmp_path_factory.mktemp("axe")
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed")
-    command = ["npm", "pack", "axe-core@4", "--silent"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=120)
-    packed = list(folder.glob("*.tgz"))
-    if done.returncode or not packed:
-        pytest.skip("axe-core cannot be had from npm")
-    with tarfile.open(packed[0]) as archive:
-        member = archive.extractfile("package/axe.min.js")
-        assert member is not None
-        return member.read().decode()
 
 
 @pytest.fixture

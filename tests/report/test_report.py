@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import AXE
 
 from cnnkit.base import Data, Split
 from cnnkit.layers import Conv, Softmax
@@ -225,10 +224,3 @@ def test_pages_are_files_that_need_nothing_else(trained):
 @pytest.mark.parametrize(("width", "dark"), [(400, False), (900, True), (1600, False)])
 def test_in_a_browser(width, dark, trained, look):
     assert look(trained / "report.html", width, dark)["images"] > 40
-
-
-@pytest.mark.parametrize("dark", [False, True])
-def test_everybody_can_use_it(dark, trained, browser, axe):
-    browser.open(trained / "report.html", 900, dark)
-    browser.run(axe)
-    assert [one for one in browser.run(AXE) if one[0] in ("serious", "critical")] == []
