@@ -113,6 +113,7 @@ def _table(rows: Sequence[Row]) -> Table:
     right = ("field", "weights", "MACs", "memory")
     total = ("total", "", "", "", *figures(**_totals(rows)))
     made = table("layer", "type", "output", *right, right=right, total=total)
+    made.padding = (0, 1, 0, 0)  # names are long, and indented
     around: list[str] = []  # the places of the containers
     for row in rows:
         around = [*around[: row.depth], row.place]

@@ -25,7 +25,8 @@ from cnnkit.prediction import prepare as transformed
 from cnnkit.registry import Registry
 from cnnkit.report.judged import range_of
 from cnnkit.report.page import write_page
-from cnnkit.report.trace_page import summary_of, trace_page
+from cnnkit.report.subject import in_a_line
+from cnnkit.report.trace_page import trace_page
 from cnnkit.report.tracing import trace as trace_image
 from cnnkit.runs.data import data_paths
 from cnnkit.runs.directory import Kind, find_run
@@ -74,7 +75,7 @@ def trace(
     words = ["cnnkit", "trace", str(run), image if chosen.index is None else str(chosen.index),
              *(word for one in set for word in ("--set", one)), *plugin_words()]  # fmt: skip
     traced = trace_image(model, network.spec.loss, _entering(model, chosen.image), chosen.label)
-    about = {"Network": network.words, "Layers": summary_of(model.layers)}
+    about = {"Network": network.words, "Layers": in_a_line(model.layers)}
     html = trace_page(model, traced, chosen.image, (low, high), source=chosen.source,
                       label=chosen.label, about=about, command=shlex.join(words))  # fmt: skip
     path = out or (run / TRACE if run.is_dir() else Path(TRACE))

@@ -11,6 +11,7 @@ from cnnkit.base.place import spoken
 from cnnkit.engine.profile import Timing, profile
 from cnnkit.model import Model
 from cnnkit.plan import make_plan
+from cnnkit.report.page import headed
 from cnnkit.report.png import Picture, beside, largest, picture, pixels_of, signed
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.values import Range
@@ -56,7 +57,7 @@ def kernels(model: Model) -> list[tuple[str, list[Picture]]]:
         few = chosen(channels, _CHANNELS)
         limit = largest(bank)
         title = f"{spoken(path)}: {of_all(len(places), filters, 'kernels')} of "
-        title = title.capitalize() + f"{bank.shape[2]}×{bank.shape[3]}"
+        title = headed(title) + f"{bank.shape[2]}×{bank.shape[3]}"
         if channels > 1:
             title += f", {of_all(len(few), channels, 'channels')} each side by side"
         tiles = [
@@ -91,7 +92,7 @@ def strips(model: Model, data: Data, values: Range) -> tuple[str, list[Any]]:
     few = chosen(len(all_maps), _STRIPS)
     for path, maps in (all_maps[i] for i in few):
         places = chosen(len(maps), _MAPS)
-        title = f"{spoken(path).capitalize()}: {of_all(len(places), len(maps), 'maps')} of "
+        title = f"{headed(spoken(path))}: {of_all(len(places), len(maps), 'maps')} of "
         title += f"{maps.shape[1]}×{maps.shape[2]}"
         rows.append((title, map_tiles(path, maps, places, largest(maps))))
     layers = (
@@ -122,7 +123,7 @@ def layer_table(model: Model, spec: RunSpec) -> dict[str, Any]:
     if times:
         slowest = max(times.values(), key=lambda t: t.forward + t.backward)
         share = (slowest.forward + slowest.backward) / whole
-        name = "The loss" if slowest.path == "loss" else spoken(slowest.path).capitalize()
+        name = "The loss" if slowest.path == "loss" else headed(spoken(slowest.path))
         said = f"{name} takes {share:.0%} of the time of a training step"
     total = {
         "weights": sum(row.weights for row in rows),

@@ -33,6 +33,7 @@ def _environment() -> Environment:
     )
     made.globals["version"] = __version__
     made.filters["number"] = number
+    made.filters["headed"] = headed
     return made
 
 
@@ -48,6 +49,11 @@ def number(value: Any) -> str:
     if isinstance(value, int) or (abs(value) >= 1000 and value == round(value)):
         return f"{int(value):,}"
     return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def headed(said: str) -> str:
+    """Return a text with a capital first; str.capitalize lowers the rest, names of layers too."""
+    return said[:1].upper() + said[1:]
 
 
 def render(template: str, **content: Any) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.arrays import counted
-from cnnkit.base import Data
+from cnnkit.base import Data, Layer
 from cnnkit.model import Model
 from cnnkit.report.charts import Chart, Series, line_chart
 from cnnkit.runs.directory import StoredRun
@@ -102,16 +102,14 @@ def asked(subject: Subject) -> dict[str, str]:
     """Return what the spec asked for, in words."""
     spec = subject.spec
     train, optimizer = spec.train, spec.optimizer
-    options = {
-        name: value for name, value in optimizer.model_dump(mode="json").items()
-        if name not in ("type", "schedule") and value not in (None, 0, 0.0, False)
-    }  # fmt: skip
-    told = ", ".join(f"{name} {value}" for name, value in options.items())
+    changed = optimizer.model_dump(mode="json", exclude_defaults=True, exclude={"schedule"})
+    told = ", ".join(name if value is True else f"{name} {value}"
+                     for name, value in changed.items())  # fmt: skip
     schedule = optimizer.schedule
     warm = f", after {counted(schedule.warmup, 'epoch')} of warm-up" if schedule.warmup else ""
     return {
         "Data": str(subject.summary.get("dataset", spec.data.type)),
-        "Layers": " → ".join(_short(layer) for layer in spec.model.layers),
+        "Layers": in_a_line(spec.model.layers),
         "Loss": spec.loss.type,
         "Optimizer": f"{optimizer.type}, {told}",
         "Learning rate": f"{schedule.type}{warm}",
@@ -120,10 +118,11 @@ def asked(subject: Subject) -> dict[str, str]:
     }
 
 
-def _short(layer: Any) -> str:
-    """Return "conv 6" for a layer with filters or units, else its type."""
-    amount = getattr(layer, "filters", None) or getattr(layer, "units", None)
-    return f"{layer.type} {amount}" if isinstance(amount, int) else str(layer.type)
+def in_a_line(layers: Sequence[Layer]) -> str:
+    """Return a network as "conv 6 → relu → stem": types, with filters or units; or names."""
+    amounts = [getattr(one, "filters", None) or getattr(one, "units", None) for one in layers]
+    return " → ".join(f"{one.name or one.type}{f' {n}' if isinstance(n, int) else ''}"
+                      for one, n in zip(layers, amounts, strict=True))  # fmt: skip
 
 
 def reached(subject: Subject) -> dict[str, str]:

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from cnnkit.arrays import Array, Shape, flatten
-from cnnkit.base import Layer, show
+from cnnkit.base import show
 from cnnkit.base.place import spoken
 from cnnkit.layers.sequential import Sequential
 from cnnkit.model import Model
 from cnnkit.report.how import CHANNELS, how, packed, script_facts, size_of
 from cnnkit.report.inside import chosen, kernel_tile, map_tiles, of_all
 from cnnkit.report.judged import percent
-from cnnkit.report.page import render
+from cnnkit.report.page import headed, render
 from cnnkit.report.png import Picture, largest, picture, pixels_of, signed
 from cnnkit.report.tracing import Seen, Traced
 from cnnkit.values import Range
@@ -174,8 +174,8 @@ def _section(one: Seen) -> dict[str, Any]:
     inputs = [term.channel for term in found.terms] if found else []
     return {
         "place": spoken(one.path),
-        "head": f"{spoken(one.path)} turns {described(one.x.shape)} into "
-                f"{described(one.y.shape)}".capitalize(),
+        "head": headed(f"{spoken(one.path)} turns {described(one.x.shape)} into "
+                       f"{described(one.y.shape)}"),
         "doc": doc[0],
         "formula": doc[1] if len(doc) > 1 and "=" in doc[1] else "",
         "stats": _stats(one.y),
@@ -240,8 +240,3 @@ def _way_back(traced: Traced) -> dict[str, Any]:
         ends = f"{rows[0]['dy']:.3g} after {rows[0]['place']}, {rows[-1]['dy']:.3g} after "
         said = f"The gradient of the loss has size {ends}{rows[-1]['place']}"
     return {"said": said, "loss": traced.loss, "rows": rows, "most": most}
-
-
-def summary_of(layers: Sequence[Layer]) -> str:
-    """Return a network in a line."""
-    return " → ".join(layer.type for layer in layers)

@@ -31,14 +31,14 @@ from cnnkit.summary import layer_rows
 TABLE = """\
 tiny: digits, images of (1,8,8)
 
-layer   type      output    field   weights    MACs    memory
-─────────────────────────────────────────────────────────────
-1       conv      (4,8,8)     3x3        40   2,304   1.0 KiB
-2       relu      (4,8,8)     3x3         -       -   1.0 KiB
-3       pool      (4,4,4)     4x4         -       -     256 B
-4       softmax   (10)        8x8       650     640      40 B
-─────────────────────────────────────────────────────────────
-total                                   690   2,944   2.3 KiB
+layer  type     output   field  weights   MACs   memory
+───────────────────────────────────────────────────────
+1      conv     (4,8,8)    3x3       40  2,304  1.0 KiB
+2      relu     (4,8,8)    3x3        -      -  1.0 KiB
+3      pool     (4,4,4)    4x4        -      -    256 B
+4      softmax  (10)       8x8      650    640     40 B
+───────────────────────────────────────────────────────
+total                               690  2,944  2.3 KiB
 
 The field is what of the image, and of the padding around it, a value depends
 on. MACs (multiply-accumulates) and memory (outputs of layers, float32) are per
@@ -59,6 +59,13 @@ def test_the_table(call, tiny, shown):
     outcome = call("show", "tiny.toml")
     # 4*(1*9) + 4; 4*8*8*9; 4*8*8*4 bytes; 64*10 + 10; 64*10; (256+256+64+10)*4*32 = 75,008 bytes
     assert (outcome.code, outcome.out, outcome.err) == (0, shown, "")
+
+
+def test_names_of_blocks_in_blocks_stay_whole(call):
+    """At the 80 columns of a pipe."""
+    out = call("show", str(Path(__file__).parents[2] / "specs" / "resnet.toml")).out
+    assert "\n      unit_1  sequential   (64,14,14)  12x12   37,120   7,225,344" in out
+    assert "\n4             global_pool  (128)       28x28        -           -" in out
 
 
 def test_json(call, tiny):

@@ -17,7 +17,7 @@ from cnnkit.model import Model
 from cnnkit.plugins import load_plugins
 from cnnkit.report import page
 from cnnkit.report.single import run_page
-from cnnkit.report.subject import subject_of
+from cnnkit.report.subject import asked, subject_of
 from cnnkit.runs.directory import StoredRun
 
 SPEC = Path(__file__).with_name("small.toml")
@@ -35,6 +35,16 @@ def test_a_run_leaves_its_report(trained):
     for section in ("asked", "learning", "confusion", "classes", "extremes", "sure", "inside",
                     "layers", "again"):  # fmt: skip
         assert f'<section id="{section}">' in text, section
+
+
+def test_what_was_asked_leaves_defaults_out(trained):
+    spec = StoredRun(trained).spec(load_plugins(), [
+        "optimizer={ type = 'sgd', lr = 0.01, momentum = 0.9, nesterov = true, accumulate = 1 }",
+        "model.layers.0.name=Stem",
+    ])  # fmt: skip
+    told = asked(subject_of(StoredRun(trained), spec, None, None))
+    assert told["Optimizer"] == "sgd, lr 0.01, momentum 0.9, nesterov"
+    assert told["Layers"] == "Stem 4 → relu → pool → softmax 10"
 
 
 def test_the_same_report_once_more(trained, call, tmp_path):

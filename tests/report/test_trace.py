@@ -128,8 +128,13 @@ def test_every_shipped_spec(spec, call, tmp_path, look):
 
 
 def test_options_laid_over_a_spec(call):
-    assert call("trace", SPEC, "--set", "model.layers.0.filters=9") == (0, "trace.html\n", "")
-    assert "1 map of 8×8 into 9 maps of 8×8" in Path("trace.html").read_text(encoding="utf-8")
+    """Names of layers stay as they are written."""
+    named = ("--set", "model.layers.0.name=StemA", "--set", "model.layers.0.filters=9")
+    assert call("trace", SPEC, *named) == (0, "trace.html\n", "")
+    text = Path("trace.html").read_text(encoding="utf-8")
+    assert "<h2>Layer StemA turns 1 map of 8×8 into 9 maps of 8×8</h2>" in text
+    assert '<a href="#layer0">Layer StemA</a>' in text
+    assert "<dd>StemA 9 → relu → pool → softmax 10</dd>" in text
 
 
 def test_the_weights_that_a_spec_begins_with(trained, call):
