@@ -309,7 +309,7 @@ READING = {
     "folding", "prediction", "plan", "examined", "model", "workers", "engine",
 }  # fmt: skip
 """What somebody must read to understand training."""
-BUDGETS = {"package": 29_310, "reading list": 10_550, "testing": 3_950}
+BUDGETS = {"package": 29_345, "reading list": 10_550, "testing": 3_950}
 """Most lines: raising one is a commit of its own that says what the lines bought."""
 
 
