@@ -8,6 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnnkit.base import DataPaths
 from cnnkit.base.place import spoken
 from cnnkit.commands._console import emit, emit_json, table
 from cnnkit.commands._plugins import begin
@@ -15,14 +16,19 @@ from cnnkit.commands.evaluate import data_of
 from cnnkit.errors import CnnkitError
 from cnnkit.model import Model
 from cnnkit.registry import Registry
-from cnnkit.report.causes import alike, causes
+from cnnkit.report.causes import Finding, alike, causes
 from cnnkit.report.course import Course
+from cnnkit.runs import rates
 from cnnkit.runs.data import data_paths
 from cnnkit.runs.directory import StoredRun, find_run
+from cnnkit.runs.prepare import prepare
 from cnnkit.specfile.runspec import RunSpec
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+_NEAR = 10
+"""Times that a rate may be off that of a range test, which sees a few steps alone."""
 
 
 def why(
@@ -30,6 +36,7 @@ def why(
     /,
     *,
     figures: bool = False,
+    range_test: bool = False,
     data_dir: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -39,6 +46,7 @@ def why(
     Args:
         run: a run directory.
         figures: print gradients, updates and silent units by layer and epoch as well.
+        range_test: hold the learning rate against a range test as well, as `cnnkit lr` makes it.
         data_dir: a folder of downloaded datasets; by default CNNKIT_DATA_DIR.
         json: print one JSON document, figures included.
     """
@@ -51,16 +59,40 @@ def why(
     found, unseen = causes(course), list(_unseen(course))
     for line in unseen:
         news.say(f"note: {line}")
+    paths = data_paths(spec, data_dir, news.say, progress=news.screen.is_terminal)
+    tested = [_against_range(spec, paths)] if range_test else []
     if json:
-        facts = {"findings": [asdict(one) for one in found], "unseen": unseen}
+        facts = {"findings": [asdict(one) for one in found + tested], "unseen": unseen}
         emit_json({"run": str(run), **facts, "vitals": course.looks})
         return
-    emit("\n".join(
-        "\n".join([one.said, *(f"  {line}" for line in one.evidence), f"  try: {one.advice}"])
-        for one in found
-    ) or "nothing stands out")  # fmt: skip
+    emit("\n".join(map(_told, found)) or "nothing stands out", *map(_told, tested))
     if figures and course.looks:
         emit("", _figures(course))
+
+
+def _told(one: Finding) -> str:
+    return "\n".join([one.said, *(f"  {line}" for line in one.evidence), f"  try: {one.advice}"])
+
+
+def _against_range(spec: RunSpec, paths: DataPaths) -> Finding:
+    """Hold a run's rate against a range test of its spec.
+
+    Raises:
+        DataError: where its data cannot be had.
+    """
+    found, lr = rates.range_test(prepare(spec, paths)), spec.optimizer.lr
+    losses, best = found.smoothed(), found.suggestion()
+    lowest = int(losses.argmin())
+    fell = (
+        f"from lr = {found.rates[0]:g} to {found.rates[lowest]:.2g} the loss goes from "
+        f"{losses[0]:.3g} to {losses[lowest]:.3g}; the test ended where {found.ended}"
+    )
+    said = f"the learning rate against the range test: lr = {lr:g}, where the loss falls "
+    if best is None:
+        return Finding("range_test", f"{said}at no rate", (fell,), "cnnkit run SPEC --overfit")
+    near = best / _NEAR <= lr <= best * _NEAR
+    advice = f"lr = {lr:g} as it is: it is within {_NEAR} times that" if near else f"lr = {best:g}"
+    return Finding("range_test", f"{said}fastest at {best:g}", (fell,), advice)
 
 
 def _neighbours(

@@ -121,6 +121,25 @@ def test_a_rate_so_high_that_the_run_fails(told):
     assert out.endswith("try: lr = 0.05\n")
 
 
+@pytest.mark.parametrize("lr", [0.01, 0.00001])
+def test_the_rate_against_a_range_test(lr, told, call):
+    """The test is that of `cnnkit lr`; whether a rate is far from it, is counted in decades."""
+    before = told(optimizer=f"{ADAM}{lr}")
+    found = json.loads(call("lr", "case.toml", "--json")[1])
+    code, out, err = call("why", "run", "--range-test")
+    best, low = found["suggestion"], int(np.argmin(found["smoothed"]))
+    far = abs(np.log10(lr / best)) > 1
+    assert far == (lr < 0.001)
+    assert (code, err) == (0, "")
+    assert out == before + (
+        f"the learning rate against the range test: lr = {lr:g}, where the loss falls fastest at "
+        f"{best:g}\n  from lr = 1e-06 to {found['rates'][low]:.2g} the loss goes from "
+        f"{found['smoothed'][0]:.3g} to {found['smoothed'][low]:.3g}; the test ended where "
+        f"{found['ended']}\n  try: lr = "
+        + (f"{best:g}\n" if far else f"{lr:g} as it is: it is within 10 times that\n")
+    )
+
+
 def test_a_run_that_failed_otherwise(told, call):
     told()
     status = {"status": "failed", "epoch": 5, "message": "plugin odd raised KeyError\nmore"}
