@@ -12,7 +12,7 @@ import tomli
 from cnnkit.layers import cnnkit_layers
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = sorted([*ROOT.glob("specs/*.toml"), *ROOT.glob("plugins/*/deep.toml")])
+SHIPPED = sorted([*ROOT.glob("specs/*.toml"), *ROOT.glob("plugins/*/deep*.toml")])
 PLUGINS = sorted(
     path.parent
     for path in ROOT.glob("plugins/*/specs")

@@ -28,6 +28,7 @@ class Case:
         loss: type of the loss.
         optimizer: the optimizer's type and options.
         weights: initial weights by path.
+        fixed: paths of those that do not learn: running means and variances.
         images: as the dataset has them, (N, *shape before the transforms), uint8 or float.
         inputs: the same after the transforms, (N, C, H, W) float32.
         labels: class indices, (N,) int64.
@@ -40,6 +41,7 @@ class Case:
     ops: tuple[Op, ...]
     loss: str
     optimizer: dict[str, Any]
+    fixed: list[str]
     weights: dict[str, Array]
     images: Array
     inputs: Array
@@ -55,6 +57,7 @@ class Case:
             "ops": [asdict(op) for op in self.ops],
             "loss": self.loss,
             "optimizer": self.optimizer,
+            "fixed": self.fixed,
         }
         (folder / "network.json").write_text(json.dumps(facts), encoding="utf-8")
         weights: dict[str, Any] = {f"{_WEIGHTS}{path}": w for path, w in self.weights.items()}
@@ -80,6 +83,10 @@ class Case:
             if name.startswith(_WEIGHTS)
         }
         return cls(**facts, weights=weights, **arrays)
+
+    def decays(self, path: str) -> bool:
+        """Tell if weight decay touches a weight; biases and those of a batch_norm have none."""
+        return path.endswith("/W")
 
     def optimizer_option(self, name: str, default: float = 0.0) -> Any:
         """Return an option of the optimizer."""

@@ -65,9 +65,9 @@ class Member:
         """
         self.version = self._answer()["version"]
 
-    def open(self, mode: Mode, batch: int, lr: float) -> None:
-        """Get ready for steps of `batch` images from the initial weights."""
-        self._ask(do="open", mode=mode, batch=batch, lr=lr)
+    def open(self, mode: Mode, batch: int, lr: float, still: bool = False) -> None:
+        """Get ready for steps of `batch` images from the initial weights; `still`: no dropout."""
+        self._ask(do="open", mode=mode, batch=batch, lr=lr, still=still)
 
     def turn(self, steps: int, warm: int = 0) -> float:
         """Return the seconds that `steps` steps took, after `warm` untimed ones."""

@@ -9,9 +9,11 @@ from typing import Any
 from cnnkit.arrays import Shape
 from cnnkit.base import Layer, chain_shapes
 from cnnkit.base.place import spoken
+from cnnkit.layers.batch_norm import BatchNorm
 from cnnkit.layers.conv import Conv
 from cnnkit.layers.dense import Dense
 from cnnkit.layers.dropout import Dropout
+from cnnkit.layers.global_pool import GlobalPool
 from cnnkit.layers.padding import pads
 from cnnkit.layers.pool import Pool
 from cnnkit.layers.residual import Residual
@@ -67,6 +69,8 @@ def _chain(
 
 
 def _ops(layer: Layer, name: str, shape: Shape) -> Sequence[Op]:
+    if not layer.trainable:
+        return [Op(f"other_{layer.type}", name, shape)]  # which no peer knows
     match layer:
         case Sequential():
             return _chain(layer.layers, layer.names, shape, f"{name}/")
@@ -79,10 +83,16 @@ def _ops(layer: Layer, name: str, shape: Shape) -> Sequence[Op]:
             return [Op(f"{layer.kind}_pool", name, shape, sides)]
         case Dense():
             return [Op("dense", name, shape, {"units": layer.units, "bias": layer.bias != "none"})]
+        case BatchNorm():
+            return [Op("batch_norm", name, shape, {"eps": layer.eps, "momentum": layer.momentum})]
+        case GlobalPool():
+            return [Op(f"global_{layer.kind}_pool", name, shape)]
         case Dropout(rate=0):
             return []
-        case Residual() | Pool():
-            return [Op(f"other_{layer.type}", name, shape)]  # which no peer knows
+        case Dropout(of="values"):
+            return [Op("dropout", name, shape, {"rate": layer.rate})]
+        case Residual() | Pool() | Dropout():
+            return [Op(f"other_{layer.type}", name, shape)]
     return [Op(layer.type, name, shape)]
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 from cnnkit.arrays import FRESH, flatten
-from cnnkit.base import Component, DatasetInfo, Layer, Split, Transform, chain_shapes
+from cnnkit.base import Component, Dataset, DatasetInfo, Layer, Split, Transform, chain_shapes
+from cnnkit.base.place import spoken
+from cnnkit.base.weight import declared
 from cnnkit.layers.sequential import Sequential
 from cnnkit.model import Model
 from cnnkit.prediction import prepare
@@ -30,9 +32,7 @@ def prepare_case(path: Path, overrides: list[str], data_dir: Path | None, images
         BenchError: where the spec asks for what peers could not follow.
     """
     spec = load_spec(path, overrides)
-    _check_dtype(spec)
-    _check_options(spec.optimizer, "lr", "momentum", "nesterov", "betas", "eps", "schedule")
-    _check_options(spec.loss)
+    check_spec(spec)
     data, dataset = load_data(spec.data, data_paths(spec, data_dir, _say), allow_fallback=True)
     info = DatasetInfo(data.train.images.shape[1:], len(data.classes))
     recheck(spec, dataset, info)
@@ -40,17 +40,31 @@ def prepare_case(path: Path, overrides: list[str], data_dir: Path | None, images
     _check_transforms(transforms)
     model = Model.build(spec.model.layers, shape, seed=spec.seed, transforms=transforms)
     split = _first(data.train, images)
+    return case_of(path, overrides, spec, dataset, model, split)
+
+
+def case_of(
+    path: Path, overrides: list[str], spec: RunSpec, dataset: Dataset, model: Model, split: Split
+) -> Case:
+    """Return the case of a model with its weights as they are, and these images.
+
+    Raises:
+        BenchError: where a layer's weights are moved in a way of their own.
+    """
+    _check_rules(model)
+    weights = {path: w.copy() for path, w in flatten(model.weights).items()}  # training moves them
     return Case(
         spec=str(path),
         dataset=dataset.type,
         overrides=overrides,
-        shape=shape,
-        ops=export(model.network, shape),
+        shape=model.input_shape,
+        ops=export(model.network, model.input_shape),
         loss=spec.loss.type,
         optimizer=spec.optimizer.model_dump(mode="json", exclude={"schedule"}),
-        weights=flatten(model.weights),
+        fixed=[path for path in weights if path not in model.learning],
+        weights=weights,
         images=split.images,
-        inputs=np.array(prepare(split.images, transforms, np.dtype(np.float32), None, FRESH)),
+        inputs=np.array(prepare(split.images, model.transforms, np.dtype(np.float32), None, FRESH)),
         labels=split.labels.astype(np.int64),
     )
 
@@ -72,6 +86,29 @@ def _first_macs(network: Sequential, case: Case) -> int:
     return next((macs for layer, shape in pairs if (macs := layer.macs(shape))), 0)
 
 
+def check_spec(spec: RunSpec) -> None:
+    """Refuse what peers are not told, in loss, optimizer and dtype.
+
+    Raises:
+        BenchError: naming it.
+    """
+    _check_dtype(spec)
+    told = ("lr", "momentum", "nesterov", "betas", "eps", "weight_decay", "schedule")
+    _check_options(spec.optimizer, *told)
+    _check_options(spec.loss)
+
+
+def _check_rules(model: Model) -> None:
+    """Refuse layers that learn otherwise than the rest."""
+    for path, weight in declared(model.network.weights(model.input_shape)).items():
+        if weight.lr_scale != 1 or weight.weight_decay is not None:
+            raise BenchError(
+                "error: bench cannot give peers the options lr_scale and weight_decay of "
+                f"{spoken(path.rpartition('/')[0])}\n"
+                "   = help: leave them out of a copy of the spec"
+            )
+
+
 def _check_dtype(spec: RunSpec) -> None:
     if spec.model.dtype != "float32":
         raise BenchError(
@@ -81,8 +118,7 @@ def _check_dtype(spec: RunSpec) -> None:
 
 
 def _check_options(component: Component, *followed: str) -> None:
-    """Refuse what no peer is told, such as clipping, or does otherwise, such as weight decay, which
-    moves biases there."""
+    """Refuse what no peer is told, such as clipping."""
     for name, field in type(component).model_fields.items():
         usual = field.get_default(call_default_factory=True)
         if name not in ("type", *followed) and getattr(component, name) != usual:

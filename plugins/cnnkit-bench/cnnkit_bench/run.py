@@ -6,8 +6,8 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,10 +16,11 @@ from rich.console import Console
 
 from cnnkit_bench.case import Case
 from cnnkit_bench.errors import BenchError
-from cnnkit_bench.measure import Plan, Section, measure
+from cnnkit_bench.measure import NORM_TOLERANCE, TOLERANCE, Plan, Section, measure
 from cnnkit_bench.member import Member, OutError
 from cnnkit_bench.peers import OURS, PEERS
 from cnnkit_bench.prepare import flop, prepare_case
+from cnnkit_bench.progress import Say, news
 from cnnkit_bench.report import Report
 from cnnkit_bench.request import Request
 from cnnkit_bench.sgemm import sgemm_rate
@@ -28,8 +29,6 @@ from cnnkit_bench.tables import show
 _IMAGES = 2048
 """Images that steps walk through: more than caches hold, few enough to load at once."""
 _TURN = 0.2
-
-Say = Callable[[str], Any]
 
 
 def run(
@@ -42,7 +41,7 @@ def run(
     """
     count = max(_IMAGES, request.large, *request.batches)
     case = prepare_case(spec, overrides, data_dir, count)
-    with _news() as say, TemporaryDirectory(prefix="cnnkit-bench-") as folder:
+    with news() as say, TemporaryDirectory(prefix="cnnkit-bench-") as folder:
         report = _collect(request, case, Path(folder), say, flop(spec, case))
     if as_json:
         sys.stdout.write(json.dumps(report.as_json()) + "\n")
@@ -65,7 +64,8 @@ def _collect(request: Request, case: Case, folder: Path, say: Say, work: tuple[i
             now = time.monotonic()
             say(f"{mode}, batch {batch}: {done + 1} of {len(sections)}, {now - started:.0f} s")
             until = now + max(0, end - now) / (len(sections) - done)
-            plan = Plan(request.repeats, request.steps, _TURN, float(case.optimizer["lr"]), until)
+            lr, tolerance = float(case.optimizer["lr"]), NORM_TOLERANCE if case.fixed else TOLERANCE
+            plan = Plan(request.repeats, request.steps, _TURN, lr, until, tolerance)
             report.sections.append(_section(crew, mode, batch, plan))
         report.close(crew)
     return report
@@ -104,14 +104,3 @@ def _sides(request: Request, report: Report) -> Iterator[tuple[str, str]]:
     yield from ((OURS, backend) for backend in request.backends)
     others = (name for name in request.peers if name != OURS and name not in report.missing)
     yield from ((name, "") for name in others)
-
-
-@contextmanager
-def _news() -> Iterator[Say]:
-    """Say on a terminal what is going on; elsewhere nothing."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda text: None
-        return
-    with console.status("starting") as status:
-        yield status.update

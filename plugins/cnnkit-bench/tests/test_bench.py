@@ -80,7 +80,6 @@ def test_a_peer_that_dies_is_reported_with_its_last_words(write_spec, capsys, mo
                 ("optimizer.clip", "1.0", "sgd"),
                 ("optimizer.clip_value", "1.0", "sgd"),
                 ("optimizer.accumulate", "2", "sgd"),
-                ("optimizer.weight_decay", "0.1", "sgd"),
                 ("loss.label_smoothing", "0.1", "cross_entropy"),
                 ("loss.weights", "'balanced'", "cross_entropy"),
             )
@@ -90,6 +89,17 @@ def test_a_peer_that_dies_is_reported_with_its_last_words(write_spec, capsys, mo
 def test_specs_that_peers_could_not_follow(write_spec, capsys, setting, text):
     assert main(["bench", str(write_spec()), "--set", setting, *QUICK]) == 2
     assert capsys.readouterr().err == text
+
+
+@pytest.mark.parametrize("option", ["lr_scale = 2", "weight_decay = 0.1"])
+def test_layers_that_learn_in_a_way_of_their_own(write_spec, capsys, option):
+    dense = f'{{ type = "dense", units = 9, {option} }}'
+    spec = write_spec(f'{dense}, {{ type = "softmax", units = 10 }}')
+    assert main(["bench", str(spec), *QUICK]) == 2
+    assert capsys.readouterr().err == (
+        "error: bench cannot give peers the options lr_scale and weight_decay of "
+        "layer 1 (dense)\n   = help: leave them out of a copy of the spec\n"
+    )
 
 
 def test_usage_errors_end_with_2(write_spec, capsys):

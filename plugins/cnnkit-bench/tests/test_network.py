@@ -4,7 +4,18 @@ import json
 from dataclasses import asdict
 
 import pytest
-from cnnkit.layers import Conv, Dense, Dropout, Relu, Residual, Sequential, Sigmoid, Softmax
+from cnnkit.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    GlobalPool,
+    Relu,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Softmax,
+)
 
 from cnnkit_bench.errors import CannotExpressError
 from cnnkit_bench.network import Op, export, walk
@@ -31,6 +42,21 @@ def test_same_padding_puts_the_odd_row_at_the_bottom_and_right():
     assert conv.options["padding"] == ((0, 1), (1, 2))
     assert conv.options["bias"] is False
     assert (bias.type, bias.name, bias.shape) == ("untied_bias", "0_conv", (1, 4, 4))
+
+
+def test_what_a_deep_network_takes_comes_with_its_options():
+    network = Sequential(layers=[
+        BatchNorm(eps=1e-3, momentum=0.2), GlobalPool(kind="max"), Dropout(rate=0.3),
+        Dropout(of="channels"), BatchNorm(trainable=False),
+    ])  # fmt: skip
+    ops = export(network, (2, 4, 4))
+    assert [(op.type, op.shape, op.options) for op in ops] == [
+        ("batch_norm", (2, 4, 4), {"eps": 1e-3, "momentum": 0.2}),
+        ("global_max_pool", (2, 4, 4), {}),
+        ("dropout", (2,), {"rate": 0.3}),
+        ("other_dropout", (2,), {}),
+        ("other_batch_norm", (2,), {}),
+    ]
 
 
 def test_a_way_through_json_changes_nothing_a_peer_reads():

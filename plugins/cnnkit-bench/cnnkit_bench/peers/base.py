@@ -32,14 +32,19 @@ class Peer(ABC):
         self.case, self.threads = case, threads
         self.mode: Mode = "inference"
         self.batch = 1
+        self.still = False
         self._next = 0
 
     @abstractmethod
     def version(self) -> str:
         """Return the library's name and version."""
 
-    def open(self, mode: Mode, batch: int, lr: float) -> None:
+    def open(self, mode: Mode, batch: int, lr: float, still: bool = False) -> None:
         """Get ready for steps of `batch` images, starting from the initial weights.
+
+        Args:
+            lr: learning rate.
+            still: whether dropout stands still in training, too: no two libraries draw alike.
 
         Raises:
             NoPartError: saying what the library cannot do.
@@ -48,7 +53,7 @@ class Peer(ABC):
             raise NoPartError(f"has no {mode}")
         if self.batches and batch not in self.batches:
             raise NoPartError(f"takes batches of {self.batches[0]} only")
-        self.mode, self.batch, self._next = mode, batch, 0
+        self.mode, self.batch, self.still, self._next = mode, batch, still, 0
         self.start(lr)
 
     @abstractmethod

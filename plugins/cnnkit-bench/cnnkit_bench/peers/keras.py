@@ -32,6 +32,7 @@ class Keras(Peer):
         self._model: Any = None
         self._logits: Any = None
         self._ops = KerasOps(case.weights)
+        self._steps = 0
 
     def _build(self) -> None:
         C, H, W = self.case.shape
@@ -43,37 +44,54 @@ class Keras(Peer):
 
     def start(self, lr: float) -> None:
         keras.backend.clear_session()
-        self._ops = KerasOps(self.case.weights)
+        is_l2 = self.case.optimizer_option("type") == "sgd"  # elsewhere it is the optimizer's
+        l2 = self.case.optimizer_option("weight_decay") if is_l2 else 0.0
+        self._ops = KerasOps(self.case.weights, not self.still, l2)
         self._build()
         self._ops.fill()
+        self._steps = 0
         if self.mode == "training":
             loss = _LOSSES[split_head(self.case)[1]](from_logits=True)
             self._logits.compile(self._make_optimizer(lr), loss)
 
     def _make_optimizer(self, lr: float) -> Any:
         option = self.case.optimizer_option
-        decay, (beta1, beta2) = option("weight_decay"), self.case.optimizer.get("betas", (0, 0))
         match option("type"):
-            case "sgd" if not decay:
+            case "sgd":
                 momentum, nesterov = option("momentum"), bool(option("nesterov"))
                 return keras.optimizers.SGD(lr, momentum, nesterov)
-            case "adam":
-                return keras.optimizers.AdamW(lr, decay, beta1, beta2, option("eps"))
-        raise CannotExpressError(f"optimizer {option('type')}{' with weight decay' * bool(decay)}")
+            case "adam" | "adamw":
+                betas, eps = option("betas"), option("eps")
+                made = keras.optimizers.AdamW(lr, option("weight_decay"), *betas, eps)
+                made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+                return made
+        raise CannotExpressError(f"optimizer {option('type')}")
 
     def step(self, rows: slice) -> None:
         x, labels = self._portion(rows)
         if self.mode == "inference":
             self._model.predict_on_batch(x)
         else:
-            self._logits.train_on_batch(x, labels)
+            self.learn(x, labels)
+            self._steps += 1
+
+    def learn(self, x: Array, labels: Array, lr: float | None = None) -> None:
+        """Take a step on images (N, H, W, C), at another learning rate where one is given."""
+        if lr is not None:
+            self._logits.optimizer.learning_rate = lr
+        self._logits.train_on_batch(x, labels)
+
+    def predict(self, x: Array) -> Array:
+        """Return the network's output for images (N, H, W, C)."""
+        y: Array = np.asarray(self._model.predict_on_batch(x))
+        return y
 
     def _portion(self, rows: slice) -> tuple[Any, Any]:
         return self._x[rows], self.case.labels[rows]
 
     def outputs(self, count: int) -> Array:
-        y: Array = np.asarray(self._model.predict_on_batch(self._x[:count]))
-        return y
+        with self._ops.unbiased(self.batch, self._steps):
+            return self.predict(self._x[:count])
 
 
 class KerasTensorflow(Keras):

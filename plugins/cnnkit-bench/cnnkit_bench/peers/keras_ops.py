@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from math import prod
 from typing import Any
 
 import keras
@@ -13,34 +17,82 @@ from cnnkit_bench.network import Op, walk
 
 
 class KerasOps:
-    """Each method calls a Keras layer; `fill` then puts the initial weights into the layers."""
+    """Each method calls a Keras layer; `fill` then puts the initial weights into the layers.
 
-    def __init__(self, weights: dict[str, Array]) -> None:
-        self._weights = weights
+    Args:
+        weights: initial weights by path.
+        drops: whether a dropout does, in training.
+        l2: weight decay that is part of the gradient, of kernels.
+    """
+
+    def __init__(self, weights: dict[str, Array], drops: bool = True, l2: float = 0.0) -> None:
+        self._weights, self._drops, self._l2 = weights, drops, l2
         self._made: dict[str, tuple[Any, list[Array]]] = {}
+        self._norms: dict[str, tuple[Op, Any]] = {}
 
     def fill(self) -> None:
         """Set the weights of every layer made so far."""
         for layer, weights in self._made.values():
             layer.set_weights(weights)
 
-    def _layer(self, op: Op, make: Any, W: Array) -> Any:
+    @contextmanager
+    def unbiased(self, images: int, steps: int) -> Iterator[None]:
+        """For a while, give every batch_norm the running variance that it would have had if Keras,
+        too, divided by n - 1: it is a sum of the initial one and of those of `steps` batches."""
+        norms = [(op, layer) for op, layer in self._norms.values()]
+        kept = [layer.get_weights() for _, layer in norms]
+        for (op, layer), (*others, variance) in zip(norms, kept, strict=True):
+            n = images * prod(op.shape[1:])
+            initial = self._weights[f"{op.name}/variance"] * layer.momentum**steps
+            layer.set_weights([*others, initial + (variance - initial) * n / max(1, n - 1)])
+        yield
+        for (_, layer), weights in zip(norms, kept, strict=True):
+            layer.set_weights(weights)
+
+    def _layer(self, op: Op, make: Any, weights: list[Array]) -> Any:
         """Return the layer of this name, so that two models made by one table share it."""
         if op.name not in self._made:
-            bias = [self._weights[f"{op.name}/b"]] if op.options["bias"] else []
-            self._made[op.name] = (make(), [W, *bias])
+            self._made[op.name] = (make(), weights)
         return self._made[op.name][0]
+
+    def _linear(self, op: Op, make: Any, W: Array) -> Any:
+        """Return a layer with a kernel and, where there is one, a bias."""
+        bias = [self._weights[f"{op.name}/b"]] if op.options["bias"] else []
+        options = {"use_bias": op.options["bias"]}
+        if self._l2:  # Keras's penalty is l2 * W**2
+            options["kernel_regularizer"] = keras.regularizers.L2(self._l2 / 2)
+        return self._layer(op, lambda: make(**options), [W, *bias])
 
     def conv(self, x: Any, op: Op) -> Any:
         o = op.options
         if max(o["stride"]) > 1 and max(o["dilation"]) > 1:
             raise CannotExpressError(f"{spoken(op.name)} (stride and dilation at once)")
         padding, x = _padding(x, op)
-        layer = self._layer(op, lambda: keras.layers.Conv2D(
-            o["filters"], tuple(o["kernel"]), tuple(o["stride"]), padding,
-            dilation_rate=tuple(o["dilation"]), groups=o["groups"], use_bias=o["bias"],
+        layer = self._linear(op, partial(
+            keras.layers.Conv2D, o["filters"], tuple(o["kernel"]), tuple(o["stride"]), padding,
+            dilation_rate=tuple(o["dilation"]), groups=o["groups"],
         ), self._weights[f"{op.name}/W"].transpose(2, 3, 1, 0))  # fmt: skip
         return layer(x)
+
+    def batch_norm(self, x: Any, op: Op) -> Any:
+        names = ("gamma", "beta", "mean", "variance")
+        momentum, eps = 1 - op.options["momentum"], op.options["eps"]
+        layer = self._layer(
+            op,
+            lambda: keras.layers.BatchNormalization(momentum=momentum, epsilon=eps),
+            [self._weights[f"{op.name}/{name}"] for name in names],
+        )
+        self._norms[op.name] = op, layer
+        return layer(x)
+
+    def dropout(self, x: Any, op: Op) -> Any:
+        return keras.layers.Dropout(op.options["rate"])(x) if self._drops else x
+
+    def global_mean_pool(self, x: Any, op: Op) -> Any:
+        return keras.layers.GlobalAveragePooling2D()(x)
+
+    def global_max_pool(self, x: Any, op: Op) -> Any:
+        return keras.layers.GlobalMaxPooling2D()(x)
 
     def relu(self, x: Any, op: Op) -> Any:
         return keras.layers.ReLU()(x)
@@ -60,9 +112,7 @@ class KerasOps:
         W = self._weights[f"{op.name}/W"]
         if len(op.shape) == 3:
             W = W.reshape(*op.shape, -1).transpose(1, 2, 0, 3).reshape(W.shape)
-        layer = self._layer(
-            op, lambda: keras.layers.Dense(op.options["units"], use_bias=op.options["bias"]), W
-        )
+        layer = self._linear(op, partial(keras.layers.Dense, op.options["units"]), W)
         return layer(x if len(op.shape) == 1 else keras.layers.Flatten()(x))
 
     def flatten(self, x: Any, op: Op) -> Any:

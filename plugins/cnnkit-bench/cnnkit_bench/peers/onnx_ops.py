@@ -34,6 +34,19 @@ class OnnxOps:
     def untied_bias(self, x: str, op: Op) -> str:
         return self._node("Add", x, f"{op.name}/b")
 
+    def batch_norm(self, x: str, op: Op) -> str:
+        weights = [f"{op.name}/{name}" for name in ("gamma", "beta", "mean", "variance")]
+        return self._node("BatchNormalization", x, *weights, epsilon=op.options["eps"])
+
+    def dropout(self, x: str, op: Op) -> str:
+        return x
+
+    def global_mean_pool(self, x: str, op: Op) -> str:
+        return self.flatten(self._node("GlobalAveragePool", x), op)
+
+    def global_max_pool(self, x: str, op: Op) -> str:
+        return self.flatten(self._node("GlobalMaxPool", x), op)
+
     def relu(self, x: str, op: Op) -> str:
         return self._node("Relu", x)
 

@@ -10,6 +10,7 @@ from cnnkit import load_spec
 from cnnkit.arrays import Array, replace_leaves
 from cnnkit.base import Dataset, Split
 from cnnkit.model import Model
+from cnnkit.runs.overfit import one_batch
 from cnnkit.runs.session import trainer_of
 from cnnkit.specfile.runspec import RunSpec
 from cnnkit.workers import Threads
@@ -40,8 +41,9 @@ class Cnnkit(Peer):
             "optimizer.schedule=constant",
             "train.epochs=2",  # one to warm up, one to time
         ])  # fmt: skip
+        layers = one_batch(spec)[0].model.layers if self.still else spec.model.layers
         self._model = Model.build(
-            spec.model.layers,
+            layers,
             self.case.shape,
             seed=spec.seed,
             dtype=spec.model.dtype,

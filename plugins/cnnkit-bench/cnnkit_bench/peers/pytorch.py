@@ -46,14 +46,14 @@ class Torch(Peer):
     def _parameter(self, path: str) -> Any:
         w = self._initial(path)
         w = w.to(memory_format=self.layout) if w.ndim == 4 else w
-        return w.requires_grad_()
+        return w.requires_grad_(path not in self.case.fixed)
 
     def _forward(self, weights: dict[str, Any], x: Any) -> Any:
         return walk(TorchOps(weights), self.case.ops, x)
 
     def _mean_loss(self, weights: dict[str, Any], x: Any, labels: Any) -> Any:
         body, head = split_head(self.case)
-        z = walk(TorchOps(weights), body, x)
+        z = walk(TorchOps(weights, training=True, drops=not self.still), body, x)
         if head == "softmax":
             return functional.cross_entropy(z, labels)
         return functional.binary_cross_entropy_with_logits(z[:, 0], labels.to(z.dtype))
@@ -67,15 +67,21 @@ class Torch(Peer):
             self._optimizer = self._make_optimizer(lr)
 
     def _make_optimizer(self, lr: float) -> Any:
-        weights, option = list(self._weights.values()), self.case.optimizer_option
+        option = self.case.optimizer_option
+        learning = [(path, w) for path, w in self._weights.items() if w.requires_grad]
+        decays = [w for path, w in learning if self.case.decays(path)]
+        others = [w for path, w in learning if not self.case.decays(path)]
         decay = option("weight_decay")
+        weights = [{"params": decays}, {"params": others, "weight_decay": 0.0}]
+        if not decay:
+            weights = [{"params": [w for _, w in learning]}]
         match option("type"):
             case "sgd":
                 momentum, nesterov = option("momentum"), bool(option("nesterov"))
                 return torch.optim.SGD(
                     weights, lr, momentum, weight_decay=decay, nesterov=nesterov, fused=True
                 )
-            case "adam":
+            case "adam" | "adamw":
                 betas, eps = tuple(option("betas")), option("eps")
                 return torch.optim.AdamW(weights, lr, betas, eps, decay, fused=True)
         raise CannotExpressError(f"optimizer {option('type')}")

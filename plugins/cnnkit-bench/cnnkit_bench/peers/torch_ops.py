@@ -10,10 +10,18 @@ from cnnkit_bench.network import Op, walk
 
 
 class TorchOps:
-    """Each method takes a tensor and an operation; `weights` holds parameters by path."""
+    """Each method takes a tensor and an operation.
 
-    def __init__(self, weights: dict[str, Any]) -> None:
-        self.weights = weights
+    Args:
+        weights: parameters by path, and running means and variances, which training moves.
+        training: whether a batch_norm takes the batch's own mean and variance.
+        drops: whether a dropout does.
+    """
+
+    def __init__(
+        self, weights: dict[str, Any], training: bool = False, drops: bool = False
+    ) -> None:
+        self.weights, self._training, self._drops = weights, training, drops
 
     def conv(self, x: Any, op: Op) -> Any:
         (top, bottom), (left, right) = op.options["padding"]
@@ -27,6 +35,21 @@ class TorchOps:
 
     def untied_bias(self, x: Any, op: Op) -> Any:
         return x + self.weights[f"{op.name}/b"]
+
+    def batch_norm(self, x: Any, op: Op) -> Any:
+        names = ("mean", "variance", "gamma", "beta")
+        mean, variance, gamma, beta = (self.weights[f"{op.name}/{name}"] for name in names)
+        momentum, eps = op.options["momentum"], op.options["eps"]
+        return functional.batch_norm(x, mean, variance, gamma, beta, self._training, momentum, eps)
+
+    def dropout(self, x: Any, op: Op) -> Any:
+        return functional.dropout(x, op.options["rate"], self._drops)
+
+    def global_mean_pool(self, x: Any, op: Op) -> Any:
+        return functional.adaptive_avg_pool2d(x, 1).flatten(1)
+
+    def global_max_pool(self, x: Any, op: Op) -> Any:
+        return functional.adaptive_max_pool2d(x, 1).flatten(1)
 
     def relu(self, x: Any, op: Op) -> Any:
         return functional.relu(x)
