@@ -1,4 +1,4 @@
-"""cnnkit bench: the network of a spec in cnnkit and in its peers, timed side by side."""
+"""cnnkit bench and cnnkit twin: the network of a spec in cnnkit and in its peers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from cnnkit import hookimpl
 
-from cnnkit_bench.command import bench
+from cnnkit_bench.command import bench, twin
 
-__all__ = ["bench"]
+__all__ = ["bench", "twin"]
 
 
 @hookimpl
 def cnnkit_commands() -> list[Callable[..., Any]]:
-    """Return the verb `bench`."""
-    return [bench]
+    """Return the verbs `bench` and `twin`."""
+    return [bench, twin]

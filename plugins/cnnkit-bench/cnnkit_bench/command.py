@@ -1,8 +1,9 @@
-"""The verb `cnnkit bench`; heavy imports wait until it is called."""
+"""The verbs `cnnkit bench` and `cnnkit twin`; heavy imports wait until they are called."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 
 def bench(
@@ -48,3 +49,31 @@ def bench(
 
     request = Request.parse(backend, against, batch, large, threads, repeats, minutes, steps)
     run(request, spec, list(set), data_dir, as_json=json)
+
+
+def twin(
+    spec: Path,
+    /,
+    *,
+    library: Literal["keras-tensorflow", "keras-jax"] = "keras-tensorflow",
+    set: tuple[str, ...] = (),
+    data_dir: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Train the network of a spec in cnnkit and in Keras, and compare what they reach.
+
+    The twin starts from the same weights, and is given the same batches in the same order, changed
+    by the spec's transforms alike, and the learning rates of the spec's schedule. Both are judged
+    on the test split, once. Nothing is written.
+
+    Args:
+        spec: a TOML file.
+        library: what trains the twin.
+        set: KEY=VALUE laid over the spec, such as train.epochs=1 or train.subset=2000; may be
+            repeated.
+        data_dir: folder of downloaded datasets; by default CNNKIT_DATA_DIR.
+        json: print one JSON document.
+    """
+    from cnnkit_bench.twins import run
+
+    run(spec, list(set), library, data_dir, as_json=json)

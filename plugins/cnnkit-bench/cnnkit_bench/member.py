@@ -81,6 +81,12 @@ class Member:
         self._ask(do="outputs", count=count, file=str(file))
         return np.asarray(np.load(file, allow_pickle=False))
 
+    def fit(self, data_dir: Path | None) -> tuple[dict[str, float], float]:
+        """Let a Keras peer that is open for training learn all that the spec says; return its
+        figures on the test split, and the seconds of its steps."""
+        answer = self._ask(do="fit", data_dir=data_dir and str(data_dir))
+        return answer["figures"], answer["seconds"]
+
     def _ask(self, **request: Any) -> dict[str, Any]:
         pipe = self._process.stdin
         if pipe is None or self._process.poll() is not None:

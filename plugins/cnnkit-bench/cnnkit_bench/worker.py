@@ -78,6 +78,10 @@ def _answer(peer: Peer, request: dict[str, Any]) -> dict[str, Any]:
             return {"seconds": peer.turn(request["steps"], request["warm"])}
         case "outputs":
             np.save(request["file"], peer.outputs(request["count"]))
+        case "fit":
+            from cnnkit_bench.fit import fit  # which knows Keras
+
+            return fit(peer, request["data_dir"])
     return {}
 
 
