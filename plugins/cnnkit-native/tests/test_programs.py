@@ -23,6 +23,7 @@ LAYERS = [
     },
     {"type": "conv", "filters": 16, "kernel": 3, "stride": 2, "padding": 1, "groups": 16},
     {"type": "leaky_relu", "slope": 0.2},
+    {"type": "conv", "filters": 16, "kernel": 3, "padding": 1, "groups": 16},
     "squeeze_excite",
     {"type": "pool", "kind": "max", "size": [2, 1]},
     {"type": "dense", "units": 5},

@@ -122,6 +122,9 @@ CHAINS = {
     "depthwise strides": ([depthwise(6, 3, stride=2, padding="same"), "hard_swish",
                            depthwise(6, [5, 3], stride=[1, 3], padding=2), "relu", conv(4, 3),
                            depthwise(4, 3, padding="same"), conv(3, 3)], (6, 19, 22)),
+    **{f"depthwise on {H}x{W}": ([depthwise(3, 3, padding=1), "relu", depthwise(3, 3, padding=1)],
+                                 (3, H, W))
+       for H, W in [(1, 1), (3, 1), (1, 2), (4, 3), (2, 7), (5, 9), (3, 16), (4, 31), (2, 50)]},
     "depthwise on one row": ([depthwise(5, [1, 4], stride=[1, 2], padding=[0, 3])], (5, 1, 33)),
     "too many taps for depthwise": ([depthwise(3, 9, padding="same")], (3, 12, 10)),
     "1x1 on maps as they are": ([conv(8, 1), "relu", conv(16, 1), conv(5, 1)], (6, 7, 9)),
