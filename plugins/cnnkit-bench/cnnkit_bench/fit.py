@@ -11,7 +11,7 @@ import numpy as np
 from cnnkit import load_spec
 from cnnkit.arrays import FRESH, Array, default_shard
 from cnnkit.base import Split
-from cnnkit.engine.splits import epoch_order
+from cnnkit.engine.order import epoch_order
 from cnnkit.engine.step import Batch
 from cnnkit.model import Model
 from cnnkit.prediction import prepare as prepare_images
