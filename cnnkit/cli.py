@@ -281,6 +281,9 @@ def usage(error: Any, arguments: Sequence[str]) -> str:
         error: what that library raised: its text, and the tokens that it is about.
         arguments: the whole command line.
     """
+    flags = (word.partition("=")[0] for word in arguments)
+    if near := next((flag for flag in flags if flag.startswith(FLAG) and flag != FLAG), ""):
+        return f"error: unknown option {near}\n   = help: write {FLAG} FILE"
     if next(iter(getattr(error, "command_chain", None) or ()), "") not in _TAKE_SET:
         return f"error: {_of_arguments(error, arguments) or error}"
     alone = [token for token in getattr(error, "unused_tokens", None) or () if "=" in token]

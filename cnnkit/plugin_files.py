@@ -173,4 +173,6 @@ def _failure(file: PluginFile, error: BaseException) -> str:
         edge = " " * len(str(line))
         text += f"\n  --> {file.path}:{line}\n {edge} |\n {line} | {lines[line - 1].rstrip()}"
     help_ = next((said for kind, said in _KINDS.items() if isinstance(error, kind)), "")
+    if getattr(error, "code", None) == "model-field-overridden":
+        help_ = 'write type: Literal["NAME"] = "NAME", behind: from typing import Literal'
     return f"{text}\n   = help: {help_}" if help_ else text

@@ -147,12 +147,32 @@ def _entries(plugin: Plugin, family: str, classes: list[Any]) -> Iterator[Entry]
         yield Entry(family, name, cls, plugin.distribution, plugin.version)
 
 
-def _type_name(cls: Any, base: type[Component], hook: str) -> str:
-    if not (isinstance(cls, type) and issubclass(cls, base)):
-        raise PluginError(f"{hook} returned {_short(cls)}; expected subclasses of {base.__name__}")
+def _check_methods(cls: type[Component], base: type[Component], hook: str) -> None:
+    """Hold a class to the methods that it has to define, and these to what they are called with."""
     if inspect.isabstract(cls):
         missing = ", ".join(sorted(cls.__abstractmethods__))
         raise PluginError(f"{hook}: {cls.__name__} does not define {missing}")
+    for method in sorted(base.__abstractmethods__):
+        wanted, own = getattr(base, method), getattr(cls, method)
+        if not (callable(wanted) and callable(own)):
+            continue
+        asked = inspect.signature(wanted).parameters.values()
+        words = [p.name for p in asked if p.kind is not p.KEYWORD_ONLY]
+        named = {p.name: None for p in asked if p.kind is p.KEYWORD_ONLY}
+        takes = inspect.signature(own)
+        try:
+            takes.bind(*words, **named)
+        except TypeError:
+            raise PluginError(
+                f"{hook}: {cls.__name__}.{method} takes {takes}; expected "
+                f"def {method}({', '.join([*words, *named])})"
+            ) from None
+
+
+def _type_name(cls: Any, base: type[Component], hook: str) -> str:
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise PluginError(f"{hook} returned {_short(cls)}; expected subclasses of {base.__name__}")
+    _check_methods(cls, base, hook)
     own = cls.__mro__[: cls.__mro__.index(base)]
     if any("__init__" in vars(part) for part in own):
         raise PluginError(

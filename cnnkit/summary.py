@@ -78,6 +78,7 @@ class Row:
         memory: the same with the outputs of the layers inside it.
         field: what of the image a value depends on, (down, across), padding included; () where the
             input is no image. Means over the map that a norm or squeeze_excite takes do not count.
+        given: shape of its input.
     """
 
     path: str
@@ -89,6 +90,7 @@ class Row:
     bytes: int
     memory: int
     field: tuple[int, ...] = ()
+    given: Shape = ()
 
     @property
     def place(self) -> str:
@@ -125,7 +127,7 @@ def layer_rows(
         memory = sum(row.memory for row in inside if row.depth == depth + 1)
         memory += own * (not isinstance(layer, Sequential))  # whose output is its last layer's
         field = field.behind(layer, before)
-        yield Row(here, depth, layer, after, weights, macs, own, memory, field.sides)
+        yield Row(here, depth, layer, after, weights, macs, own, memory, field.sides, before)
         yield from inside
 
 

@@ -240,6 +240,10 @@ def test_a_folder_needs_to_know_classes_of_ones_own(digits, tmp_path):
     with pytest.raises(PluginError, match=re.escape("pass types=[Cube]")):
         cnnkit.fit(stack, data.images, data.labels, epochs=1, out="run")
     assert list(tmp_path.iterdir()) == []
+    named = ["cube" if isinstance(one, Cube) else one for one in stack]
+    assert sha256(cnnkit.fit(named, data.images, data.labels, epochs=1, types=[Cube])) == sha256(
+        plain
+    )
     run = cnnkit.fit(stack, data.images, data.labels, epochs=1, out="run", types=[Cube])
     assert sha256(cnnkit.Run.load("run", types=[Cube])) == sha256(run) == sha256(plain)
 

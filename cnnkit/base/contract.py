@@ -37,7 +37,12 @@ def checked_shape(layer: Component, got: Any, method: str = "output_shape") -> S
 def checked_forward(layer: Layer, x: Array, got: Any, shape: Shape) -> Any:
     """Hold `forward` to (y, backward), y an array (N, *shape) in the dtype of x."""
     _pair(layer, "forward", got, "(y, backward)")
-    _array(layer, "forward", "y", got[0], (len(x), *shape), x.dtype)
+    y = got[0]
+    if isinstance(y, np.ndarray) and y.shape[:1] == x.shape[:1] and y.shape[1:] != shape:
+        as_declared = f"shape {(len(x), *shape)} and dtype {x.dtype}"
+        changed = f"output_shape(self, shape) that returns {y.shape[1:]} for {x.shape[1:]}"
+        _refuse(layer, "forward", f"y: {_what(y)}", f"{as_declared}, or {changed}")
+    _array(layer, "forward", "y", y, (len(x), *shape), x.dtype)
     if not callable(got[1]):
         _refuse(layer, "forward", f"{_what(got[1])} as backward", "a function dy -> (dx, grads)")
     return got
@@ -239,7 +244,7 @@ def checked_data(dataset: Component, got: Any) -> Data:
     if twice := [name for name in classes if classes.count(name) > 1]:
         _refuse(dataset, "load", f"two classes named {twice[0]!r}", "a name of its own for each")
     first = got.train.images
-    for name, split in got.splits().items():
+    for name, split in {"train": got.train, **got.splits()}.items():
         _check_split(dataset, name, split, len(classes))
         shape, dtype = split.images.shape[1:], split.images.dtype
         for what, one, other in (("shape", first.shape[1:], shape), ("dtype", first.dtype, dtype)):

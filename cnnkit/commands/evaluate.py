@@ -102,7 +102,7 @@ def _remarks(
         epochs = [Epoch(**record) for record in stored.epochs()]
     except TypeError:  # records that are not whole: they serve remarks only
         epochs = []
-    remarks = list(after_training(spec, epochs, test, data.test.labels))
+    remarks = list(after_training(spec, epochs, test, data.test))
     for remark in remarks:
         news.warn(remark)
     return remarks

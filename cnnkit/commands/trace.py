@@ -77,7 +77,8 @@ def trace(
     traced = trace_image(model, network.spec.loss, _entering(model, chosen.image), chosen.label)
     about = {"Network": network.words, "Layers": in_a_line(model.layers)}
     html = trace_page(model, traced, chosen.image, (low, high), source=chosen.source,
-                      label=chosen.label, about=about, command=shlex.join(words))  # fmt: skip
+                      label=chosen.label, about=about, command=shlex.join(words),
+                      untrained=network.untrained)  # fmt: skip
     path = out or (run / TRACE if run.is_dir() else Path(TRACE))
     write_page(path, html)
     emit(str(path))
@@ -105,6 +106,7 @@ class _Network:
     words: str
     background: str
     data: Callable[[], Data]
+    untrained: bool = False
 
 
 def _of_run(
@@ -125,7 +127,8 @@ def _of_spec(spec: RunSpec, files: _Files) -> _Network:
     weights = f"the weights of {ready.origin.file}" if ready.origin else weights
     words = f"{spec.name} before any training: {weights}"
     background = getattr(ready.dataset, "background", "white")
-    return _Network(ready.spec, ready.model, words, background, lambda: ready.data)
+    drawn = ready.origin is None
+    return _Network(ready.spec, ready.model, words, background, lambda: ready.data, drawn)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,8 @@ def why(
     Args:
         run: a run directory.
         figures: print gradients, updates and silent units by layer and epoch as well.
-        range_test: hold the learning rate against a range test as well, as `cnnkit lr` makes it.
+        range_test: hold the learning rate against a range test as well, as `cnnkit lr` makes it,
+            unless it is the data that stand out.
         data_dir: a folder of downloaded datasets; by default CNNKIT_DATA_DIR.
         json: print one JSON document, figures included.
     """
@@ -60,7 +61,7 @@ def why(
     for line in unseen:
         news.say(f"note: {line}")
     paths = data_paths(spec, data_dir, news.say, progress=news.screen.is_terminal)
-    tested = [_against_range(spec, paths)] if range_test else []
+    found, tested = _with_range(found, spec, paths) if range_test else (found, [])
     if json:
         facts = {"findings": [asdict(one) for one in found + tested], "unseen": unseen}
         emit_json({"run": str(run), **facts, "vitals": course.looks})
@@ -72,6 +73,22 @@ def why(
 
 def _told(one: Finding) -> str:
     return "\n".join([one.said, *(f"  {line}" for line in one.evidence), f"  try: {one.advice}"])
+
+
+def _with_range(
+    found: list[Finding], spec: RunSpec, paths: DataPaths
+) -> tuple[list[Finding], list[Finding]]:
+    """Return what was found, and what a range test adds; where a rate was found to be wrong, it
+    says which one to try, and where the data are, it would only say that again."""
+    if any(one.cause in ("unscaled", "labels") for one in found):
+        return found, []
+    test = _against_range(spec, paths)
+    wrong = [one for one in found if one.cause in ("rate_high", "rate_low")]
+    if not wrong or not test.advice.startswith("lr = ") or "as it is" in test.advice:
+        return found, [test]
+    told = [replace(one, evidence=(*one.evidence, test.said, *test.evidence), advice=test.advice)
+            if one in wrong else one for one in found]  # fmt: skip
+    return told, []
 
 
 def _against_range(spec: RunSpec, paths: DataPaths) -> Finding:

@@ -41,6 +41,7 @@ from cnnkit.notebook.progress import Listener, Progress, progress
 from cnnkit.notebook.run import Run
 from cnnkit.plugins import find_component, load_plugins
 from cnnkit.provenance import check_offered, plain
+from cnnkit.registry import Registry
 from cnnkit.runs.data import parts_of
 from cnnkit.runs.prepare import Prepared, fitted, in_spec
 from cnnkit.runs.recorder import summary_of
@@ -53,6 +54,7 @@ from cnnkit.workers import Threads
 
 Pair = tuple[npt.ArrayLike, npt.ArrayLike]
 Held = float | Pair | None
+Types = Sequence[type[Component]]
 FILE = "data.npz"
 """Where in its folder a run keeps the arrays that it was trained on."""
 
@@ -86,7 +88,7 @@ def fit(
     classes: Sequence[str] = (),
     seed: int | None = None,
     out: str | Path | None = None,
-    types: Sequence[type[Component]] = (),
+    types: Types = (),
     quiet: bool = False,
     **settings: Any,
 ) -> Run:
@@ -109,7 +111,8 @@ def fit(
         seed: decides every random draw: 0.
         out: a run's folder to make, for images (N, C, H, W); it holds the arrays, too, as
             data.npz, so that every verb knows what to do with it.
-        types: classes of your own among the layers and the rest, which `out` needs to know.
+        types: classes of your own, which may be named then as those of plugins are; with `out`,
+            all that are used.
         quiet: tell nothing meanwhile.
         settings: others of a spec's [train]: shuffle, shard, threads, backend, on_nonfinite, ...
 
@@ -121,13 +124,18 @@ def fit(
     """
     base = network if isinstance(network, RunSpec) else None
     seed = seed if seed is not None else base.seed if base else 0
-    model = _built(network, np.asarray(x), transforms, classes, seed)
+    model = _built(network, np.asarray(x), transforms, classes, seed, types)
+    asked = _parts(base, {"optimizer": optimizer, "loss": loss, "metrics": metrics}, types)
     given = {"epochs": epochs, "batch": batch, "callbacks": callbacks, **settings}
-    asked = _parts(base, {"optimizer": optimizer, "loss": loss, "metrics": metrics})
-    asked |= {"seed": seed, "train": _train(base, given)}
+    asked |= {"seed": seed, "train": _train(base, given, types)}
     asked["data"], data = _data(model, labelled(model, x, y), validation, out)
     spec = _spec(base, model, asked).read_as(Source(), load_plugins().offering(types))
     return _trained(_ready(spec, data, model), on_epoch, quiet, Path(out) if out else None)
+
+
+def _offering(types: Types) -> Registry | None:
+    """Return a registry that offers these, too; None where the usual one will do."""
+    return load_plugins().offering(types) if types else None
 
 
 def _built(
@@ -136,6 +144,7 @@ def _built(
     transforms: Sequence[Transform | Table] | None,
     classes: Sequence[str],
     seed: int,
+    types: Types,
 ) -> Model:
     """Return the network with weights, for images of this shape and dtype."""
     spec = network if isinstance(network, RunSpec) else None
@@ -143,7 +152,10 @@ def _built(
     if transforms is None:
         usual = ["scale"] if images.dtype == np.uint8 else []
         transforms = spec.data.transforms if spec else usual
-    found = [find_component("transforms", one) for one in transforms]
+    registry = _offering(types)
+    if registry:
+        layers = [find_component("layers", one, registry) for one in layers]
+    found = [find_component("transforms", one, registry) for one in transforms]
     shape = transformed_shape(found, images.shape[1:])
     dtype = spec.model.dtype if spec else "float32"
     return Model.build(
@@ -152,21 +164,23 @@ def _built(
     )  # fmt: skip
 
 
-def _train(base: RunSpec | None, given: Mapping[str, Any]) -> TrainSpec:
+def _train(base: RunSpec | None, given: Mapping[str, Any], types: Types) -> TrainSpec:
     """Return what the call says of training, else the spec, else the defaults.
 
     Raises:
         OptionError: for a setting that there is not, or a value that it cannot have.
     """
-    values: dict[str, Any] = {"epochs": 10, "batch": 32}
+    registry, values = _offering(types), dict[str, Any](epochs=10, batch=32)
     if base is not None:
         values = {name: getattr(base.train, name) for name in base.train.model_fields_set}
         values.pop("subset", None)  # of another dataset
     values |= {name: value for name, value in given.items() if value is not None}
     if "backend" in values:
-        values["backend"] = find_component("backends", values["backend"])
+        values["backend"] = find_component("backends", values["backend"], registry)
     if "callbacks" in values:
-        values["callbacks"] = [find_component("callbacks", one) for one in values["callbacks"]]
+        values["callbacks"] = [
+            find_component("callbacks", one, registry) for one in values["callbacks"]
+        ]
     try:
         return TrainSpec(**values)
     except ValidationError as error:
@@ -175,18 +189,19 @@ def _train(base: RunSpec | None, given: Mapping[str, Any]) -> TrainSpec:
         raise option_error(TrainSpec, values, error) from None
 
 
-def _parts(base: RunSpec | None, given: Mapping[str, Any]) -> dict[str, Any]:
+def _parts(base: RunSpec | None, given: Mapping[str, Any], types: Types) -> dict[str, Any]:
     """Return optimizer, loss and metrics in the same way."""
     usual: dict[str, Any] = {
         "optimizer": {"type": "adam", "lr": 0.001}, "loss": "cross_entropy", "metrics": ["accuracy"]
     }  # fmt: skip
     if base is not None:
         usual = {name: getattr(base, name) for name in usual}
+    registry = _offering(types)
     own = usual | {name: value for name, value in given.items() if value is not None}
     return {
-        "optimizer": find_component("optimizers", own["optimizer"]),
-        "loss": find_component("losses", own["loss"]),
-        "metrics": [find_component("metrics", one) for one in own["metrics"]],
+        "optimizer": find_component("optimizers", own["optimizer"], registry),
+        "loss": find_component("losses", own["loss"], registry),
+        "metrics": [find_component("metrics", one, registry) for one in own["metrics"]],
     }
 
 
@@ -254,7 +269,7 @@ def _in_memory(ready: Prepared, told: Progress, tell: Callable[[Epoch], None]) -
             for record in records:
                 epochs.append(record)
                 tell(record)
-    remarks = list(after_training(spec, epochs, {}, ready.data.test.labels))
+    remarks = list(after_training(spec, epochs, {}, ready.data.test))
     summary = summary_of(trainer, spec.seed, epochs, ready.dataset.type, {}, remarks)
     return Run(None, spec, model, History(epochs), summary)
 

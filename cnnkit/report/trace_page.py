@@ -37,6 +37,7 @@ def trace_page(
     label: int | None,
     about: dict[str, str],
     command: str,
+    untrained: bool = False,
 ) -> str:
     """Return the page.
 
@@ -46,13 +47,14 @@ def trace_page(
         label: its class, if known.
         about: the network, by names of facts.
         command: what makes this page anew.
+        untrained: whether the weights are drawn.
     """
     classes = model.classes
     truth = "" if label is None else classes[label]
     sections, script = _sections(traced)
     return render(
         "trace.html",
-        title=_title(traced, classes, truth),
+        title=_title(traced, classes, truth, untrained),
         source=source,
         truth=truth,
         about=about,
@@ -67,14 +69,15 @@ def trace_page(
     )
 
 
-def _title(traced: Traced, classes: Sequence[str], truth: str) -> str:
+def _title(traced: Traced, classes: Sequence[str], truth: str, untrained: bool) -> str:
     guess = classes[traced.guess]
+    says = "Untrained, the network says" if untrained else "The network says"
     sure = "" if traced.shares is None else f", {percent(float(traced.shares[traced.guess]))}"
     if not truth:
-        return f"The network says {guess}{sure}"
+        return f"{says} {guess}{sure}"
     if truth == guess:
-        return f"The network says {guess}{sure}, and is right"
-    return f"The network says {guess}{sure}; it is {truth}"
+        return f"{says} {guess}{sure}, and is right"
+    return f"{says} {guess}{sure}; it is {truth}"
 
 
 def _scores(traced: Traced, classes: Sequence[str]) -> list[dict[str, Any]]:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.base import Epoch
+from cnnkit.base import Epoch, Split
 from cnnkit.base.component import walk
 from cnnkit.provenance import describe, is_foreign
 from cnnkit.specfile.runspec import RunSpec
+from cnnkit.values import unscaled
 
 _PARTED = 1.25
 """Times by which the validation loss ends above its lowest before that is worth a word."""
@@ -20,16 +21,16 @@ _LATER = 2
 
 
 def after_training(
-    spec: RunSpec, epochs: Sequence[Epoch], test: dict[str, Any], labels: Any
+    spec: RunSpec, epochs: Sequence[Epoch], test: dict[str, Any], judged_on: Split
 ) -> Iterator[str]:
     """Yield what the figures of a finished run say, each with the likeliest cause and one thing to
     try.
 
     Args:
         test: loss and metrics on the test images; empty where there are none.
-        labels: of the test images.
+        judged_on: the test images.
     """
-    yield from _judged(spec, epochs, test, labels) if test else ()
+    yield from _judged(spec, epochs, test, judged_on) if test else ()
     losses = [epoch.validation["loss"] or 0 for epoch in epochs if epoch.validation]
     if losses:
         best = int(np.argmin(losses))
@@ -42,16 +43,17 @@ def after_training(
 
 
 def _judged(
-    spec: RunSpec, epochs: Sequence[Epoch], test: dict[str, Any], labels: Any
+    spec: RunSpec, epochs: Sequence[Epoch], test: dict[str, Any], judged_on: Split
 ) -> Iterator[str]:
     """Yield what the figures on the test images say of a network that learned nothing."""
+    labels = judged_on.labels
     counts = np.bincount(labels)
     share, matrix = counts.max() / len(labels), np.array(test.get("confusion") or [[0]])
     accuracy = test.get("accuracy", np.trace(matrix) / max(1, matrix.sum()))
     taken = matrix.sum(axis=0)
     # two standard errors; of few images, chance would explain too much
     chance = 2 * sqrt(share * (1 - share) / len(labels)) if len(labels) >= 100 else 0
-    cause = _cause(spec, epochs)
+    cause = _cause(spec, epochs, judged_on)
     if share == 1:  # figures of one class say nothing
         pass
     elif matrix.sum() and len(taken) > 1 and taken.max() == taken.sum():
@@ -63,13 +65,15 @@ def _judged(
         )
 
 
-def _cause(spec: RunSpec, epochs: Sequence[Epoch]) -> str:
+def _cause(spec: RunSpec, epochs: Sequence[Epoch], judged_on: Split) -> str:
     """Return the likeliest cause of a network that learned nothing, and what to try."""
     parts = walk([spec.model.layers, spec.loss, spec.optimizer, spec.data.transforms])
     if foreign := [describe("", one, spec.registry) for _, one in parts
                    if is_foreign(one, spec.registry)]:  # fmt: skip
         suspects = " or ".join(dict.fromkeys(foreign))
         return f"the first to doubt is {suspects}: try without"
+    if unscaled(judged_on.images, spec.data.transforms):
+        return 'bytes reach the network as they are: try transforms = ["scale"] under [data]'
     if spec.optimizer.lr == 0:
         return "lr = 0 moves no weight: try 0.001"
     lr, usual = spec.optimizer.lr, 0.001 if spec.optimizer.type == "adam" else 0.05

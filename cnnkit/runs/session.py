@@ -219,7 +219,7 @@ class Session:
         """Judge the model on the test split, if there is one, and write the summary."""
         with in_spec(self.spec), attribute(self.spec.registry, lambda: "after training"):
             test = self._trainer.evaluate(self.data.test) if len(self.data.test) else {}
-        remarks = after_training(self.spec, self._recorder.epochs, test, self.data.test.labels)
+        remarks = after_training(self.spec, self._recorder.epochs, test, self.data.test)
         summary = self._recorder.conclude(self.dataset.type, test, list(remarks))
         self._observers.end(summary)
         return Finished(self.directory.path, self.model, tuple(self._recorder.epochs), summary)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -91,7 +93,9 @@ class Check:
             fault.fix = fault.fix or self.fix
             raise CheckFailure(self.name, self._where(component, case), fault) from fault.__cause__
         except Exception as error:
-            raise CheckFailure(self.name, self._where(component, case), _crash(error)) from error
+            raise CheckFailure(
+                self.name, self._where(component, case), _crash(component, error)
+            ) from error
 
     def fails(self, component: Component, *case: Any) -> CheckFailure | None:
         """Return how the component fails, or None where it passes."""
@@ -242,10 +246,13 @@ def _short(value: Any) -> str:
     return repr(value)
 
 
-def _crash(error: Exception) -> Fault:
+def _crash(component: Component, error: Exception) -> Fault:
+    home = getattr(sys.modules.get(type(component).__module__), "__file__", None)
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == home]
+    at = f"mend {home}:{own[-1].lineno}, which" if own else "see the traceback above for what"
     return Fault(
         f"raised {type(error).__name__}",
         expected="no error",
         got=str(error) or "no message",
-        fix="see the traceback above for the line that raised it",
+        fix=f"{at} raised it",
     )

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cnnkit.cli import main
+from cnnkit.testing import layer_checks
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / ".github" / "docs" / "plugins.md").read_text(encoding="utf-8")
@@ -21,7 +22,7 @@ BLOCKS = re.findall(r"```(\w+)\n(.*?)```", LESSON, re.DOTALL)
 def test_the_lesson(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     (python, toml), shell = (text for _, text in BLOCKS[:2]), [text for _, text in BLOCKS[2:]]
-    assert [language for language, _ in BLOCKS] == ["python", "toml", "sh", "sh"]
+    assert [language for language, _ in BLOCKS] == ["python", "toml", "sh"]
     Path("my_layers.py").write_text(python, encoding="utf-8")
     Path("lesson.toml").write_text(toml, encoding="utf-8")
     for line in "".join(shell).splitlines():
@@ -41,13 +42,27 @@ def test_the_lesson(tmp_path, monkeypatch, capfd):
     assert accuracy > 0.9
 
 
-def test_the_derivative_of_the_lesson_can_be_wrong(tmp_path):
-    """The kit's line of the lesson fails for the derivative that a class forgets to square."""
-    (tmp_path / "my_layers.py").write_text(BLOCKS[0][1].replace("size**2", "size"))
-    line = shlex.split(BLOCKS[3][1])
-    done = subprocess.run([sys.executable, *line[1:]], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "CheckFailure" in done.stderr
+def test_the_derivative_of_the_lesson_can_be_wrong(tmp_path, monkeypatch, capsys):
+    """`check` says so of the derivative that a class forgets to square."""
+    monkeypatch.chdir(tmp_path)
+    Path("my_layers.py").write_text(BLOCKS[0][1])
+    Path("wrong.py").write_text(BLOCKS[0][1].replace("size**2", "size"))
+    Path("lesson.toml").write_text(BLOCKS[1][1])
+    assert main(["check", "lesson.toml", "--plugin", "my_layers.py"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "lesson.toml: ok, 4 layers, (1,8,8) -> (10)\n"
+    checks = len(layer_checks())
+    assert err == f"softsign of my_layers.py for (8,6,6): {checks} checks of the kit passed\n"
+    assert main(["check", "lesson.toml", "--plugin", "wrong.py"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[:2] == [
+        "error: check input_gradient: dx is not the derivative of forward (in training)",
+        "  for:      softsign(), shape (8, 6, 6), seed 0",
+    ]
+    assert main(["check", "lesson.toml", "--plugin", "wrong.py", "--json"]) == 2
+    (report,) = json.loads(capsys.readouterr().out)
+    assert report["problems"][0]["message"].startswith("check input_gradient: dx is not")
 
 
 def test_the_layer_of_the_readme_is_such_a_file(tmp_path, monkeypatch, capsys):

@@ -222,7 +222,8 @@ AT_TRAINING = [
         "wrong shape",
         forward("return x[:, :1], lambda dy: (dy, {})"),
         training=f"{NAMED}: forward returned y: an array of shape (3, 1, 4, 4) and dtype float32 at"
-        f" the trial step; expected shape (3, 2, 4, 4) and dtype float32. {LAYERS_FAULT}",
+        f" the trial step; expected shape (3, 2, 4, 4) and dtype float32, or output_shape(self, "
+        f"shape) that returns (1, 4, 4) for (2, 4, 4). {LAYERS_FAULT}",
     ),
     Case(
         "wrong dtype",

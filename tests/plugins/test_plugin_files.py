@@ -198,6 +198,19 @@ def test_who_forgets_the_flag_is_told(folder, capsys):
     assert err.endswith(", tanh; a file of your own is named with --plugin\n\n")
 
 
+def test_who_misspells_the_flag_is_told(folder, capsys):
+    code, err = said(capsys, "check", "s.toml", "--plugins", "my_layers.py")
+    assert (code, err) == (2, "error: unknown option --plugins\n   = help: write --plugin FILE\n")
+
+
+def test_check_tells_where_a_layer_raises(folder, capsys):
+    Path("bad.py").write_text(CODE.replace("return 2 * x", "return x[:, :9] + w"))
+    code, err = said(capsys, "check", "s.toml", "--plugin", "bad.py")
+    assert code == 2
+    assert err.splitlines()[0].startswith("error: check a_step_runs: raised ")
+    assert err.splitlines()[-2] == f"  fix:      mend {folder / 'bad.py'}:11, which raised it"
+
+
 # what is wrong with a file
 
 NO_HOOK = CODE.partition("@hookimpl")[0]
@@ -239,6 +252,16 @@ BAD = {
                  "plugin file bad.py: unknown hook cnnkit_layer; did you mean cnnkit_layers?"),
     "twice": (CODE.replace("[Double]", "[Double, Double]"),
               "plugin file bad.py: cnnkit_layers returned two classes with the type 'double'"),
+    "arguments": (CODE.replace("self, x, w, ctx", "self, x"),
+                  "plugin file bad.py: cnnkit_layers: Double.forward takes (self, x); expected "
+                  "def forward(self, x, w, ctx)"),
+    "type": (CODE.replace(': Literal["double"]', ""),
+             "plugin file bad.py failed to load: PydanticUserError: Field 'type' defined on a base "
+             "class was overridden by a non-annotated attribute. All field definitions, including "
+             "overrides, require a type annotation. For further information visit "
+             "https://errors.pydantic.dev/2.14/u/model-field-overridden\n"
+             "  --> bad.py:6\n   |\n 6 | class Double(Layer):\n"
+             '   = help: write type: Literal["NAME"] = "NAME", behind: from typing import Literal'),
     "nothing": ("x = 1\n",
                 "plugin file bad.py: it has no hook, and no layer or the like; expected such a "
                 "class, and a function marked with @cnnkit.hookimpl that returns it, such as "

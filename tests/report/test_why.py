@@ -131,13 +131,29 @@ def test_the_rate_against_a_range_test(lr, told, call):
     far = abs(np.log10(lr / best)) > 1
     assert far == (lr < 0.001)
     assert (code, err) == (0, "")
-    assert out == before + (
+    said = (
         f"the learning rate against the range test: lr = {lr:g}, where the loss falls fastest at "
-        f"{best:g}\n  from lr = 1e-06 to {found['rates'][low]:.2g} the loss goes from "
-        f"{found['smoothed'][0]:.3g} to {found['smoothed'][low]:.3g}; the test ended where "
-        f"{found['ended']}\n  try: lr = "
-        + (f"{best:g}\n" if far else f"{lr:g} as it is: it is within 10 times that\n")
+        f"{best:g}"
     )
+    fell = (
+        f"  from lr = 1e-06 to {found['rates'][low]:.2g} the loss goes from "
+        f"{found['smoothed'][0]:.3g} to {found['smoothed'][low]:.3g}; the test ended where "
+        f"{found['ended']}"
+    )
+    if far:  # that the rate is too low was found before: now it is known which one to try
+        *lines, _ = before.splitlines()
+        assert out.splitlines() == [*lines, f"  {said}", fell, f"  try: lr = {best:g}"]
+    else:
+        assert (
+            out
+            == f"{before}{said}\n{fell}\n  try: lr = {lr:g} as it is: it is within 10 times that\n"
+        )
+
+
+def test_of_data_that_are_not_scaled_a_range_test_says_nothing_new(told, call):
+    before = told(data='type = "digits"\ntransforms = []')
+    assert before.startswith("the data are not scaled\n")
+    assert call("why", "run", "--range-test")[:2] == (0, before)
 
 
 def test_a_run_that_failed_otherwise(told, call):

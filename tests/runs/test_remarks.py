@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cnnkit import load_spec
-from cnnkit.base import Epoch
+from cnnkit.base import Epoch, Split
 from cnnkit.cli import main
 from cnnkit.errors import SpecError
 from cnnkit.runs.remarks import after_training
@@ -100,7 +100,7 @@ def epochs(*losses):
     ]
 
 
-LABELS = np.arange(100) % 2
+JUDGED_ON = Split(np.zeros((100, 1, 2, 2), np.float32), np.arange(100) % 2)
 GOOD = {"accuracy": 0.9, "confusion": [[45, 5], [5, 45]]}
 
 
@@ -118,8 +118,18 @@ GOOD = {"accuracy": 0.9, "confusion": [[45, 5], [5, 45]]}
     ],
 )  # fmt: skip
 def test_figures_and_what_is_said_of_them(tmp_path, losses, test, said):
-    remarks = list(after_training(load_spec(written(tmp_path)), epochs(*losses), test, LABELS))
+    remarks = list(after_training(load_spec(written(tmp_path)), epochs(*losses), test, JUDGED_ON))
     assert [remark[: len(said)] for remark in remarks] == [said] * bool(said)
+
+
+def test_a_cause_that_is_known_is_named(tmp_path):
+    spec = load_spec(written(tmp_path), ["data.transforms=[]"])
+    images = np.full((100, 1, 2, 2), 255, np.uint8)
+    test = {"accuracy": 0.5, "confusion": [[50, 0], [50, 0]]}
+    assert list(after_training(spec, epochs(0.5), test, Split(images, JUDGED_ON.labels))) == [
+        "every test image is taken for one class: nothing was learned; bytes reach the network as "
+        'they are: try transforms = ["scale"] under [data]'
+    ]
 
 
 def test_evaluate_says_when_the_data_is_another(tmp_path, capsys, monkeypatch):

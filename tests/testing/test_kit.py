@@ -69,7 +69,7 @@ def test_a_crash_is_a_failure_of_the_check_that_met_it():
         "  for:      gain(), (2,)\n"
         "  expected: no error\n"
         "  got:      no such kernel\n"
-        "  fix:      see the traceback above for the line that raised it"
+        f"  fix:      mend {__file__}:{Broken.forward.__code__.co_firstlineno + 1}, which raised it"
     )
     assert isinstance(caught.value.__cause__, RuntimeError)
 
