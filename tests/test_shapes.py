@@ -165,6 +165,20 @@ GOLDEN = {  # file -> (input, output of each layer, weights), all by hand
         + (147_456 + 512)
         + 1_290,
     ),
+    # depthwise 9*inputs, pointwise inputs*filters, four numbers per channel behind each; in a stage
+    # a unit, squeeze_excite C*C/4 twice with C/4 + C, and three or two residuals
+    "mobile.toml": (
+        (1, 28, 28),
+        [(32, 28, 28)] * 3 + [(64, 14, 14), (128, 7, 7)] + [(128,)] * 2 + [(10,)],
+        (288 + 128)
+        + (288 + 128 + 2_048 + 256)
+        + (1_024 + 16 + 1_024 + 64)
+        + 3 * (576 + 256 + 4_096 + 256)
+        + (576 + 256 + 8_192 + 512)
+        + (4_096 + 32 + 4_096 + 128)
+        + 2 * (1_152 + 512 + 16_384 + 512)
+        + 1_290,
+    ),
     # a unit, and stages of a unit and a residual of two
     "resnet.toml": (
         (1, 28, 28),
