@@ -299,6 +299,7 @@ def test_a_run_of_train_and_one_of_fit_answer_the_same_names(digits, tmp_path):
 
 
 def test_progress_is_a_plain_line_an_epoch_off_a_terminal(digits, capsys, monkeypatch):
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     x, y = digits.train.images[:100], digits.train.labels[:100]
     line = r"epoch 1/1: loss \d\.\d{4} \(\d\.\d s, [\d,]+ images/s\)\n"
     cnnkit.fit(STACK, x, y, epochs=1)

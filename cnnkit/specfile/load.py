@@ -238,7 +238,7 @@ def _laid_out(
         raise _failure([*refused, too_deep], source)
     made = expand(tree, source, registry)
     findings = [*refused, *made.findings]
-    if not made.tree:
+    if findings and not made.tree:
         raise _failure(findings, made.source)
     late, again = apply_overrides(made.tree, later, registry)
     findings += [] if made.findings else again  # what they name may be what is missing

@@ -78,6 +78,16 @@ def _stage(filters: int) -> list[Any]:
     return [_pool(), *_unit(filters), {"type": "residual", "body": body}, "relu"]
 
 
+def _light(filters: int, stride: int = 1) -> list[Any]:
+    return [{"type": "depthwise_separable", "filters": filters, "stride": stride, "bias": "none",
+             "between": ["batch_norm", "relu"]}, "batch_norm"]  # fmt: skip
+
+
+def _light_stage(filters: int, depth: int) -> list[Any]:
+    again = [{"type": "residual", "body": _light(filters)}, "hard_swish"]
+    return [*_light(filters, 2), "hard_swish", "squeeze_excite", *again * depth]
+
+
 _HEAD = ["global_pool", {"type": "dropout", "rate": 0.3}, _of("softmax", 10)]
 _EIGHT = [_conv(8), "relu", _pool()]
 SPECS: dict[str, tuple[list[Any], Shape]] = {
@@ -100,6 +110,10 @@ SPECS: dict[str, tuple[list[Any], Shape]] = {
     "deep.toml": ([
         *_unit(32), *_unit(32), _pool(), *_unit(64), *_unit(64), _pool(), *_unit(128), *_unit(128),
         *_HEAD], (1, 28, 28)),
+    "mobile.toml": ([
+        _conv(32, bias="none"), "batch_norm", "hard_swish", *_light_stage(64, 3),
+        *_light_stage(128, 2), "global_pool", {"type": "dropout", "rate": 0.2}, _of("softmax", 10)],
+        (1, 28, 28)),
     "resnet.toml": ([*_unit(32), *_stage(64), *_stage(128), *_HEAD], (1, 28, 28)),
 }  # fmt: skip
 """The networks of the specs that come with cnnkit."""

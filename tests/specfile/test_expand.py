@@ -410,3 +410,13 @@ def test_a_valid_spec_needs_no_diagnosis():
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout == "[]\n"
+
+
+def test_a_format_alone_is_a_spec_that_lacks_the_rest(tmp_path):
+    path = tmp_path / "bare.toml"
+    path.write_text("format = 1\n")
+    with pytest.raises(cnnkit.SpecError) as caught:
+        cnnkit.load_spec(path)
+    assert str(caught.value).startswith(
+        "error: the spec has no name, [data], [model], [loss] and [optimizer]\n"
+    )
