@@ -194,30 +194,13 @@ class Plan:
     def _run_back(self, op: Op) -> None:
         emit, x = self._backward.emit, op.inputs[0]
         dy = self._gradient(op.out)
-        if op.kind == "conv":
-            emit("CONV_DW", self._value(x), dy, op, W=op.W, b=op.b, packed=self._sums(op, dy))
-            if x.learns:
-                dx, mask = self._target(x, pitched=True, masks=True)
-                emit("CONV_DX", dy, dx, op, z=mask, packed=self._packed(op, "CONV_DX"), W=op.W)
-        elif op.kind == "square":
-            emit("SQUARE_DW", self._value(x), dy, op, W=op.W, b=op.b)
-            if x.learns:
-                emit("SQUARE_DX", dy, self._target(x)[0], op, W=op.W)
-        elif op.kind == "depthwise":
-            emit("DEPTHWISE_DW", self._value(x), dy, op, W=op.W, b=op.b, packed=_planes(op))
-            if x.learns:
-                emit("DEPTHWISE_DX", dy, self._target(x)[0], op, W=op.W, packed=_planes(op))
+        if op.W >= 0:
+            self._weighed_back(op, dy)
         elif op.kind == "scale":
             s = op.inputs[1]
             emit("SCALE_BACK", dy, self._target(s)[0], z=self._value(x))
             if x.learns:
                 emit("SCALE", dy, self._target(x)[0], z=self._value(s))
-        elif op.kind == "dense":
-            emit("DENSE_DW", self._value(x), dy, W=op.W, b=op.b)
-            if x.learns:
-                dx = self._target(x, rows=True)[0]
-                turned = compact(ARENA, 1, 1, _rounded(dx.size) + _rounded(dy.size))
-                emit("DENSE_DX", dy, dx, packed=turned, W=op.W)
         elif op.kind == "pool":
             emit("POOL_BACK", dy, self._target(x)[0], op, z=self._where.get(op))
         elif op.kind == "split":
@@ -231,6 +214,28 @@ class Plan:
             for node in op.inputs:
                 if node.learns:
                     self._grads.setdefault(node, []).append(dy)
+
+    def _weighed_back(self, op: Op, dy: Value) -> None:
+        emit, x = self._backward.emit, op.inputs[0]
+        if op.kind == "conv":
+            emit("CONV_DW", self._value(x), dy, op, W=op.W, b=op.b, packed=self._sums(op, dy))
+            if x.learns:
+                dx, mask = self._target(x, pitched=True, masks=True)
+                emit("CONV_DX", dy, dx, op, z=mask, packed=self._packed(op, "CONV_DX"), W=op.W)
+        elif op.kind == "square":
+            emit("SQUARE_DW", self._value(x), dy, op, W=op.W, b=op.b)
+            if x.learns:
+                emit("SQUARE_DX", dy, self._target(x)[0], op, W=op.W)
+        elif op.kind == "depthwise":
+            emit("DEPTHWISE_DW", self._value(x), dy, op, W=op.W, b=op.b, packed=_planes(op))
+            if x.learns:
+                emit("DEPTHWISE_DX", dy, self._target(x)[0], op, W=op.W, packed=_planes(op))
+        else:
+            emit("DENSE_DW", self._value(x), dy, W=op.W, b=op.b)
+            if x.learns:
+                dx = self._target(x, rows=True)[0]
+                turned = compact(ARENA, 1, 1, _rounded(dx.size) + _rounded(dy.size))
+                emit("DENSE_DX", dy, dx, packed=turned, W=op.W)
 
     def _wanted(self, node: Node) -> tuple[Value, Value | None]:
         """Return where the operation that makes `node` wants its gradient, and the value where

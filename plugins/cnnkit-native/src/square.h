@@ -134,61 +134,78 @@ static void kernels_in(const Square& s, float* turned, Matrices to) {
           LINE(weights_in), [&](int i, int j, Vec<VL> v) { store(to.at(6 * i + j, c) + f, v); });
 }
 
-static void square(const Square& s) {
-  const SquareRoom r(s.x, s.y, MOST_TILES);
-  const int64_t C = s.x.C, F = s.y.C, each = r.down * r.across;
-  float *turned = s.room + r.kernels, *in = turned + r.turned, *out = in + r.in;
-  const Turned x(out + r.out, 4 * r.down + 2, 4 * r.across + 2, s.x, s.top, s.left);
-  const Turned y(out + r.out + r.x, 4 * r.down, 4 * r.across, s.y, 0, 0);
-  const Matrices U{s.room, C, F};
-  kernels_in(s, turned, U);
+// What both ways share: how the room is parted, and maps and kernels in it.
+struct Parted {
+  const SquareRoom r;
+  const int64_t C, F, each;  // channels, filters, tiles of a map
+  float *turned, *in, *out;
+  const Turned x, y;
+  const Matrices U;
+  Parted(const Square& s, int64_t most)
+      : r(s.x, s.y, most), C(s.x.C), F(s.y.C), each(r.down * r.across),
+        turned(s.room + r.kernels), in(turned + r.turned), out(in + r.in),
+        x(out + r.out, 4 * r.down + 2, 4 * r.across + 2, s.x, s.top, s.left),
+        y(out + r.out + r.x, 4 * r.down, 4 * r.across, s.y, 0, 0), U{s.room, C, F} {}
+};
+
+// The offsets of channels that lie `step` apart.
+static std::vector<int64_t> channels(int64_t C, int64_t step) {
   std::vector<int64_t> off(C);
-  for (int64_t c = 0; c < C; c++) off[c] = c * F;
-  for (int64_t from = 0; from < s.n; from += r.at_once) {
-    const int64_t images = std::min(r.at_once, s.n - from), tiles = images * each;
-    const Matrices V{in, tiles, C}, M{out, tiles, F};
-    for (int64_t i = 0; i < images; i++) {
-      x.take(s.x.data + (from + i) * s.x_step, s.x.plane);
-      tiles_in<6>(x, r, V, i * each, LINE(six_of));
-    }
-    for (int p = 0; p < 36; p++)
-      rows({tiles, C, F, off.data(), V.at(p, 0), 1, C, U.at(p, 0), nullptr, nullptr, false, nullptr,
-            0, M.at(p, 0), F});
-    for (int64_t i = 0; i < images; i++) {
-      tiles_out(s, r, M, i * each, y);
-      y.give(s.y.data + (from + i) * s.y_step, s.y.plane);
-    }
+  for (int64_t c = 0; c < C; c++) off[c] = c * step;
+  return off;
+}
+
+// work(first image, how many, their tiles), as many images at once as the room is for.
+template <typename Work>
+INLINE void by_images(const Square& s, const Parted& p, Work work) {
+  for (int64_t from = 0; from < s.n; from += p.r.at_once) {
+    const int64_t images = std::min(p.r.at_once, s.n - from);
+    work(from, images, images * p.each);
   }
+}
+
+static void square(const Square& s) {
+  const Parted p(s, MOST_TILES);
+  const auto off = channels(p.C, p.F);
+  kernels_in(s, p.turned, p.U);
+  by_images(s, p, [&](int64_t from, int64_t images, int64_t tiles) {
+    const Matrices V{p.in, tiles, p.C}, M{p.out, tiles, p.F};
+    for (int64_t i = 0; i < images; i++) {
+      p.x.take(s.x.data + (from + i) * s.x_step, s.x.plane);
+      tiles_in<6>(p.x, p.r, V, i * p.each, LINE(six_of));
+    }
+    for (int k = 0; k < 36; k++)
+      rows({tiles, p.C, p.F, off.data(), V.at(k, 0), 1, p.C, p.U.at(k, 0), nullptr, nullptr, false,
+            nullptr, 0, M.at(k, 0), p.F});
+    for (int64_t i = 0; i < images; i++) {
+      tiles_out(s, p.r, M, i * p.each, p.y);
+      p.y.give(s.y.data + (from + i) * s.y_step, s.y.plane);
+    }
+  });
 }
 
 // dw (filters, channels, 3, 3); y is dy.
 static void square_dw(const Square& s, float* dw) {
-  const SquareRoom r(s.x, s.y, MOST_TILES_BACK);
-  const int64_t C = s.x.C, F = s.y.C, each = r.down * r.across;
-  float *turned = s.room + r.kernels, *in = turned + r.turned, *out = in + r.in;
-  const Turned x(out + r.out, 4 * r.down + 2, 4 * r.across + 2, s.x, s.top, s.left);
-  const Turned dy(out + r.out + r.x, 4 * r.down, 4 * r.across, s.y, 0, 0);
-  const Matrices U{s.room, C, F};
-  std::vector<int64_t> off(C);
-  for (int64_t c = 0; c < C; c++) off[c] = c;
-  for (int64_t from = 0; from < s.n; from += r.at_once) {
-    const int64_t images = std::min(r.at_once, s.n - from), tiles = images * each;
-    const Matrices V{in, tiles, C}, Z{out, tiles, F};
+  const Parted p(s, MOST_TILES_BACK);
+  const auto off = channels(p.C, 1);
+  by_images(s, p, [&](int64_t from, int64_t images, int64_t tiles) {
+    const Matrices V{p.in, tiles, p.C}, Z{p.out, tiles, p.F};
     for (int64_t i = 0; i < images; i++) {
-      x.take(s.x.data + (from + i) * s.x_step, s.x.plane);
-      tiles_in<6>(x, r, V, i * each, LINE(six_of));
-      dy.take(s.y.data + (from + i) * s.y_step, s.y.plane);
-      tiles_in<4>(dy, r, Z, i * each, LINE(spread));
+      p.x.take(s.x.data + (from + i) * s.x_step, s.x.plane);
+      tiles_in<6>(p.x, p.r, V, i * p.each, LINE(six_of));
+      p.y.take(s.y.data + (from + i) * s.y_step, s.y.plane);
+      tiles_in<4>(p.y, p.r, Z, i * p.each, LINE(spread));
     }
-    for (int p = 0; p < 36; p++)
-      outer({F, C, tiles, Z.at(p, 0), 0, V.at(p, 0), off.data(), U.at(p, 0), F, from > 0, C});
-  }
-  for (int64_t c = 0; c < C; c++)
-    for (int64_t f = 0; f < F; f += VL)
+    for (int k = 0; k < 36; k++)
+      outer({p.F, p.C, tiles, Z.at(k, 0), 0, V.at(k, 0), off.data(), p.U.at(k, 0), p.F, from > 0,
+             p.C});
+  });
+  for (int64_t c = 0; c < p.C; c++)
+    for (int64_t f = 0; f < p.F; f += VL)
       both_ways<6, 3>(
-          [&](int i, int j) { return load<VL>(U.at(6 * i + j, c) + f); }, LINE(weights_out),
-          [&](int i, int j, Vec<VL> v) { store(turned + (c * 9 + 3 * i + j) * F + f, v); });
-  transpose(C * 9, F, turned, F, dw, C * 9);
+          [&](int i, int j) { return load<VL>(p.U.at(6 * i + j, c) + f); }, LINE(weights_out),
+          [&](int i, int j, Vec<VL> v) { store(p.turned + (c * 9 + 3 * i + j) * p.F + f, v); });
+  transpose(p.C * 9, p.F, p.turned, p.F, dw, p.C * 9);
 }
 
 }  // namespace NS
