@@ -6,6 +6,7 @@ import shlex
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -62,10 +63,7 @@ def trace(
         data_dir: a folder of downloaded datasets; by default CNNKIT_DATA_DIR.
     """
     news, registry = begin()
-
-    def files(spec: RunSpec) -> DataPaths:
-        return data_paths(spec, data_dir, news.say, progress=news.screen.is_terminal)
-
+    files = partial(_paths, data_dir, news)
     if run.is_dir():
         network = _of_run(run, registry, set, checkpoint, files)
     else:
@@ -82,6 +80,10 @@ def trace(
     path = out or (run / TRACE if run.is_dir() else Path(TRACE))
     write_page(path, html)
     emit(str(path))
+
+
+def _paths(data_dir: Path | None, news: News, spec: RunSpec) -> DataPaths:
+    return data_paths(spec, data_dir, news.say, progress=news.screen.is_terminal)
 
 
 def _entering(model: Model, image: Array) -> Array:

@@ -82,17 +82,17 @@ def _with_range(
     says which one to try, and where the data are, it would only say that again."""
     if any(one.cause in ("unscaled", "labels") for one in found):
         return found, []
-    test = _against_range(spec, paths)
+    test, is_far = _against_range(spec, paths)
     wrong = [one for one in found if one.cause in ("rate_high", "rate_low")]
-    if not wrong or not test.advice.startswith("lr = ") or "as it is" in test.advice:
+    if not (wrong and is_far):
         return found, [test]
     told = [replace(one, evidence=(*one.evidence, test.said, *test.evidence), advice=test.advice)
             if one in wrong else one for one in found]  # fmt: skip
     return told, []
 
 
-def _against_range(spec: RunSpec, paths: DataPaths) -> Finding:
-    """Hold a run's rate against a range test of its spec.
+def _against_range(spec: RunSpec, paths: DataPaths) -> tuple[Finding, bool]:
+    """Hold a run's rate against a range test of its spec; tell if it is far from that.
 
     Raises:
         DataError: where its data cannot be had.
@@ -106,10 +106,11 @@ def _against_range(spec: RunSpec, paths: DataPaths) -> Finding:
     )
     said = f"the learning rate against the range test: lr = {lr:g}, where the loss falls "
     if best is None:
-        return Finding("range_test", f"{said}at no rate", (fell,), "cnnkit run SPEC --overfit")
+        one = Finding("range_test", f"{said}at no rate", (fell,), "cnnkit run SPEC --overfit")
+        return one, False
     near = best / _NEAR <= lr <= best * _NEAR
     advice = f"lr = {lr:g} as it is: it is within {_NEAR} times that" if near else f"lr = {best:g}"
-    return Finding("range_test", f"{said}fastest at {best:g}", (fell,), advice)
+    return Finding("range_test", f"{said}fastest at {best:g}", (fell,), advice), not near
 
 
 def _neighbours(

@@ -209,14 +209,8 @@ class Graph:
         elif isinstance(layer, Dense):
             op.kind = "dense"
             self._weigh(op, layer, shape, path)
-        elif isinstance(layer, Pool):
-            op.kind, op.pool = "pool", KINDS[layer.kind]
-            op.kernel, op.stride = layer.size, layer.stride or layer.size
-        elif isinstance(layer, GlobalPool):
-            op.kind, op.pool, op.out = "pool", KINDS[layer.kind], Node(x.C, 1, 1)
-            op.kernel = op.stride = x.H, x.W
-            if layer.kind == "max" and x.H * x.W > _MOST_CELLS:
-                raise Unplanned
+        elif isinstance(layer, Pool | GlobalPool):
+            _pool(op, layer, x)
         elif isinstance(layer, Softmax):
             op.kind = "softmax"
             if len(shape) != 1:
@@ -358,6 +352,17 @@ def _is_square(op: Op) -> bool:
     sides = top, left, y.H + 2 - x.H - top, y.W + 2 - x.W - left
     small = max(x.size, y.size, x.C * y.C) <= _LARGEST
     return plain and small and max(sides) <= 2 and x.C % 16 == op.filters % 16 == 0
+
+
+def _pool(op: Op, layer: Pool | GlobalPool, x: Node) -> None:
+    op.kind, op.pool = "pool", KINDS[layer.kind]
+    if isinstance(layer, Pool):
+        op.kernel, op.stride = layer.size, layer.stride or layer.size
+        return
+    op.kernel = op.stride = x.H, x.W
+    op.out = Node(x.C, 1, 1)
+    if layer.kind == "max" and x.H * x.W > _MOST_CELLS:
+        raise Unplanned
 
 
 def _is_pointwise(op: Op) -> bool:
