@@ -111,7 +111,8 @@ class PredictSpec(Section):
         list[Annotated[SerializeAsAny[Transform], child("transforms")]], AfterValidator(_with_views)
     ] = Field(default_factory=nothing)
     """Predictions are averaged over the views of these, such as `["flip"]`: the image and its
-    mirror image. For the test split, `evaluate` and `predict`; the model keeps it."""
+    mirror image; of several, over every pair. For the test split, `evaluate` and `predict`; the
+    model keeps it."""
 
 
 class PluginsSpec(Section):

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from cnnkit.arrays import Array, Scratch, Shape
+from cnnkit.arrays import FRESH, Array, Scratch, Shape
 from cnnkit.base import Pair, PairOrNone, Synonyms, Transform, default
 from cnnkit.errors import ShapeError
 from cnnkit.kernels.images import cut, resample, warp
@@ -60,7 +60,8 @@ class Flip(Transform):
 class Shift(Transform):
     """Move each image by whole pixels, in training only. (C, H, W) -> (C, H, W)
 
-    Down or up and across by up to `pixels`, all equally likely.
+    Down or up and across by up to `pixels`, all equally likely. Its views, for
+    `[predict] average`, are the image and those `pixels` down, up, to the right and to the left.
 
     >>> x = np.array([[[[1, 2, 3]]]], np.uint8)
     >>> Shift(pixels=[0, 1], fill=0).apply(x, np.random.default_rng(0), Scratch())
@@ -80,9 +81,19 @@ class Shift(Transform):
     def range_to(self, given: Range | None) -> Range | None:
         return within(given, _number(self.fill))
 
-    def apply(self, x: Array, rng: np.random.Generator | None, scratch: Scratch) -> Array:
+    def _most(self) -> tuple[int, int]:
         down, across = (self.pixels, self.pixels) if isinstance(self.pixels, int) else self.pixels
-        return _window(x, x.shape[2:], (down, across), self.fill, rng, scratch)
+        return down, across
+
+    def apply(self, x: Array, rng: np.random.Generator | None, scratch: Scratch) -> Array:
+        return _window(x, x.shape[2:], self._most(), self.fill, rng, scratch)
+
+    def views(self, x: Array) -> Sequence[Array]:
+        """Return x, and x moved down, up, to the right and to the left by `pixels`."""
+        down, across = most = self._most()
+        places = [(0, across), (2 * down, across)] * (down > 0)
+        places += [(down, 0), (down, 2 * across)] * (across > 0)
+        return [x, *(_cut(x, x.shape[2:], most, place, self.fill, FRESH) for place in places)]
 
 
 class Crop(Transform):
@@ -222,9 +233,21 @@ def _window(
     (H, W), (ph, pw) = x.shape[2:], padding
     free = H + 2 * ph - size[0], W + 2 * pw - size[1]
     if rng is None:
-        rows, columns = (np.full(len(x), n // 2) for n in free)
-    else:
-        rows, columns = (rng.integers(0, n + 1, len(x)) for n in free)
+        return _cut(x, size, padding, (free[0] // 2, free[1] // 2), fill, scratch)
+    rows, columns = (rng.integers(0, n + 1, len(x)) for n in free)
+    return _cut(x, size, padding, (rows, columns), fill, scratch)
+
+
+def _cut(
+    x: Array,
+    size: Shape,
+    padding: tuple[int, int],
+    corners: tuple[Array | int, Array | int],
+    fill: Fill,
+    scratch: Scratch,
+) -> Array:
+    """Cut out the windows with these corners in the border: one each, or the same of all images."""
+    rows, columns = (np.broadcast_to(n, len(x)) for n in corners)
     number = _number(fill)
     dtype = holding(x.dtype, number)
     return cut(x, (rows, columns), (size[0], size[1]), padding, number, scratch, dtype)

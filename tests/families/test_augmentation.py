@@ -407,6 +407,34 @@ def test_prediction_averages_over_flips(tmp_path):
     np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
 
 
+@pytest.mark.parametrize("fill", ["edge", 7])
+def test_a_shift_has_the_views_of_its_outermost_moves(fill):
+    x = images(3, 2, 4, 5)
+    how = {"mode": "edge"} if fill == "edge" else {"constant_values": fill}
+    room = np.pad(x, [(0, 0), (0, 0), (2, 2), (1, 1)], **how)
+    # the window over the image lies the other way from where the image goes
+    moves = {"down": (0, 1), "up": (4, 1), "right": (2, 0), "left": (2, 2)}
+    wanted = [x, *(room[:, :, h : h + 4, w : w + 5] for h, w in moves.values())]
+    views = Shift(pixels=[2, 1], fill=fill).views(x)
+    for view, one in zip(views, wanted, strict=True):
+        np.testing.assert_array_equal(view, one)
+    assert len(Shift(pixels=[0, 1]).views(x)) == len(Shift(pixels=[1, 0]).views(x)) == 3
+    assert len(Shift(pixels=0).views(x)) == 1
+
+
+def test_prediction_averages_over_every_pair_of_views():
+    x = images(9, 1, 5, 6, dtype=np.uint8)
+    layers = [{"type": "conv", "filters": 2, "kernel": 3}, "relu", {"type": "softmax", "units": 3}]
+    plain, both = (
+        Model.build(layers, (1, 5, 6), transforms=[Scale()], average=average)
+        for average in ([], [Flip(), Shift(pixels=1)])
+    )
+    views = [v for flipped in Flip().views(x) for v in Shift(pixels=1).views(flipped)]
+    assert len(views) == 10
+    wanted = sum(plain.predict(view) for view in views) / 10
+    np.testing.assert_allclose(both.predict(x), wanted, rtol=1e-6)
+
+
 def test_evaluation_averages_probabilities_and_validation_does_not():
     x, y = images(40, 1, 5, 6, dtype=np.uint8), np.arange(40) % 3
     model = Model.build([{"type": "softmax", "units": 3}], (1, 5, 6), transforms=[Scale()],
