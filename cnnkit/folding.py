@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import getitem
 from typing import NamedTuple
 
 import numpy as np
@@ -19,26 +21,25 @@ Steps = Sequence[tuple[str, Layer]]
 
 
 class Fold(NamedTuple):
-    """A conv and the batch_norm behind it: the way to the chain they are in, and their names."""
+    """A conv and the batch_norm behind it: the ways to them in the weight tree."""
 
-    chain: tuple[str, ...]
-    conv: str
-    norm: str
+    conv: tuple[str, ...]
+    norm: tuple[str, ...]
     eps: float
 
     def apply(self, tree: Weights) -> Weights:
-        """Return the tree with other weights of the conv, and the rest as it is."""
-        return _within(tree, self.chain, self._merge)
+        """Return the tree with other weights of the conv, and the rest as it is:
+        y = gamma * (W x + b - mean) / sqrt(variance + eps) + beta, as one W and one b."""
+        norm = reduce(getitem, self.norm, tree)
 
-    def _merge(self, chain: Weights) -> Weights:
-        """y = gamma * (W x + b - mean) / sqrt(variance + eps) + beta, as one W and one b."""
-        conv, norm = chain[self.conv], chain[self.norm]
-        W, b = conv["W"], conv.get("b", np.zeros((), norm["mean"].dtype))
-        scale = norm["gamma"] / np.sqrt(norm["variance"] + W.dtype.type(self.eps))
-        sides = (-1, *[1] * (b.ndim - 1))  # of a bias per output position
-        mean, scale_b, beta = (a.reshape(sides) for a in (norm["mean"], scale, norm["beta"]))
-        folded = {"W": W * scale.reshape(-1, 1, 1, 1), "b": (b - mean) * scale_b + beta}
-        return {**chain, self.conv: folded}
+        def merge(conv: Weights) -> Weights:
+            W, b = conv["W"], conv.get("b", np.zeros((), norm["mean"].dtype))
+            scale = norm["gamma"] / np.sqrt(norm["variance"] + W.dtype.type(self.eps))
+            sides = (-1, *[1] * (b.ndim - 1))  # of a bias per output position
+            mean, scale_b, beta = (a.reshape(sides) for a in (norm["mean"], scale, norm["beta"]))
+            return {"W": W * scale.reshape(-1, 1, 1, 1), "b": (b - mean) * scale_b + beta}
+
+        return _within(tree, self.conv, merge)
 
 
 def _within(tree: Weights, path: Sequence[str], change: Callable[[Weights], Weights]) -> Weights:
@@ -48,8 +49,8 @@ def _within(tree: Weights, path: Sequence[str], change: Callable[[Weights], Weig
 
 
 def fold(steps: Steps, shape: Shape) -> tuple[Steps, list[Fold]]:
-    """Return the steps without each batch_norm that comes right behind a conv, wherever that is in
-    cnnkit's own containers, and what its conv's weights are made of.
+    """Return the steps without each batch_norm that comes right behind a conv, or behind what ends
+    with one, wherever that is in cnnkit's own containers, and what its conv's weights are made of.
 
     The names of all other layers stay.
 
@@ -81,27 +82,49 @@ def _chain(
     made: list[Layer] = []
     shapes = chain_shapes(layers, shape, "layers")
     for index, (layer, name) in enumerate(zip(layers, names, strict=True)):
-        before = layers[index - 1] if index else None
-        # exactly these: what derives from them may do something else
-        if isinstance(before, Conv) and type(before) is Conv and type(layer) is BatchNorm:
-            found.append(Fold(path, names[index - 1], name, layer.eps))
-            made[-1] = before.changed(bias="untied" if before.bias == "untied" else "tied")
-            made.append(Passage())
-        else:
-            made.append(_inside(layer, shapes[index], (*path, name), found))
+        # exactly this: what derives from it may do something else
+        if made and type(layer) is BatchNorm:
+            biased = _biased(made[-1], shapes[index - 1], (*path, names[index - 1]))
+            if biased is not None:
+                made[-1], conv = biased
+                found.append(Fold(conv, (*path, name), layer.eps))
+                made.append(Passage())
+                continue
+        made.append(_inside(layer, shapes[index], (*path, name), found))
     return made
+
+
+def _biased(
+    layer: Layer, shape: Shape, path: tuple[str, ...]
+) -> tuple[Layer, tuple[str, ...]] | None:
+    """Return the layer with a bias of the conv that it is or ends with, and the way to that; None
+    where it ends with something else."""
+    if type(layer) is Conv:
+        return layer.changed(bias="untied" if layer.bias == "untied" else "tied"), path
+    chain = _chain_of(layer, shape)
+    if chain is None:
+        return None
+    *rest, last = chain.layers
+    before = chain_shapes(rest, shape, "layers")[-1]
+    biased = _biased(last, before, (*path, chain.names[-1]))
+    if biased is None:
+        return None
+    return chain.changed(layers=[*rest, biased[0]]), biased[1]
+
+
+def _chain_of(layer: Layer, shape: Shape) -> Sequential | None:
+    """Return the chain that a layer is, or stands for, under the layer's name; None of others."""
+    if isinstance(layer, Block) and type(built := layer.built(shape)) is Sequential:
+        return Sequential(layers=built.layers, label=layer.type, name=layer.name)
+    return layer if type(layer) is Sequential else None
 
 
 def _inside(layer: Layer, shape: Shape, path: tuple[str, ...], found: list[Fold]) -> Layer:
     """Return a container with folded chains; other layers as they are."""
-    if isinstance(layer, Block) and type(built := layer.built(shape)) is Sequential:
+    if (chain := _chain_of(layer, shape)) is not None:
         folds = len(found)
-        chain = _chain(built.layers, built.names, shape, path, found)
-        if len(found) == folds:
-            return layer
-        return Sequential(layers=chain, label=layer.type, name=layer.name)
-    if isinstance(layer, Sequential) and type(layer) is Sequential:
-        return layer.changed(layers=_chain(layer.layers, layer.names, shape, path, found))
+        made = _chain(chain.layers, chain.names, shape, path, found)
+        return layer if len(found) == folds else chain.changed(layers=made)
     if isinstance(layer, Residual) and type(layer) is Residual:
         names = [Sequential(layers=c).names if c else [] for c in (layer.body, layer.shortcut)]
         body = _chain(layer.body, names[0], shape, path, found)

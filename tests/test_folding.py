@@ -44,7 +44,15 @@ NETWORKS = {
         {"type": "sequential", "layers": [conv(3), "batch_norm", "relu", "pool"]},
         {"type": "depthwise_separable", "filters": 4, "between": ["batch_norm", "relu"]},
         "global_pool", HEAD], 6),
-    "none": ([conv(), "relu", "batch_norm", "batch_norm", conv(), Mine(), HEAD], 0),
+    "behind what ends with one": ([
+        {"type": "depthwise_separable", "filters": 4, "between": ["batch_norm"], "bias": "none"},
+        "batch_norm", "relu",
+        {"type": "residual", "body": [{"type": "depthwise_separable", "filters": 4}, "batch_norm"]},
+        {"type": "sequential", "name": "two", "layers": [
+            "relu", {"type": "sequential", "layers": [conv(3)]}]}, "batch_norm", HEAD], 4),
+    "none": ([conv(), "relu", "batch_norm", "batch_norm", conv(), Mine(),
+              {"type": "residual", "body": [conv()]}, "batch_norm",
+              {"type": "sequential", "layers": [conv(), "relu"]}, "batch_norm", HEAD], 0),
 }  # fmt: skip
 
 

@@ -111,7 +111,7 @@ class Op:
 _OPTIONS: dict[type[Layer], str] = {
     Conv: "filters kernel stride padding dilation groups bias init bias_init",
     Dense: "units bias init bias_init",
-    Pool: "kind size stride",
+    Pool: "kind size stride padding ceil count_padding",
     Relu: "",
     Flatten: "",
     Sigmoid: "units init bias_init",
@@ -150,7 +150,9 @@ def knows(layer: Layer) -> bool:
     if isinstance(layer, Softmax | Sigmoid):
         return kind in (Softmax, Sigmoid) and layer.units is None
     if isinstance(layer, Pool):
-        return kind is Pool and (layer.kind == "mean" or prod(layer.size) <= _MOST_CELLS)
+        if layer.kind == "mean":  # that of what lies on the map
+            return kind is Pool and not layer.count_padding
+        return kind is Pool and prod(layer.size) <= _MOST_CELLS
     if isinstance(layer, Sequential):
         return kind is Sequential and all(map(knows, layer.layers))
     if isinstance(layer, Residual):
@@ -358,6 +360,8 @@ def _pool(op: Op, layer: Pool | GlobalPool, x: Node) -> None:
     op.kind, op.pool = "pool", KINDS[layer.kind]
     if isinstance(layer, Pool):
         op.kernel, op.stride = layer.size, layer.stride or layer.size
+        rows, columns = layer._padding((x.C, x.H, x.W))
+        op.corner = rows[0], columns[0]
         return
     op.kernel = op.stride = x.H, x.W
     op.out = Node(x.C, 1, 1)

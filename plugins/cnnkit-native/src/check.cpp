@@ -235,8 +235,9 @@ void check_pool(const Half& half, const Operation& o) {
   const bool back = o.code == POOL_BACK;
   const Value &x = half.values[back ? o.y : o.x], &y = half.values[back ? o.x : o.y];
   demand(o.kind == MEAN || o.kh * o.kw < NOBODY, "a window is too large");
-  demand(x.C == y.C && (y.H - 1) * o.down + o.kh <= x.H && (y.W - 1) * o.across + o.kw <= x.W,
-         "a window reaches outside its map");
+  demand(x.C == y.C && (y.H - 1) * o.down - o.top < x.H && (y.W - 1) * o.across - o.left < x.W &&
+             o.top < o.kh && o.left < o.kw,
+         "a window lies outside its map");
   demand(o.z >= 0 || !back || o.kind == MEAN, "nobody noted which cells won");
   if (o.z >= 0) {
     const Value& where = half.values[o.z];

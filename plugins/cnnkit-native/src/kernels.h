@@ -112,9 +112,9 @@ enum Kind : int64_t { MAX = 0, MIN = 1, MEAN = 2 };
 
 struct Pool {
   Kind kind;
-  int64_t h, w, down, across;
+  int64_t h, w, down, across, top, left;  // the first window begins above x and left of it
   bool relu;      // cut the result at zero
-  Map x, y;       // windows of x, one value of y each
+  Map x, y;       // windows of x, one value of y each, of what lies on x
   uint8_t* where; // for each y, which cell of its window won; NOBODY where relu cut; or null
 };
 constexpr int32_t NOBODY = 255;

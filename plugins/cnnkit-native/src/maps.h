@@ -133,51 +133,86 @@ static void pool_pairs(const Pool& p) {
     }
 }
 
-// The last pair of loads of a row reads one number past its window where the stride is 2, so the
-// last vector of each row goes number by number there: see `pool`.
-template <int S, int MOST>
-static void pool_windows(const Pool& p) {
-  const float share = 1.0f / (float)(p.h * p.w);
-  const bool more = p.kind == MAX;
-  for (int64_t c = 0; c < p.y.C; c++)
-    for (int64_t h = 0; h < p.y.H; h++) {
-      float* y = row(p.y, c, h);
-      uint8_t* where = p.where ? p.where + (c * p.y.H + h) * p.y.W : nullptr;
-      auto window = [&](auto width, int64_t i) {
-        constexpr int N = decltype(width)::value;
-        Vec<N> m = Vec<N>{};
-        Ints<N> cell = Ints<N>{};
-        for (int64_t k = 0; k < p.h * p.w; k++) {
-          const float* at = row(p.x, c, h * p.down + k / p.w) + i * p.across + k % p.w;
-          const Vec<N> v = N == 1 ? splat<N>(*at) : strided<N, S>(at);
-          if (k == 0) {
-            m = v;
-          } else if (p.kind == MEAN) {
-            m += v;
-          } else {
-            const Ints<N> wins = more ? ~((m >= v) | (m != m)) : ~((m <= v) | (m != m));
-            m = wins ? v : m;
-            cell = wins ? Ints<N>{} + (int32_t)k : cell;
-          }
-        }
-        if (p.kind == MEAN) m *= share;
-        if (p.relu) cell = m > Vec<N>{} ? cell : Ints<N>{} + NOBODY;
-        store(y + i, p.relu ? cut(m) : m);
-        if (where) {
-          const auto bytes = __builtin_convertvector(cell, typename Lanes<N>::B);
-          std::memcpy(where + i, &bytes, N);
-        }
-      };
-      const int64_t vectors = S == 1 ? p.y.W : p.y.W - 1;
-      if (MOST > 1) along<MOST>(vectors, window);
-      for (int64_t i = MOST > 1 ? vectors : 0; i < p.y.W; i++)
-        window(std::integral_constant<int, 1>{}, i);
+// Rows or columns of a window that lie on the map: `from` to `to` of its `size`, that begins at
+// `start`.
+struct Part {
+  int64_t from, to;
+  Part(int64_t start, int64_t size, int64_t length)
+      : from(std::max<int64_t>(0, -start)), to(std::min(size, length - start)) {}
+  int64_t count() const { return to - from; }
+};
+
+// N windows side by side, of which these rows and columns lie on the map x: the first begins at
+// `start`, which may be before it.
+template <int N, int S, Kind KIND>
+INLINE void pool_window(const Pool& p, const float* x, int64_t start, Part rows, Part columns,
+                        float* y, uint8_t* where) {
+  auto at = [&](int64_t i, int64_t j) {
+    const float* from = x + (start + i * p.x.pitch + j);
+    return N == 1 ? splat<N>(*from) : strided<N, S>(from);
+  };
+  Vec<N> m = at(rows.from, columns.from);
+  Ints<N> cell = Ints<N>{} + (int32_t)(rows.from * p.w + columns.from);
+  for (int64_t i = rows.from; i < rows.to; i++)
+    for (int64_t j = columns.from + (i == rows.from); j < columns.to; j++) {
+      const Vec<N> v = at(i, j);
+      if constexpr (KIND == MEAN) {
+        m += v;
+      } else {
+        const Ints<N> wins = KIND == MAX ? ~((m >= v) | (m != m)) : ~((m <= v) | (m != m));
+        m = wins ? v : m;
+        cell = wins ? Ints<N>{} + (int32_t)(i * p.w + j) : cell;
+      }
     }
+  if (KIND == MEAN) m *= 1.0f / (float)(rows.count() * columns.count());
+  if (p.relu) cell = m > Vec<N>{} ? cell : Ints<N>{} + NOBODY;
+  store(y, p.relu ? cut(m) : m);
+  if (where) {
+    const auto bytes = __builtin_convertvector(cell, typename Lanes<N>::B);
+    std::memcpy(where, &bytes, N);
+  }
+}
+
+// Windows that lie between the map's sides go by vectors, up to MOST at a time. The last pair of
+// loads reads one number past its window where the stride is 2, so the last of them goes alone.
+template <int S, int MOST, Kind KIND>
+static void pool_windows(const Pool& p) {
+  const Map &x = p.x, &y = p.y;
+  const int64_t room = x.W + p.left - p.w;  // of the first window's place in a row
+  const int64_t first = std::min(y.W, (p.left + p.across - 1) / p.across);
+  const int64_t fits = room < 0 ? 0 : room / p.across + 1 - (S == 2);
+  const int64_t last = std::max(first, std::min(y.W, fits));
+  const Part whole(0, p.w, p.w);
+  for (int64_t c = 0; c < y.C; c++)
+    for (int64_t h = 0; h < y.H; h++) {
+      const int64_t above = h * p.down - p.top;
+      const Part rows(above, p.h, x.H);
+      uint8_t* where = p.where ? p.where + (c * y.H + h) * y.W : nullptr;
+      auto window = [&](auto width, Part columns, int64_t i) {
+        const int64_t start = above * x.pitch + i * p.across - p.left;
+        pool_window<decltype(width)::value, S, KIND>(p, row(x, c, 0), start, rows, columns,
+                                                     row(y, c, h) + i, where ? where + i : nullptr);
+      };
+      auto alone = [&](int64_t i) {
+        window(std::integral_constant<int, 1>{}, Part(i * p.across - p.left, p.w, x.W), i);
+      };
+      for (int64_t i = 0; i < first; i++) alone(i);
+      along<MOST>(last - first, [&](auto width, int64_t i) { window(width, whole, first + i); });
+      for (int64_t i = last; i < y.W; i++) alone(i);
+    }
+}
+
+template <Kind KIND>
+static void pool_strides(const Pool& p) {
+  if (p.across == 1) pool_windows<1, VL, KIND>(p);
+  else if (p.across == 2) pool_windows<2, VL, KIND>(p);
+  else pool_windows<1, 1, KIND>(p);
 }
 
 // One window for all of a channel.
 static bool is_global(const Pool& p, const Map& x, const Map& y) {
-  return p.kind == MEAN && !p.relu && y.H == 1 && y.W == 1 && p.h == x.H && p.w == x.W;
+  const bool all = p.h == x.H && p.w == x.W && p.top == 0 && p.left == 0;
+  return p.kind == MEAN && !p.relu && y.H == 1 && y.W == 1 && all;
 }
 
 static void global_mean(const Pool& p) {
@@ -188,13 +223,19 @@ static void global_mean(const Pool& p) {
     });
 }
 
+// Windows of two by two side by side, all of them on the map.
+static bool is_pairs(const Pool& p, const Map& x, const Map& y) {
+  return p.h == 2 && p.w == 2 && p.down == 2 && p.across == 2 && p.top == 0 && p.left == 0 &&
+         2 * y.H <= x.H && 2 * y.W <= x.W;
+}
+
 static void pool(const Pool& p) {
   if (is_global(p, p.x, p.y)) return global_mean(p);
-  const bool pairs = p.h == 2 && p.w == 2 && p.down == 2 && p.across == 2;
-  if (pairs && p.kind != MEAN) return p.kind == MAX ? pool_pairs<true>(p) : pool_pairs<false>(p);
-  if (p.across == 1) return pool_windows<1, VL>(p);
-  if (p.across == 2) return pool_windows<2, VL>(p);
-  pool_windows<1, 1>(p);
+  if (is_pairs(p, p.x, p.y) && p.kind != MEAN)
+    return p.kind == MAX ? pool_pairs<true>(p) : pool_pairs<false>(p);
+  if (p.kind == MAX) pool_strides<MAX>(p);
+  else if (p.kind == MIN) pool_strides<MIN>(p);
+  else pool_strides<MEAN>(p);
 }
 
 // dx of non-overlapping pairs: every place is written once.
@@ -237,12 +278,12 @@ static void clear_from(const Map& m, int64_t h, int64_t w) {  // what lies right
 }
 
 static void pool_back(const Pool& p, const Map& dy, Map dx) {
-  if (p.h == 2 && p.w == 2 && p.down == 2 && p.across == 2) {
+  if (is_pairs(p, dx, dy)) {
     clear_from(dx, 2 * dy.H, 2 * dy.W);
     return pairs_back(p, dy, dx);
   }
-  const float share = 1.0f / (float)(p.h * p.w);
   if (is_global(p, dx, dy)) {
+    const float share = 1.0f / (float)(p.h * p.w);
     for (int64_t c = 0; c < dx.C; c++)
       for (int64_t h = 0; h < dx.H; h++) {
         float* const to = row(dx, c, h);
@@ -255,13 +296,17 @@ static void pool_back(const Pool& p, const Map& dy, Map dx) {
     for (int64_t h = 0; h < dy.H; h++)
       for (int64_t w = 0; w < dy.W; w++) {
         const float g = row(dy, c, h)[w];
-        float* corner = row(dx, c, h * p.down) + w * p.across;
+        const int64_t above = h * p.down - p.top, before = w * p.across - p.left;
+        auto at = [&](int64_t i, int64_t j) -> float& { return row(dx, c, above + i)[before + j]; };
         if (p.kind == MEAN) {
-          for (int64_t k = 0; k < p.h * p.w; k++) corner[k / p.w * dx.pitch + k % p.w] += g * share;
+          const Part rows(above, p.h, dx.H), columns(before, p.w, dx.W);
+          const float share = g / (float)(rows.count() * columns.count());
+          for (int64_t i = rows.from; i < rows.to; i++)
+            for (int64_t j = columns.from; j < columns.to; j++) at(i, j) += share;
         } else {
-          const uint8_t k = p.where[(c * dy.H + h) * dy.W + w];
-          if (k == NOBODY) corner[0] += g * 0.0f;
-          else corner[k / p.w * dx.pitch + k % p.w] += g;
+          const uint32_t k = p.where[(c * dy.H + h) * dy.W + w], w32 = (uint32_t)p.w;
+          if (k == NOBODY) at(std::max<int64_t>(0, -above), std::max<int64_t>(0, -before)) += g * 0.0f;
+          else at(k / w32, k % w32) += g;
         }
       }
 }

@@ -219,7 +219,8 @@ void Run::pool(const Operation& o, int64_t i) const {
   const bool back = o.code == POOL_BACK;
   auto* where = o.z >= 0 ? reinterpret_cast<uint8_t*>(memory(value(o.z), i)) : nullptr;
   const Map x = map(o.x, i), y = map(o.y, i);
-  const Pool pool{(Kind)o.kind, o.kh, o.kw, o.down, o.across, o.form == RELU, x, y, where};
+  const Pool pool{(Kind)o.kind, o.kh, o.kw, o.down, o.across, o.top, o.left, o.form == RELU,
+                  x, y, where};
   if (back) k.pool_back(pool, x, y);
   else k.pool(pool);
 }

@@ -12,8 +12,7 @@ from cnnkit.losses import _SoftmaxCrossEntropy
 @pytest.mark.parametrize(
     "layer",
     [
-        Pool(padding=1),
-        Pool(size=3, ceil=True),
+        Pool(kind="mean", padding=1, count_padding=True),
         Residual(body=["relu"], drop=0.5),
         Residual(body=[{"type": "conv", "filters": 3, "kernel": 1}], project=True),
         Dropout(rate=0.5),

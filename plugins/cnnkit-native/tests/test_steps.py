@@ -117,6 +117,18 @@ CHAINS = {
     "other pitches": ([conv(4, 3), conv(4, 5, padding=2), conv(4, [1, 7])], (3, 14, 13)),
     "pools and convs": ([pool("mean"), conv(4, 3), pool(size=3, stride=2), conv(3, 2)],
                         (3, 21, 20)),
+    **{f"pool {kind} {size} by {stride} with padding": (
+        [pool(kind, size=size, stride=stride, **more), conv(3, 2)], shape)
+       for kind in ["max", "min", "mean"]
+       for size, stride, more, shape in [
+           (3, 2, {"padding": 1}, (3, 28, 45)), (3, 2, {"padding": "same"}, (3, 9, 11)),
+           (2, 2, {"padding": 1}, (3, 7, 6)), (3, 1, {"padding": "same"}, (3, 6, 21)),
+           (2, 2, {"ceil": True}, (3, 7, 9)), (3, 2, {"ceil": True}, (3, 20, 8)),
+           ([4, 2], [1, 3], {"padding": [[3, 0], [0, 1]]}, (3, 5, 40)),
+           (5, 2, {"padding": 4}, (3, 3, 3)),
+           (3, [4, 3], {"ceil": True, "padding": 1}, (3, 9, 10))]},
+    "relu, then a pool with padding": ([conv(6, 3), "relu", pool(size=3, stride=2, padding=1)],
+                                       (2, 15, 35)),
     "strides": ([conv(5, 3, stride=2), "relu", conv(4, 3, stride=[2, 3], padding=1)], (3, 17, 19)),
     "depthwise": ([conv(6, 3, groups=6, padding="same"), "relu", conv(8, 1)], (6, 7, 9)),
     "depthwise strides": ([depthwise(6, 3, stride=2, padding="same"), "hard_swish",
