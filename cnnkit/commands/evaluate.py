@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from cnnkit.base import Data, DataPaths, Dataset, Epoch, Metric, show
+from cnnkit.base import Data, DataPaths, Dataset, Epoch, Metric, Split, show
 from cnnkit.base.transform import transformed_shape
 from cnnkit.commands._console import News, emit, emit_json, facts, table
 from cnnkit.commands._plugins import begin, with_backend
@@ -15,7 +16,7 @@ from cnnkit.examined import evaluate as judge
 from cnnkit.model import Model
 from cnnkit.plan import make_plan
 from cnnkit.registry import Registry
-from cnnkit.runs.data import data_paths, fallback_of, load_data
+from cnnkit.runs.data import data_paths, fallback_of, load_data, parts_of
 from cnnkit.runs.directory import StoredRun, find_run
 from cnnkit.runs.figures import confusion_rows, figure_rows, per_class
 from cnnkit.runs.recorder import data_digest
@@ -26,11 +27,18 @@ from cnnkit.workers import Threads, one_blas_thread
 if TYPE_CHECKING:
     from rich.table import Table
 
+_OF_THE_RUN = "model.", "loss.", "optimizer.", "data.transforms."
+_ELSE = {
+    "test": "others, such as with --set data.path=other.npz --set data.test=0.5",
+    "validation": "its test images, without --split",
+}
+
 
 def evaluate(
     run: Path,
     /,
     *,
+    split: Literal["test", "validation"] = "test",
     set: tuple[str, ...] = (),
     checkpoint: Literal["last", "best"] = "last",
     data_dir: Path | None = None,
@@ -41,7 +49,9 @@ def evaluate(
 
     Args:
         run: a run directory.
-        set: KEY=VALUE laid over the run's spec, such as data.path=new.npz; may be repeated.
+        split: the "test" images (the default), or those set aside, by which to choose what to set.
+        set: KEY=VALUE laid over the run's spec, such as data.path=new.npz or predict.average=[];
+            may be repeated.
         checkpoint: the weights after the "last" epoch (the default), or after the "best" one.
         data_dir: a folder of downloaded datasets; by default CNNKIT_DATA_DIR.
         backend: what computes; by default the run's own where it is installed, else numpy.
@@ -49,22 +59,23 @@ def evaluate(
     """
     news, registry = begin()
     stored = find_run(run)
-    if note := stored.unfinished():
-        news.say(note)
     spec = spec_of(stored, registry, with_backend(set, backend))
-    if note := _other_backend(stored, spec):
+    for note in filter(None, (stored.unfinished(), _other_backend(stored, spec))):
         news.say(note)
     model = Model.load(stored.checkpoint(checkpoint), registry, backend=spec.train.backend)
+    model = replace(model, average=tuple(spec.predict.average))
     paths = data_paths(spec, data_dir, news.say, progress=news.screen.is_terminal)
-    data = data_of(spec, stored, paths, model, bool(set))
-    test = _judge(spec, model, data, registry)
-    remarks = _remarks(spec, stored, test, data, news)
-    classes = per_class(test["confusion"], model.classes)
+    data = data_of(spec, stored, paths, model, set)
+    if (judged_on := data.splits().get(split)) is None:
+        raise RunError(f"{data.name} has no {split} images; judge the run on {_ELSE[split]}")
+    figures = _judge(spec, model, judged_on, registry)
+    remarks = _remarks(spec, stored, figures if split == "test" else {}, judged_on, news)
+    classes = per_class(figures["confusion"], model.classes)
     if json:
-        found = {"dataset": data.name, "test": test, "classes": classes, "remarks": remarks}
+        found = {"dataset": data.name, split: figures, "classes": classes, "remarks": remarks}
         emit_json({"run": str(run), "checkpoint": checkpoint, **found})
         return
-    emit(_by_class(classes), "", results(data.name, len(data.test), test, model.classes))
+    emit(_by_class(classes), "", results(data.name, len(judged_on), figures, model.classes, split))
 
 
 def _by_class(classes: list[dict[str, Any]]) -> Table:
@@ -76,14 +87,31 @@ def _by_class(classes: list[dict[str, Any]]) -> Table:
     return made
 
 
-def spec_of(stored: StoredRun, registry: Registry, set: tuple[str, ...]) -> RunSpec:
-    """Return a run's spec, with other data where `set` says so."""
+def spec_of(
+    stored: StoredRun,
+    registry: Registry,
+    set: tuple[str, ...],
+    takes: Sequence[str] = ("data", "metrics", "predict", "train.backend", "train.threads"),
+) -> RunSpec:
+    """Return a run's spec, with other data and the like where `set` says so.
+
+    Args:
+        takes: the key paths whose values count for a run that is trained.
+
+    Raises:
+        RunError: where another one is set, and would change nothing.
+    """
+    spec = stored.spec(registry, set)  # first: a key may be mistyped
     for one in set:
-        if one.partition("=")[0].partition(".")[0].strip() in ("model", "loss", "optimizer"):
-            raise RunError(
-                f"cannot set {one}: the network is the run's; set data, such as data.path"
-            )
-    return stored.spec(registry, set)
+        path = one.partition("=")[0].strip() + "."
+        if path.startswith(_OF_THE_RUN):
+            why = "the network is the run's"
+        elif not path.startswith(tuple(f"{key}." for key in takes)):
+            why = "it changes nothing in a trained run"
+        else:
+            continue
+        raise RunError(f"cannot set {one}: {why}; set data, such as data.path")
+    return spec
 
 
 def _other_backend(stored: StoredRun, spec: RunSpec) -> str:
@@ -95,14 +123,14 @@ def _other_backend(stored: StoredRun, spec: RunSpec) -> str:
 
 
 def _remarks(
-    spec: RunSpec, stored: StoredRun, test: dict[str, Any], data: Data, news: News
+    spec: RunSpec, stored: StoredRun, test: dict[str, Any], judged_on: Split, news: News
 ) -> list[str]:
     """Say what there is to say of the figures."""
     try:
         epochs = [Epoch(**record) for record in stored.epochs()]
     except TypeError:  # records that are not whole: they serve remarks only
         epochs = []
-    remarks = list(after_training(spec, epochs, test, data.test))
+    remarks = list(after_training(spec, epochs, test, judged_on))
     for remark in remarks:
         news.warn(remark)
     return remarks
@@ -125,12 +153,13 @@ def dataset_of(spec: RunSpec, stored: StoredRun) -> Dataset:
 
 
 def data_of(
-    spec: RunSpec, stored: StoredRun, paths: DataPaths, model: Model, others: bool = False
+    spec: RunSpec, stored: StoredRun, paths: DataPaths, model: Model, set: Sequence[str] = ()
 ) -> Data:
-    """Load what the run was trained on; or the spec's dataset whatever it fell to, where `others`
-    were asked for."""
+    """Load what the run was trained on, with the images that it set aside; or the spec's dataset
+    whatever it fell to, where `set` asks for other data."""
+    others = any(one.partition("=")[0].partition(".")[0].strip() == "data" for one in set)
     dataset = spec.data if others else dataset_of(spec, stored)
-    data, _ = load_data(dataset, paths, allow_fallback=True)
+    data, dataset = load_data(dataset, paths, allow_fallback=True)
     shape = transformed_shape(model.transforms, data.test.images.shape[1:])
     if (shape, data.classes) != (model.input_shape, model.classes):
         raise RunError(
@@ -141,37 +170,38 @@ def data_of(
     known = stored.facts("env.json").get("data")
     if isinstance(known, dict) and known.get("sha256") != data_digest(data):
         paths.say(f"WARNING: {data.name} is not, or not quite, what the run was trained on")
-    return data
+    return parts_of(data, dataset, spec.seed)
 
 
-def _judge(spec: RunSpec, model: Model, data: Data, registry: Registry) -> dict[str, Any]:
-    if not len(data.test):
-        raise RunError(
-            f"{data.name} has no test images; judge the run on others, such as with "
-            "--set data.path=other.npz --set data.test=0.5"
-        )
+def _judge(spec: RunSpec, model: Model, judged_on: Split, registry: Registry) -> dict[str, Any]:
     metrics = list(spec.metrics)
     if not any(metric.type == "confusion" for metric in metrics):
         metrics.append(cast(Metric, registry.find("metrics", "confusion").model_validate({})))
     plan = make_plan(model.network, spec.loss).on(model.backend, model.dtype)
     with Threads(spec.train.threads) as pool, one_blas_thread():
-        return judge(model, plan, metrics, data.test, pool)
+        return judge(model, plan, metrics, judged_on, pool)
 
 
 def results(
-    dataset: str, images: int, test: dict[str, Any], classes: Sequence[str], training: str = ""
+    dataset: str,
+    images: int,
+    test: dict[str, Any],
+    classes: Sequence[str],
+    part: str = "test",
+    training: str = "",
 ) -> Table:
-    """Return the table of what came out on the test images.
+    """Return the table of what came out on the images of a part of the data.
 
     Args:
         images: how many they are; 0 where that is not known.
         test: loss and metrics.
         classes: a display name per class.
+        part: of the data, "test" or "validation".
         training: what the training took.
     """
     made = facts()
-    made.add_row("dataset", f"{dataset} ({images:,} test images)" if images else dataset)
-    for name, value in figure_rows(test):
+    made.add_row("dataset", f"{dataset} ({images:,} {part} images)" if images else dataset)
+    for name, value in figure_rows(test, part):
         made.add_row(name, value)
     if training:
         made.add_row("training", training)

@@ -296,4 +296,4 @@ def _closing(finished: Finished) -> Table:
     train, test = finished.summary["train"], finished.summary["test"]
     images = sum(map(sum, test.get("confusion", [])))
     took = f"{train['seconds']:.1f} s, {train['samples_per_second']:,.0f} images/s"
-    return results(finished.summary["dataset"], images, test, finished.model.classes, took)
+    return results(finished.summary["dataset"], images, test, finished.model.classes, training=took)

@@ -115,11 +115,11 @@ def _of_run(
     run: Path, registry: Registry, set: tuple[str, ...], checkpoint: Kind, files: _Files
 ) -> _Network:
     stored = find_run(run)
-    spec = spec_of(stored, registry, set)
+    spec = spec_of(stored, registry, set, takes=["data"])
     model = Model.load(stored.checkpoint(checkpoint), registry)
     words = f"{spec.name}, the {checkpoint} weights of {stored.path}"
     return _Network(spec, model, words, background_of(stored.path, registry),
-                    lambda: data_of(spec, stored, files(spec), model, bool(set)))  # fmt: skip
+                    lambda: data_of(spec, stored, files(spec), model, set))  # fmt: skip
 
 
 def _of_spec(spec: RunSpec, files: _Files) -> _Network:

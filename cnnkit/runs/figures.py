@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnkit.base import Epoch
 
-_NAMES = {"loss": "test loss", "accuracy": "test accuracy", "macro_f1": "macro-F1"}
+_FIRST = ["accuracy", "macro_f1"]
 
 
 def epoch_line(epoch: Epoch, epochs: int) -> str:
@@ -23,13 +23,17 @@ def epoch_line(epoch: Epoch, epochs: int) -> str:
     return f"{', '.join(figures)} ({speed})"
 
 
-def figure_rows(test: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield (name, value) for every figure that is one number, accuracy first and loss last."""
-    numbers = {name: v for name, v in test.items() if isinstance(v, int | float)}
-    order = ["accuracy", "macro_f1", *(n for n in numbers if n not in _NAMES), "loss"]
-    for name in order:
+def figure_rows(figures: dict[str, Any], part: str = "test") -> Iterator[tuple[str, str]]:
+    """Yield (name, value) for every figure that is one number, accuracy first and loss last.
+
+    Args:
+        part: of the data, on whose images they were measured.
+    """
+    numbers = {name: v for name, v in figures.items() if isinstance(v, int | float)}
+    for name in [*_FIRST, *(n for n in numbers if n not in [*_FIRST, "loss"]), "loss"]:
         if name in numbers:
-            yield _NAMES.get(name, f"test {name.replace('_', ' ')}"), f"{numbers[name]:.4f}"
+            words = "macro-F1" if name == "macro_f1" else f"{part} {name.replace('_', ' ')}"
+            yield words, f"{numbers[name]:.4f}"
 
 
 def confusion_rows(

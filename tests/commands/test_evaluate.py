@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cnnkit.base import DataPaths
 from cnnkit.cli import main
+from cnnkit.model import Model
 from cnnkit.runs.directory import Lock
 from cnnkit.runs.vitals import Vitals
+from cnnkit.specfile.load import load_spec
 
 
 def test_figures_are_those_of_the_run(trained, call):
@@ -253,3 +256,78 @@ def test_the_network_cannot_be_another(trained, call):
     outcome = call("evaluate", str(trained), "--set", "model.dtype=float64")
     told = "cannot set model.dtype=float64: the network is the run's; set data, such as data.path"
     assert (outcome.code, outcome.out, outcome.err) == (2, "", f"error: {told}\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("optimizer.lr=0.5", "the network is the run's"),
+        ('data.transforms=["scale"]', "the network is the run's"),
+        ("data.transforms.0=scale", "the network is the run's"),
+        ("train.epochs=9", "it changes nothing in a trained run"),
+        ("seed=3", "it changes nothing in a trained run"),
+        ("name=other", "it changes nothing in a trained run"),
+    ],
+)
+def test_what_would_change_nothing_cannot_be_set(trained, call, value, why):
+    outcome = call("evaluate", str(trained), "--set", value)
+    told = f"error: cannot set {value}: {why}; set data, such as data.path\n"
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", told)
+
+
+def test_trace_takes_other_data_only(trained, call):
+    for value in ("predict.average=[]", "metrics=[]"):
+        outcome = call("trace", str(trained), "--set", value)
+        told = f"cannot set {value}: it changes nothing in a trained run"
+        told = f"error: {told}; set data, such as data.path\n"
+        assert (outcome.code, outcome.out, outcome.err) == (2, "", told)
+
+
+def test_a_mistyped_key_is_told_as_such(trained, call):
+    outcome = call("evaluate", str(trained), "--set", "predict.avrage=[]")
+    assert outcome.code == 2
+    assert "did you mean" in outcome.err
+    assert "changes nothing" not in outcome.err
+
+
+def test_predictions_are_averaged_as_set(trained, call):
+    """On the run's own data, though --set is there: nothing was said of data."""
+    model = Model.load(trained / "checkpoints" / "last.safetensors")
+    test = load_spec(trained / "resolved.toml").data.load(DataPaths()).test
+    p = (model.predict(test.images) + model.predict(test.images[..., ::-1])) / 2
+    asked = call("evaluate", str(trained), "--json", "--set", 'predict.average=["flip"]')
+    judged, right = json.loads(asked.out)["test"], p[np.arange(len(p)), test.labels]
+    assert judged["loss"] == pytest.approx(-np.log(right).mean(), rel=1e-5)
+    assert judged["accuracy"] == pytest.approx((p.argmax(1) == test.labels).mean())
+    plain = json.loads(call("evaluate", str(trained), "--json").out)["test"]
+    assert plain["loss"] != judged["loss"]
+
+
+def test_the_images_that_were_set_aside(trained, call):
+    asked = call("evaluate", str(trained), "--split", "validation", "--json")
+    document = json.loads(asked.out)
+    last = json.loads((trained / "metrics.jsonl").read_text().splitlines()[-1])["validation"]
+    assert (asked.code, asked.err, "test" in document) == (0, "", False)
+    assert document["validation"] == last
+    images = sum(map(sum, last["confusion"]))
+    assert sum(one["images"] for one in document["classes"]) == images
+    lines = call("evaluate", str(trained), "--split", "validation").out.splitlines()
+    assert lines[13] == f"dataset              digits ({images} validation images)"
+    assert lines[14].startswith("validation accuracy  0.9")
+
+
+def test_nothing_was_set_aside(call, tiny):
+    call("run", "tiny.toml", "--out", "run", "--set", "data.validation=0")
+    outcome = call("evaluate", "run", "--split", "validation")
+    told = "digits has no validation images; judge the run on its test images, without --split"
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", f"error: {told}\n")
+    outcome = call("evaluate", "run", "--split", "valid")
+    assert outcome.code == 2
+    assert "validation" in outcome.err
+
+
+def test_a_fold_is_what_was_set_aside(call, tiny, tmp_path):
+    call("run", "tiny.toml", "--out", "run", "--set", "data.folds=3", "--set", "data.fold=2")
+    document = json.loads(call("evaluate", "run", "--split", "validation", "--json").out)
+    last = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1]
+    assert document["validation"] == json.loads(last)["validation"]
