@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from _thread import LockType, allocate_lock
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Condition, Semaphore
+from threading import Lock
 from typing import Any, NamedTuple
 
 from cnnkit.arrays import Array
@@ -18,7 +19,9 @@ class Meeting:
     """Brings together what the shards of one batch give, in their order, whoever comes first.
 
     Each shard runs in a thread of its own, for it waits in the middle of a layer; while it does,
-    another one may run in its place.
+    another one runs in its place. Who stops wakes just the one that goes on: where all were woken
+    to see whose turn it is, they pushed one another from their cores, and a step took a seventh
+    longer.
 
     Args:
         shards: how many there are.
@@ -30,7 +33,11 @@ class Meeting:
         self._given: list[list[tuple[str, Any]]] = [[("", None)] * shards for _ in range(2)]
         self._round = self._here = self._done = 0
         self._failed = False
-        self._changed, self._running = Condition(), Semaphore(at_once)
+        self._lock, self._free = Lock(), at_once
+        # locks that are held, each by a shard that sleeps until another one opens it: those that
+        # could run, and those that wait for the others
+        self._ready: list[LockType] = []
+        self._waiting: list[LockType] = []
         self.renewed: dict[str, Array] = {}
         """The values that layers want for weights that do not learn, by path."""
 
@@ -45,25 +52,30 @@ class Meeting:
     @contextmanager
     def attended(self) -> Iterator[None]:
         """Run a shard inside, from one end of the network to the other or through a part of it."""
-        self._running.acquire()
+        with self._lock:
+            turn = self._turn(self._ready)
+            self._give()
+        self._sleep(turn)
         try:
             yield
         except BaseException:
             self.leave()
             raise
         finally:
-            with self._changed:
+            with self._lock:
                 self._done += 1
-                self._changed.notify_all()
+                self._wake()
                 if self._done == len(self):
                     self._done = 0
-            self._running.release()
+                self._free += 1
+                self._give()
 
     def leave(self) -> None:
         """Let nobody wait any longer: one will not come."""
-        with self._changed:
+        with self._lock:
             self._failed = True
-            self._changed.notify_all()
+            self._wake()
+            self._give()
 
     def gather(self, shard: int, path: str, value: Any) -> list[Any]:
         """Return every shard's value, in the order of the shards, once all have come.
@@ -72,30 +84,65 @@ class Meeting:
             RuntimeError: where some shards gather and others do not, or do so elsewhere.
             Deserted: where another shard failed.
         """
-        with self._changed:
+        turn = None
+        with self._lock:
             mine, given = self._round, self._given[self._round % 2]
             given[shard] = path, value
             self._here += 1
-            waits = self._here < len(self)
-            if not waits:
+            if self._here == len(self):
                 self._here, self._round = 0, self._round + 1
-                self._changed.notify_all()
-        if waits:
-            self._wait(mine)
+                self._wake()
+            else:
+                is_over = self._failed or self._done
+                turn = self._turn(self._ready if is_over else self._waiting)
+                self._free += 1
+            self._give()
+        if turn:
+            self._sleep(turn)
+            self._demand_round(mine)
         if any(place != path for place, _ in given):
             raise RuntimeError("shards of a batch gather in different places")
         return [each for _, each in given]
 
-    def _wait(self, mine: int) -> None:
-        self._running.release()
-        with self._changed:
-            self._changed.wait_for(lambda: self._round > mine or self._failed or self._done)
-            is_complete, failed = self._round > mine, self._failed
-        self._running.acquire()
-        if not is_complete and failed:
+    def _demand_round(self, mine: int) -> None:
+        if self._round > mine:
+            return
+        if self._failed:
             raise Deserted
-        if not is_complete:
-            raise RuntimeError("some shards of a batch gather, and others do not")
+        raise RuntimeError("some shards of a batch gather, and others do not")
+
+    # ------------------------------------------------------------------------------------- turns
+
+    def _turn(self, queue: list[LockType]) -> LockType:
+        """Queue up, and return what to sleep on."""
+        turn = allocate_lock()
+        turn.acquire()
+        queue.append(turn)
+        return turn
+
+    def _wake(self) -> None:
+        """Let those that wait for the others run again, as their turn comes."""
+        self._ready += self._waiting
+        self._waiting.clear()
+
+    def _give(self) -> None:
+        """Give every free slot to one that could run; the last to come has its maps still warm."""
+        while self._free > 0 and self._ready:
+            self._free -= 1
+            self._ready.pop().release()
+
+    def _sleep(self, turn: LockType) -> None:
+        """Sleep until one's turn; whoever is interrupted hands on what it may have been given."""
+        try:
+            turn.acquire()
+        except BaseException:
+            with self._lock:
+                queues = [queue for queue in (self._ready, self._waiting) if turn in queue]
+                for queue in queues:
+                    queue.remove(turn)
+                self._free += not queues
+                self._give()
+            raise
 
 
 class Seat(NamedTuple):
