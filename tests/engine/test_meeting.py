@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from cnnkit.arrays import flatten
 from cnnkit.base import Layer
 from cnnkit.layers import BatchNorm, Conv, Residual, Sequential
 from cnnkit.losses import CrossEntropy
-from cnnkit.meeting import Meeting
+from cnnkit.meeting import Deserted, Meeting
 from cnnkit.optimizers import Adam, Sgd
 from cnnkit.plan import make_plan
 from cnnkit.workers import Threads
@@ -210,25 +211,85 @@ def test_a_wrong_renewal_is_refused():
     )
 
 
-def test_values_come_in_the_order_of_shards_and_one_at_a_time():
-    meeting, found, running = Meeting(6, at_once=2), {}, []
-    most = [0]
+def seated(meeting, run):
+    """Call run(shard) for every shard, in threads of their own; return what each raised."""
+    raised = {}
 
-    def run(shard):
-        with meeting.attended():
-            for turn in range(20):
-                running.append(shard)
-                most[0] = max(most[0], len(running))
-                running.remove(shard)
-                found[shard, turn] = meeting.gather(shard, "a", (turn, shard))
+    def attend(shard):
+        try:
+            with meeting.attended():
+                run(shard)
+        except BaseException as error:
+            raised[shard] = type(error)
 
-    threads = [threading.Thread(target=run, args=(shard,)) for shard in range(6)]
+    threads = [threading.Thread(target=attend, args=(n,), name=f"shard {n}", daemon=True)
+               for n in range(len(meeting))]  # fmt: skip
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
-    assert most[0] <= 2
+        thread.join(timeout=20)
+    assert not any(thread.is_alive() for thread in threads), "shards wait for ever"
+    return raised
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 6])
+def test_values_come_in_the_order_of_shards_and_so_many_run_at_once(at_once):
+    meeting, found, running, most = Meeting(6, at_once), {}, [], [0]
+
+    def run(shard):
+        for turn in range(20):
+            running.append(shard)
+            most[0] = max(most[0], len(running))
+            time.sleep(0.0005)  # in which the others may run
+            running.remove(shard)
+            found[shard, turn] = meeting.gather(shard, "a", (turn, shard))
+
+    assert seated(meeting, run) == {}
+    assert most[0] == at_once
     assert all(found[s, t] == [(t, k) for k in range(6)] for s in range(6) for t in range(20))
+
+
+def test_a_meeting_serves_one_batch_after_the_other():
+    meeting, found = Meeting(4, at_once=2), []
+    for number in range(3):  # as segment by segment
+        seated(meeting, lambda s, n=number: found.append(meeting.gather(s, "a", (n, s))))
+    assert found == [[(n, s) for s in range(4)] for n in range(3) for _ in range(4)]
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+@pytest.mark.parametrize("which", [1, 2, 3])
+@pytest.mark.parametrize("shard", [0, 4])
+def test_one_that_is_interrupted_in_its_sleep_holds_nobody_up(shard, which, at_once, monkeypatch):
+    """In its first sleep it waits to begin, and then for the others."""
+    meeting, sleep, slept = Meeting(5, at_once), Meeting._sleep, []
+
+    class Interrupted:
+        def __init__(self, turn):
+            self.turn = turn
+
+        def acquire(self):
+            raise KeyboardInterrupt
+
+        def __eq__(self, other):
+            return other is self.turn
+
+        __hash__ = None
+
+    def disturbed(self, turn):
+        if threading.current_thread().name == f"shard {shard}":
+            slept.append(turn)
+            turn = Interrupted(turn) if len(slept) == which else turn
+        try:
+            sleep(self, turn)
+        except KeyboardInterrupt:
+            self.leave()  # as Gradients does, where no shard is at work yet
+            raise
+
+    monkeypatch.setattr(Meeting, "_sleep", disturbed)
+    raised = seated(meeting, lambda s: [meeting.gather(s, "a", s) for _ in range(4)])
+    if len(slept) >= which:  # it may have been the last to come, each time
+        assert raised.pop(shard) is KeyboardInterrupt
+        assert set(raised.values()) <= {Deserted}  # the others may have come to their end before
 
 
 def test_adam_and_one_shard_go_the_same_way():
