@@ -109,14 +109,24 @@ def _biased(
     biased = _biased(last, before, (*path, chain.names[-1]))
     if biased is None:
         return None
-    return chain.changed(layers=[*rest, biased[0]]), biased[1]
+    return _in_place_of(layer, [*rest, biased[0]]), biased[1]
 
 
 def _chain_of(layer: Layer, shape: Shape) -> Sequential | None:
-    """Return the chain that a layer is, or stands for, under the layer's name; None of others."""
-    if isinstance(layer, Block) and type(built := layer.built(shape)) is Sequential:
-        return Sequential(layers=built.layers, label=layer.type, name=layer.name)
+    """Return the chain that a layer is, or stands for and runs as it is; None of others."""
+    if isinstance(layer, Block):
+        built = layer.built(shape)
+        if type(layer).forward is not Block.forward or type(built) is not Sequential:
+            return None
+        # of a class that was never registered the type may be no name for a chain
+        return built if layer.type.islower() and layer.type.isidentifier() else None
     return layer if type(layer) is Sequential else None
+
+
+def _in_place_of(layer: Layer, made: Sequence[Layer]) -> Layer:
+    """Return a chain that bears the layer's name."""
+    label = layer.label if isinstance(layer, Sequential) else layer.type
+    return Sequential(layers=made, label=label, name=layer.name)
 
 
 def _inside(layer: Layer, shape: Shape, path: tuple[str, ...], found: list[Fold]) -> Layer:
@@ -124,7 +134,7 @@ def _inside(layer: Layer, shape: Shape, path: tuple[str, ...], found: list[Fold]
     if (chain := _chain_of(layer, shape)) is not None:
         folds = len(found)
         made = _chain(chain.layers, chain.names, shape, path, found)
-        return layer if len(found) == folds else chain.changed(layers=made)
+        return layer if len(found) == folds else _in_place_of(layer, made)
     if isinstance(layer, Residual) and type(layer) is Residual:
         names = [Sequential(layers=c).names if c else [] for c in (layer.body, layer.shortcut)]
         body = _chain(layer.body, names[0], shape, path, found)

@@ -52,10 +52,11 @@ class Meeting:
     @contextmanager
     def attended(self) -> Iterator[None]:
         """Run a shard inside, from one end of the network to the other or through a part of it."""
-        with self._lock:
-            turn = self._turn(self._ready)
-            self._give()
-        self._sleep(turn)
+        with self._turn() as turn:
+            with self._lock:
+                self._ready.append(turn)
+                self._give()
+            turn.acquire()
         try:
             yield
         except BaseException:
@@ -84,21 +85,23 @@ class Meeting:
             RuntimeError: where some shards gather and others do not, or do so elsewhere.
             Deserted: where another shard failed.
         """
-        turn = None
-        with self._lock:
-            mine, given = self._round, self._given[self._round % 2]
-            given[shard] = path, value
-            self._here += 1
-            if self._here == len(self):
-                self._here, self._round = 0, self._round + 1
-                self._wake()
-            else:
-                is_over = self._failed or self._done
-                turn = self._turn(self._ready if is_over else self._waiting)
-                self._free += 1
-            self._give()
-        if turn:
-            self._sleep(turn)
+        with self._turn() as turn:
+            with self._lock:
+                mine, given = self._round, self._given[self._round % 2]
+                given[shard] = path, value
+                self._here += 1
+                is_last = self._here == len(self)
+                if is_last:
+                    self._here, self._round = 0, self._round + 1
+                    self._wake()
+                else:
+                    is_over = self._failed or self._done
+                    (self._ready if is_over else self._waiting).append(turn)
+                    self._free += 1
+                self._give()
+            if not is_last:
+                turn.acquire()
+        if not is_last:
             self._demand_round(mine)
         if any(place != path for place, _ in given):
             raise RuntimeError("shards of a batch gather in different places")
@@ -113,12 +116,24 @@ class Meeting:
 
     # ------------------------------------------------------------------------------------- turns
 
-    def _turn(self, queue: list[LockType]) -> LockType:
-        """Queue up, and return what to sleep on."""
+    @contextmanager
+    def _turn(self) -> Iterator[LockType]:
+        """Give what to sleep on, held. Where a sleeper is interrupted, nobody waits any longer, and
+        the slot that it may have been given goes to the next."""
         turn = allocate_lock()
         turn.acquire()
-        queue.append(turn)
-        return turn
+        try:
+            yield turn
+        except BaseException:
+            with self._lock:
+                queues = [queue for queue in (self._ready, self._waiting) if turn in queue]
+                for queue in queues:
+                    queue.remove(turn)
+                self._free += not queues
+                self._failed = True
+                self._wake()
+                self._give()
+            raise
 
     def _wake(self) -> None:
         """Let those that wait for the others run again, as their turn comes."""
@@ -130,19 +145,6 @@ class Meeting:
         while self._free > 0 and self._ready:
             self._free -= 1
             self._ready.pop().release()
-
-    def _sleep(self, turn: LockType) -> None:
-        """Sleep until one's turn; whoever is interrupted hands on what it may have been given."""
-        try:
-            turn.acquire()
-        except BaseException:
-            with self._lock:
-                queues = [queue for queue in (self._ready, self._waiting) if turn in queue]
-                for queue in queues:
-                    queue.remove(turn)
-                self._free += not queues
-                self._give()
-            raise
 
 
 class Seat(NamedTuple):

@@ -11,7 +11,7 @@ from cnnkit import Model, Trainer
 from cnnkit.arrays import flatten
 from cnnkit.base import Context, forward_chain
 from cnnkit.folding import fold, merged
-from cnnkit.layers import BatchNorm
+from cnnkit.layers import BatchNorm, DepthwiseSeparable
 from cnnkit.losses import CrossEntropy
 from cnnkit.optimizers import Sgd
 
@@ -28,6 +28,22 @@ class Mine(BatchNorm):
     def forward(self, x, w, ctx):
         y, back = super().forward(x, w, ctx)
         return y + 1, back
+
+
+class Twice(DepthwiseSeparable):
+    """Derives from what stands for a chain, and does something else."""
+
+    type: Literal["twice"] = "twice"
+
+    def forward(self, x, w, ctx):
+        y, back = super().forward(x, w, ctx)
+        return y * 2, lambda dy: back(dy * 2)
+
+
+class Kept(DepthwiseSeparable):
+    """Derives from it and does the same, under a name that no chain may bear."""
+
+    type: Literal["Kept"] = "Kept"
 
 
 HEAD = {"type": "softmax", "units": 3}
@@ -49,9 +65,12 @@ NETWORKS = {
         "batch_norm", "relu",
         {"type": "residual", "body": [{"type": "depthwise_separable", "filters": 4}, "batch_norm"]},
         {"type": "sequential", "name": "two", "layers": [
-            "relu", {"type": "sequential", "layers": [conv(3)]}]}, "batch_norm", HEAD], 4),
+            "relu", {"type": "sequential", "layers": [conv(3)]}]}, "batch_norm",
+        Twice(filters=3), "relu", HEAD], 4),
     "none": ([conv(), "relu", "batch_norm", "batch_norm", conv(), Mine(),
-              {"type": "residual", "body": [conv()]}, "batch_norm",
+              Kept(filters=2, between=["batch_norm"]), "batch_norm",
+              Twice(filters=3, between=["batch_norm"]), "batch_norm",
+              {"type": "residual", "body": [conv(3)]}, "batch_norm",
               {"type": "sequential", "layers": [conv(), "relu"]}, "batch_norm", HEAD], 0),
 }  # fmt: skip
 

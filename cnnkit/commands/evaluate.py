@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _OF_THE_RUN = "model.", "loss.", "optimizer.", "data.transforms."
+_UNUSED = "data.validation.", "data.folds.", "data.fold."
 _ELSE = {
     "test": "others, such as with --set data.path=other.npz --set data.test=0.5",
     "validation": "its test images, without --split",
@@ -63,11 +64,10 @@ def evaluate(
     for note in filter(None, (stored.unfinished(), _other_backend(stored, spec))):
         news.say(note)
     model = Model.load(stored.checkpoint(checkpoint), registry, backend=spec.train.backend)
-    model = replace(model, average=tuple(spec.predict.average))
+    if _sets(set, "predict"):
+        model = replace(model, average=tuple(spec.predict.average))
     paths = data_paths(spec, data_dir, news.say, progress=news.screen.is_terminal)
-    data = data_of(spec, stored, paths, model, set)
-    if (judged_on := data.splits().get(split)) is None:
-        raise RunError(f"{data.name} has no {split} images; judge the run on {_ELSE[split]}")
+    data, judged_on = _part(spec, stored, paths, model, set, split)
     figures = _judge(spec, model, judged_on, registry)
     remarks = _remarks(spec, stored, figures if split == "test" else {}, judged_on, news)
     classes = per_class(figures["confusion"], model.classes)
@@ -76,6 +76,19 @@ def evaluate(
         emit_json({"run": str(run), "checkpoint": checkpoint, **found})
         return
     emit(_by_class(classes), "", results(data.name, len(judged_on), figures, model.classes, split))
+
+
+def _part(
+    spec: RunSpec, stored: StoredRun, paths: DataPaths, model: Model, set: Sequence[str], split: str
+) -> tuple[Data, Split]:
+    """Return the data, and the part of it that the run is judged on."""
+    aside = split == "validation"
+    if aside and _sets(set, "data"):
+        raise RunError("of other data nothing was set aside; leave out --split, or --set data")
+    data = data_of(spec, stored, paths, model, set, aside)
+    if (judged_on := data.splits().get(split)) is None:
+        raise RunError(f"{data.name} has no {split} images; judge the run on {_ELSE[split]}")
+    return data, judged_on
 
 
 def _by_class(classes: list[dict[str, Any]]) -> Table:
@@ -104,9 +117,10 @@ def spec_of(
     spec = stored.spec(registry, set)  # first: a key may be mistyped
     for one in set:
         path = one.partition("=")[0].strip() + "."
-        if path.startswith(_OF_THE_RUN):
+        others = path == "data." and "transforms" in spec.data.model_fields_set
+        if path.startswith(_OF_THE_RUN) or others:
             why = "the network is the run's"
-        elif not path.startswith(tuple(f"{key}." for key in takes)):
+        elif path.startswith(_UNUSED) or not path.startswith(tuple(f"{key}." for key in takes)):
             why = "it changes nothing in a trained run"
         else:
             continue
@@ -153,12 +167,20 @@ def dataset_of(spec: RunSpec, stored: StoredRun) -> Dataset:
 
 
 def data_of(
-    spec: RunSpec, stored: StoredRun, paths: DataPaths, model: Model, set: Sequence[str] = ()
+    spec: RunSpec,
+    stored: StoredRun,
+    paths: DataPaths,
+    model: Model,
+    set: Sequence[str] = (),
+    set_aside: bool = False,
 ) -> Data:
-    """Load what the run was trained on, with the images that it set aside; or the spec's dataset
-    whatever it fell to, where `set` asks for other data."""
-    others = any(one.partition("=")[0].partition(".")[0].strip() == "data" for one in set)
-    dataset = spec.data if others else dataset_of(spec, stored)
+    """Load what the run was trained on, or the spec's dataset whatever it fell to, where `set` asks
+    for other data.
+
+    Args:
+        set_aside: whether the images that the run was validated on are set aside once more.
+    """
+    dataset = spec.data if _sets(set, "data") else dataset_of(spec, stored)
     data, dataset = load_data(dataset, paths, allow_fallback=True)
     shape = transformed_shape(model.transforms, data.test.images.shape[1:])
     if (shape, data.classes) != (model.input_shape, model.classes):
@@ -170,7 +192,11 @@ def data_of(
     known = stored.facts("env.json").get("data")
     if isinstance(known, dict) and known.get("sha256") != data_digest(data):
         paths.say(f"WARNING: {data.name} is not, or not quite, what the run was trained on")
-    return parts_of(data, dataset, spec.seed)
+    return parts_of(data, dataset, spec.seed) if set_aside else data
+
+
+def _sets(set: Sequence[str], section: str) -> bool:
+    return any(one.partition("=")[0].partition(".")[0].strip() == section for one in set)
 
 
 def _judge(spec: RunSpec, model: Model, judged_on: Split, registry: Registry) -> dict[str, Any]:

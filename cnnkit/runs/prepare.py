@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from cnnkit.arrays import Array
-from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo, Split
+from cnnkit.base import Data, DataPaths, Dataset, DatasetInfo, Split, Transform
 from cnnkit.base.component import SPEC_PATH
 from cnnkit.base.contract import checked_fit
 from cnnkit.base.place import outermost
@@ -143,6 +143,19 @@ def _build(spec: RunSpec, dataset: Dataset, data: Data, paths: DataPaths) -> Mod
         transforms=dataset.transforms,
         classes=data.classes,
         trained_on=trained_on,
-        average=spec.predict.average,
+        average=_averaged(spec, dataset, paths),
         backend=spec.train.backend,
     )
+
+
+def _averaged(spec: RunSpec, dataset: Dataset, paths: DataPaths) -> list[Transform]:
+    """Return what predictions average over: of what fell to other data, that which these are
+    trained on too. Mirrored digits are none."""
+    asked = spec.predict.average
+    known = {one.type for one in dataset.transforms}
+    if dataset is spec.data or known.issuperset(one.type for one in asked):
+        return asked
+    left = [one for one in asked if one.type in known]
+    names = " and ".join(one.type for one in asked if one not in left)
+    paths.say(f"note: {dataset.type} is not trained on {names}, and not averaged over it")
+    return left

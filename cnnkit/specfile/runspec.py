@@ -111,8 +111,8 @@ class PredictSpec(Section):
         list[Annotated[SerializeAsAny[Transform], child("transforms")]], AfterValidator(_with_views)
     ] = Field(default_factory=nothing)
     """Predictions are averaged over the views of these, such as `["flip"]`: the image and its
-    mirror image; of several, over every pair. For the test split, `evaluate` and `predict`; the
-    model keeps it."""
+    mirror image; of several, over every pair. They are made behind all transforms, for the test
+    split, `evaluate` and `predict`; the model keeps them. Of a fallback, those it is trained on."""
 
 
 class PluginsSpec(Section):

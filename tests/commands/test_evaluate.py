@@ -264,9 +264,12 @@ def test_the_network_cannot_be_another(trained, call):
         ("optimizer.lr=0.5", "the network is the run's"),
         ('data.transforms=["scale"]', "the network is the run's"),
         ("data.transforms.0=scale", "the network is the run's"),
+        ('data={type="digits",transforms=["invert"]}', "the network is the run's"),
         ("train.epochs=9", "it changes nothing in a trained run"),
         ("seed=3", "it changes nothing in a trained run"),
         ("name=other", "it changes nothing in a trained run"),
+        ("data.validation=0.5", "it changes nothing in a trained run"),
+        ("data.folds=3", "it changes nothing in a trained run"),
     ],
 )
 def test_what_would_change_nothing_cannot_be_set(trained, call, value, why):
@@ -314,6 +317,14 @@ def test_the_images_that_were_set_aside(trained, call):
     lines = call("evaluate", str(trained), "--split", "validation").out.splitlines()
     assert lines[13] == f"dataset              digits ({images} validation images)"
     assert lines[14].startswith("validation accuracy  0.9")
+
+
+def test_nothing_is_set_aside_of_other_data(trained, call):
+    for value in ("data.path=x.npz", 'data={type="digits"}'):
+        outcome = call("evaluate", str(trained), "--split", "validation", "--set", value)
+        assert outcome.code == 2
+    told = "error: of other data nothing was set aside; leave out --split, or --set data\n"
+    assert (outcome.out, outcome.err) == ("", told)
 
 
 def test_nothing_was_set_aside(call, tiny):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cnnkit import Model, Trainer, TrainingError
+from cnnkit import meeting as module
 from cnnkit.arrays import flatten
 from cnnkit.base import Layer
 from cnnkit.layers import BatchNorm, Conv, Residual, Sequential
@@ -261,31 +262,24 @@ def test_a_meeting_serves_one_batch_after_the_other():
 @pytest.mark.parametrize("shard", [0, 4])
 def test_one_that_is_interrupted_in_its_sleep_holds_nobody_up(shard, which, at_once, monkeypatch):
     """In its first sleep it waits to begin, and then for the others."""
-    meeting, sleep, slept = Meeting(5, at_once), Meeting._sleep, []
+    meeting, slept = Meeting(5, at_once), []
 
-    class Interrupted:
-        def __init__(self, turn):
-            self.turn = turn
+    class Turn:
+        """A lock by which one sleeper is interrupted, before it is given its turn or just after."""
+
+        def __init__(self):
+            self.lock, self.held = threading.Lock(), False
+            self.release = self.lock.release
 
         def acquire(self):
-            raise KeyboardInterrupt
+            if self.held and threading.current_thread().name == f"shard {shard}":
+                slept.append(self)
+                if len(slept) == which:
+                    raise KeyboardInterrupt
+            self.held = True
+            self.lock.acquire()
 
-        def __eq__(self, other):
-            return other is self.turn
-
-        __hash__ = None
-
-    def disturbed(self, turn):
-        if threading.current_thread().name == f"shard {shard}":
-            slept.append(turn)
-            turn = Interrupted(turn) if len(slept) == which else turn
-        try:
-            sleep(self, turn)
-        except KeyboardInterrupt:
-            self.leave()  # as Gradients does, where no shard is at work yet
-            raise
-
-    monkeypatch.setattr(Meeting, "_sleep", disturbed)
+    monkeypatch.setattr(module, "allocate_lock", Turn)
     raised = seated(meeting, lambda s: [meeting.gather(s, "a", s) for _ in range(4)])
     if len(slept) >= which:  # it may have been the last to come, each time
         assert raised.pop(shard) is KeyboardInterrupt

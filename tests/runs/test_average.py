@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from cnnkit import train
+from cnnkit.base import DataPaths
 from cnnkit.cli import main
 from cnnkit.model import Model
+from cnnkit.runs.prepare import prepare
 from cnnkit.specfile.load import load_spec
 
 SPEC = """
@@ -59,3 +61,20 @@ def test_what_was_balanced_is_resolved_and_runs_alike(run, tmp_path):
     assert len(spec.loss.weights) == 10
     again = train(spec, out=tmp_path / "again")
     assert again.summary["weights_sha256"] == run.summary["weights_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("transforms", "kept"),
+    [("", []), (', transforms = ["flip", "scale"]', ["flip"])],
+)
+def test_what_stands_in_is_averaged_over_what_it_is_trained_on(transforms, kept, tmp_path):
+    """Digits are no mirror images of one another: averaged over these, fewer were right."""
+    other = f'type = "npz"\npath = "later.npz"\nfallback = {{ type = "digits"{transforms} }}'
+    spec = SPEC.replace('type = "digits"', other).replace('"flip"]', '"flip", "shift"]')
+    (tmp_path / "spec.toml").write_text(spec, encoding="utf-8")
+    said = []
+    paths = DataPaths(spec_dir=tmp_path, say=said.append)
+    ready = prepare(load_spec(tmp_path / "spec.toml"), paths)
+    assert [one.type for one in ready.model.average] == kept
+    names = "shift" if kept else "flip and shift"
+    assert f"note: digits is not trained on {names}, and not averaged over it" in said
