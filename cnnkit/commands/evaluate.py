@@ -117,8 +117,8 @@ def spec_of(
     spec = stored.spec(registry, set)  # first: a key may be mistyped
     for one in set:
         path = one.partition("=")[0].strip() + "."
-        others = path == "data." and "transforms" in spec.data.model_fields_set
-        if path.startswith(_OF_THE_RUN) or others:
+        transforms = path == "data." and "transforms" in spec.data.model_fields_set
+        if path.startswith(_OF_THE_RUN) or transforms:
             why = "the network is the run's"
         elif path.startswith(_UNUSED) or not path.startswith(tuple(f"{key}." for key in takes)):
             why = "it changes nothing in a trained run"
