@@ -179,11 +179,12 @@ GOLDEN = {  # file -> (input, output of each layer, weights), all by hand
         + 2 * (1_152 + 512 + 16_384 + 512)
         + 1_290,
     ),
-    # a unit, and stages of a unit and a residual of two
+    # a unit and a residual of two, behind a pool from the second stage on
     "resnet.toml": (
         (1, 28, 28),
-        [(32, 28, 28), (64, 14, 14), (128, 7, 7), (128,), (128,), (10,)],
+        [(32, 28, 28)] * 2 + [(64, 14, 14), (128, 7, 7), (128,), (128,), (10,)],
         (288 + 128)
+        + 2 * (9_216 + 128)
         + (18_432 + 256)
         + 2 * (36_864 + 256)
         + (73_728 + 512)

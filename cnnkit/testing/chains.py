@@ -73,9 +73,13 @@ def _unit(filters: int) -> list[Any]:
     return [_conv(filters, bias="none"), "batch_norm", "relu"]
 
 
-def _stage(filters: int) -> list[Any]:
+def _residual(filters: int) -> list[Any]:
     body = [*_unit(filters), _conv(filters, bias="none"), "batch_norm"]
-    return [_pool(), *_unit(filters), {"type": "residual", "body": body}, "relu"]
+    return [{"type": "residual", "body": body}, "relu"]
+
+
+def _stage(filters: int) -> list[Any]:
+    return [_pool(), *_unit(filters), *_residual(filters)]
 
 
 def _light(filters: int, stride: int = 1) -> list[Any]:
@@ -114,7 +118,8 @@ SPECS: dict[str, tuple[list[Any], Shape]] = {
         _conv(32, bias="none"), "batch_norm", "hard_swish", *_light_stage(64, 3),
         *_light_stage(128, 2), "global_pool", {"type": "dropout", "rate": 0.2}, _of("softmax", 10)],
         (1, 28, 28)),
-    "resnet.toml": ([*_unit(32), *_stage(64), *_stage(128), *_HEAD], (1, 28, 28)),
+    "resnet.toml": ([
+        *_unit(32), *_residual(32), *_stage(64), *_stage(128), *_HEAD], (1, 28, 28)),
 }  # fmt: skip
 """The networks of the specs that come with cnnkit."""
 CHAINS: dict[str, tuple[list[Any], Shape]] = {
