@@ -24,11 +24,13 @@ from cnnkit.errors import (
     PluginError,
     RunError,
     ShapeError,
+    SpecError,
     TrainingError,
 )
 from cnnkit.layers import Conv, Softmax
 from cnnkit.losses import CrossEntropy
 from cnnkit.optimizers import Sgd
+from cnnkit.split import stratified_sample
 from cnnkit.transforms import Scale
 
 STACK = [Conv(filters=4, kernel=3), "relu", "pool", Softmax(units=10)]
@@ -130,6 +132,30 @@ def test_errors_are_those_of_elsewhere(digits, change, error, said, tmp_path):
     with pytest.raises(error, match=re.escape(said)):
         cnnkit.fit(given.pop("network"), given.pop("x"), given.pop("y"), **given)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"best": "macro_f1"}, '"macro_f1" is no figure by which a checkpoint can be the best'),
+        ({"memory": 1e-9}, "of memory that training needs with a batch of 32"),
+        ({"callbacks": [{"type": "swa", "start": 11}]}, "swa begins in epoch 11"),
+    ],
+)
+def test_what_training_asks_for_is_checked(digits, settings, said, tmp_path):
+    with pytest.raises(SpecError, match=re.escape(said)):
+        cnnkit.fit(STACK, digits.train.images, digits.train.labels, validation=0.1, **settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_subset_is_what_is_trained_on(digits, tmp_path, capsys):
+    x, y = digits.train.images[:200], digits.train.labels[:200]
+    rows = stratified_sample(y, 20, 0)
+    few = cnnkit.fit(STACK, x[rows], y[rows], epochs=1)
+    assert sha256(cnnkit.fit(STACK, x, y, epochs=1, subset=20)) == sha256(few)
+    run = cnnkit.fit(STACK, x, y, epochs=1, subset=20, out=tmp_path / "run")
+    assert sha256(run) == sha256(few)
+    assert main(["verify", str(run.path)]) == 0
 
 
 # --- callbacks and on_epoch ---------------------------------------------------------------------

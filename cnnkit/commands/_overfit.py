@@ -36,12 +36,16 @@ def overfit(
     found = _learned(easy, news, out, data_dir, allow)
     if off:
         news.say(f"switched off: {', '.join(off)}")
+    left = [one.type for one in easy.data.transforms if one.random]
+    if left:
+        news.say(f"left on, as the shape of images may depend on it: {', '.join(left)}")
     if json:
         emit_json({"learned": found.by_heart, "loss": found.loss, "steps": found.steps,
-                   "accuracy": found.accuracy, "switched_off": off, "moved": found.moved,
+                   "accuracy": found.accuracy, "switched_off": off, "left_on": left,
+                   "moved": found.moved,
                    "still": found.still})  # fmt: skip
     else:
-        emit(*_told(found, spec))
+        emit(*_told(found, spec, left))
     return int(not found.by_heart)
 
 
@@ -57,7 +61,7 @@ def _learned(
     return found
 
 
-def _told(found: Learned, spec: RunSpec) -> Iterator[str]:
+def _told(found: Learned, spec: RunSpec, left: list[str]) -> Iterator[str]:
     figures = f"loss {found.loss:.2g} after {found.steps} steps"
     if found.by_heart:
         yield f"learns one batch: {figures}"
@@ -73,6 +77,8 @@ def _told(found: Learned, spec: RunSpec) -> Iterator[str]:
     else:
         for place in found.still:
             yield f"{place} does not learn: hardly any gradient reaches its weights"
-    if not found.still:
+    if not found.still and left:
+        yield f"all layers learn: the batch changes at every step; leave out {' and '.join(left)}"
+    elif not found.still:
         yield (f"all layers learn: lr = {lr:g} may be too high or too low, which `cnnkit lr` says, "
                "or the network too small")  # fmt: skip

@@ -48,6 +48,7 @@ from cnnkit.runs.recorder import summary_of
 from cnnkit.runs.remarks import after_training
 from cnnkit.runs.session import Session, trainer_of
 from cnnkit.source import Source
+from cnnkit.specfile.load import check_settings
 from cnnkit.specfile.runspec import ModelSpec, RunSpec, TrainSpec
 from cnnkit.values import check_values
 from cnnkit.workers import Threads
@@ -120,6 +121,7 @@ def fit(
         ShapeError, OptionError, PluginError: where the network does not fit, or is none.
         DataError: where images or labels do not fit it.
         RunError: where `out` holds files, or cannot be written.
+        SpecError: where training asks for a figure that there is not, or more memory.
         TrainingError: where the loss stops being finite.
     """
     base = network if isinstance(network, RunSpec) else None
@@ -237,8 +239,9 @@ def _ready(spec: RunSpec, data: Data, model: Model) -> Prepared:
     """Return all that training takes, with a validation part set aside."""
     spec, parts = (
         fitted(spec, data.train.labels, len(data.classes)),
-        parts_of(data, spec.data, spec.seed),
+        parts_of(data, spec.data, spec.seed, spec.train.subset),
     )
+    check_settings(spec, model.input_shape)
     model.note_range(check_values(parts.train.images, model.transforms, "training images"))
     return Prepared(spec, data, spec.data, parts.train, parts.validation, model, None)
 

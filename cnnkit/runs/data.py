@@ -14,16 +14,27 @@ from cnnkit.base.contract import checked_data
 from cnnkit.errors import DataError, DataUnavailable
 from cnnkit.specfile.checks import class_labels
 from cnnkit.specfile.runspec import RunSpec
-from cnnkit.split import stratified_folds, stratified_split, take
+from cnnkit.split import stratified_folds, stratified_sample, stratified_split, take
 
 
-def parts_of(data: Data, dataset: Dataset, seed: int) -> Data:
+def parts_of(data: Data, dataset: Dataset, seed: int, subset: int | None = None) -> Data:
     """Return the data with a validation part: a fold of the training part, its own, or a share of
     the training part; none where that is less than an image of any class.
+
+    Args:
+        subset: of what is left to train on, how many images are kept, those of each class alike.
 
     Raises:
         DataError: where there are more folds than images.
     """
+    parts = _with_validation(data, dataset, seed)
+    if subset is None:
+        return parts
+    rows = stratified_sample(parts.train.labels, subset, seed)
+    return replace(parts, train=take(parts.train, rows))
+
+
+def _with_validation(data: Data, dataset: Dataset, seed: int) -> Data:
     if dataset.folds is not None:
         return _fold_of(data, dataset.folds, dataset.fold or 1, seed)
     if data.validation is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import NamedTuple
 
 from cnnkit.arrays import Array
@@ -21,7 +20,6 @@ from cnnkit.runs.warm import Origin, warm_start
 from cnnkit.specfile.checks import network_input
 from cnnkit.specfile.load import recheck
 from cnnkit.specfile.runspec import RunSpec
-from cnnkit.split import stratified_sample, take
 from cnnkit.values import check_like, check_values
 
 
@@ -107,14 +105,11 @@ def _refuse_folds(spec: RunSpec) -> None:
 
 def _parts(data: Data, dataset: Dataset, spec: RunSpec, paths: DataPaths) -> Data:
     """Set a validation part aside, and say what is odd about the data."""
-    parts = parts_of(data, dataset, spec.seed)
+    parts = parts_of(data, dataset, spec.seed, spec.train.subset)
     if data.validation and dataset.folds:
         paths.say(f"note: {data.name} comes with validation images, which folds leave unused")
     elif data.validation and "validation" in dataset.model_fields_set:
         paths.say(f"note: {data.name} comes with validation images: no share is set aside")
-    if spec.train.subset is not None:
-        rows = stratified_sample(parts.train.labels, spec.train.subset, spec.seed)
-        parts = replace(parts, train=take(parts.train, rows))
     batch, count = spec.train.batch, len(parts.train)
     if batch > count and "batch" in spec.train.model_fields_set:
         what = f"warning: [train] batch = {batch:,}, but there are {count:,} images to train on"

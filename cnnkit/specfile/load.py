@@ -10,6 +10,7 @@ from typing import Any, Literal
 import tomli
 from pydantic import ValidationError
 
+from cnnkit.arrays import Shape
 from cnnkit.base import Component, DataPaths, Dataset, DatasetInfo
 from cnnkit.base.place import KeyPath
 from cnnkit.errors import PluginError, SpecError
@@ -22,6 +23,7 @@ from cnnkit.specfile.checks import (
     check_callbacks,
     check_classes,
     check_figures,
+    check_memory,
     check_mended,
     check_network,
     check_ranges,
@@ -267,6 +269,17 @@ def recheck(spec: RunSpec, dataset: Dataset, info: DatasetInfo | None) -> None:
         SpecError: with what does not fit.
     """
     findings = check_network(spec, dataset, info)
+    if findings:
+        raise _failure(findings, spec.source)
+
+
+def check_settings(spec: RunSpec, shape: Shape) -> None:
+    """Check what `[train]` asks for, of a spec whose network is known to fit images of this shape.
+
+    Raises:
+        SpecError: with what cannot be done.
+    """
+    findings = [*check_figures(spec), *check_callbacks(spec), *check_memory(spec, shape)]
     if findings:
         raise _failure(findings, spec.source)
 

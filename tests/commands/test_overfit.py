@@ -50,6 +50,18 @@ def test_what_is_switched_off_is_said(call, tiny):
     assert [one.type for one in easy.data.transforms] == ["scale"]
 
 
+def test_what_stays_random_is_said_and_is_the_first_cause(call, tiny):
+    given = ["run", "tiny.toml", "--overfit", "--set"]
+    outcome = call(*given, 'data.transforms=["scale", "flip", { type = "crop", padding = 2 }]')
+    assert (outcome.code, outcome.err) == (
+        1,
+        "switched off: flip\nleft on, as the shape of images may depend on it: crop\n",
+    )
+    last = outcome.out.splitlines()[-1]
+    assert last == "all layers learn: the batch changes at every step; leave out crop"
+    assert call(*given, 'data.transforms=["scale", "flip"]').code == 0
+
+
 def test_nothing_is_switched_off_that_is_not_there(tiny):
     spec = load_spec(tiny)
     easy, off = one_batch(spec)
