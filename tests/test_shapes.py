@@ -7,16 +7,20 @@ https://onnx.ai/onnx/operators/. Every other line was computed by hand.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cnnkit.base import Context
+import cnnkit
+from cnnkit.arrays import flatten
+from cnnkit.base import Context, DataPaths
 from cnnkit.base.weight import count, draw
 from cnnkit.errors import OptionError, ShapeError
 from cnnkit.layers import Conv, Dense, Dropout, Flatten, Pool, Relu, Residual, Sequential, Softmax
 from cnnkit.model import Model
+from cnnkit.runs.data import load_data
 from cnnkit.specfile.load import load_spec
 
 SPECS = Path(__file__).parent.parent / "specs"
@@ -209,6 +213,30 @@ def test_golden_shapes_of_every_spec(path):
     assert sum(count(a.weights(s)) for a, s in zip(layers, [shape, *shapes])) == weights  # noqa: B905
     y = model.predict(np.zeros((2, *shape), np.float32))
     assert y.shape == (2, *shapes[-1])
+
+
+REAL = Path(os.environ.get("CNNKIT_DATA_DIR", "no such folder"))
+
+
+@pytest.mark.skipif(
+    not (REAL / "fashion-mnist").is_dir(), reason="CNNKIT_DATA_DIR holds no Fashion-MNIST"
+)
+@pytest.mark.parametrize(
+    "path", sorted(path for path in SPECS.glob("*.toml") if "fashion_mnist" in path.read_text()),
+    ids=lambda path: path.name,
+)  # fmt: skip
+def test_every_spec_takes_a_few_steps_on_real_images(path, tmp_path):
+    spec = load_spec(path)
+    data = load_data(spec.data, DataPaths(data_dir=REAL, cache_dir=tmp_path), False)[0].train
+    how = {"epochs": 2, "batch": 32, "callbacks": [], "quiet": True}
+    run = cnnkit.fit(spec, data.images[:64], data.labels[:64], **how)
+    before = Model.build(spec_layers(path), (1, 28, 28), seed=run.spec.seed).weights
+    weights = flatten(run.model.weights)
+    assert sum(w.size for w in weights.values()) == GOLDEN[path.name][2]
+    assert all(np.isfinite(w).all() for w in weights.values())
+    still = [path for path, w in flatten(before).items() if np.array_equal(w, weights[path])]
+    assert still == []
+    assert run.history[-1].train_loss < 4
 
 
 # --- what a misfit is told ----------------------------------------------------------------------

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from cases import NAMES, by_cnnkit
 from make_reference import by_torch
 
 pytest.importorskip("torch")
+import table
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -20,3 +23,16 @@ def test_cnnkit_equals_torch(name):
         np.testing.assert_allclose(
             ours[what], wanted, rtol=0, atol=1e-10 * scale, err_msg=f"{name}: {what}"
         )
+
+
+def test_the_table_counts_cases_and_finds_the_worst(monkeypatch, capsys):
+    monkeypatch.setattr(table, "NAMES", NAMES[:2])
+    table.main()
+    out = capsys.readouterr().out
+    found = re.fullmatch(r"2 cases, \d+ arrays, [\d,]+ numbers: (.*) at most", out.splitlines()[-1])
+    assert float(found[1]) < 1e-14
+    monkeypatch.setattr(
+        table, "by_cnnkit", lambda name: {k: v + 0.5 for k, v in by_torch(name).items()}
+    )
+    table.main()
+    assert float(capsys.readouterr().out.split()[-3]) > 0.01
