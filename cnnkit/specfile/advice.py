@@ -4,31 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cnnkit.arrays import Shape
-from cnnkit.base import Layer, chain_shapes
-from cnnkit.base.component import chains
-from cnnkit.base.layer import Block, called
-from cnnkit.base.place import KeyPath
 from cnnkit.base.weight import count
 from cnnkit.source import Finding
 from cnnkit.specfile.checks import input_info
+from cnnkit.specfile.placed import At, placed
 
 if TYPE_CHECKING:
     from cnnkit.specfile.runspec import RunSpec
 
 _MOST = 100
 """Weights in dense layers for each image to train on."""
-
-
-class _At(NamedTuple):
-    """A layer, the shape it is given, and where it is."""
-
-    layer: Layer
-    shape: Shape
-    path: KeyPath
-    place: str
 
 
 def advice(spec: RunSpec) -> list[Finding]:
@@ -38,7 +26,7 @@ def advice(spec: RunSpec) -> list[Finding]:
     if shape is None:
         return []
     found = []
-    for chain in _chains(spec.model.layers, shape, ("model", "layers")):
+    for chain in placed(spec.model.layers, shape):
         found += [
             *_doubled_bias(chain),
             *(one for at in chain for one in (*_wide(at), *_skips(at))),
@@ -47,21 +35,7 @@ def advice(spec: RunSpec) -> list[Finding]:
     return [*found, *_slow_loss(spec), *(_large_head(spec, shape, images) if images else ())]
 
 
-def _chains(
-    layers: Sequence[Layer], shape: Shape, path: KeyPath, place: str = ""
-) -> Iterator[list[_At]]:
-    """Yield the chain and those inside it, but for those of blocks, which build others."""
-    shapes = chain_shapes(layers, shape, "layers")
-    here = [_At(layer, shapes[i], (*path, i), place + called(layer, i))
-            for i, layer in enumerate(layers)]  # fmt: skip
-    yield here
-    for at in here:
-        for chain in chains(at.layer) if not isinstance(at.layer, Block) else ():
-            inner = f"{at.place} > {chain.called} ".replace("  ", " ")
-            yield from _chains(chain.layers, at.shape, (*at.path, *chain.path), inner)
-
-
-def _doubled_bias(chain: list[_At]) -> Iterator[Finding]:
+def _doubled_bias(chain: list[At]) -> Iterator[Finding]:
     for first, second in pairwise(chain):
         if second.layer.type == "batch_norm" and getattr(first.layer, "bias", "none") != "none":
             yield Finding(
@@ -71,7 +45,7 @@ def _doubled_bias(chain: list[_At]) -> Iterator[Finding]:
             )
 
 
-def _window(at: _At) -> tuple[str, tuple[int, int]] | None:
+def _window(at: At) -> tuple[str, tuple[int, int]] | None:
     """Return the option that says how large a layer's window is, and its sides; None without."""
     for option in ("kernel", "size"):
         sides = getattr(at.layer, option, None)
@@ -80,7 +54,7 @@ def _window(at: _At) -> tuple[str, tuple[int, int]] | None:
     return None
 
 
-def _wide(at: _At) -> Iterator[Finding]:
+def _wide(at: At) -> Iterator[Finding]:
     if (window := _window(at)) is None:
         return
     (option, sides), (_, *room) = window, at.shape
@@ -96,7 +70,7 @@ def _wide(at: _At) -> Iterator[Finding]:
         )
 
 
-def _skips(at: _At) -> Iterator[Finding]:
+def _skips(at: At) -> Iterator[Finding]:
     stride = getattr(at.layer, "stride", None)
     if (window := _window(at)) is None or stride is None:
         return
@@ -130,7 +104,7 @@ def _large_head(spec: RunSpec, shape: Shape, images: int) -> Iterator[Finding]:
     folds, subset = spec.data.folds, spec.train.subset
     images = round(images * (1 - (1 / folds if folds else spec.data.validation)))
     images = min(images, subset or images)
-    every = (at for chain in _chains(spec.model.layers, shape, ("model", "layers")) for at in chain)
+    every = (at for chain in placed(spec.model.layers, shape) for at in chain)
     dense = [(count(at.layer.weights(at.shape)), at) for at in every
              if getattr(at.layer, "units", None)]  # fmt: skip
     total = sum(weights for weights, _ in dense)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from cnnkit.errors import PluginError, ShapeError
 from cnnkit.memory import GIB, Need, memory_limit, needs, training_bytes
 from cnnkit.registry import Registry
 from cnnkit.source import Finding
+from cnnkit.specfile.placed import check_moves
 from cnnkit.values import misfits
 
 if TYPE_CHECKING:
@@ -238,6 +240,8 @@ def check_network(
     if trusted is not None:
         return []
     findings = check_memory(spec, shape)
+    with suppress(PluginError):  # of which that tells
+        findings += check_moves(spec, shape)
     if judge_loss and info is not None:
         findings += _judge_loss(spec, shapes[-1], info.classes)
     if judge_loss and (refusal := hard_to_mix(spec.loss, dataset.transforms)):
