@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -117,6 +118,22 @@ def check_callbacks(spec: RunSpec) -> list[Finding]:
         )
         for index, one in enumerate(spec.train.callbacks)
         if one.begins() > epochs
+    ]
+
+
+def check_judged(spec: RunSpec, info: DatasetInfo | None) -> list[Finding]:
+    """Refuse a callback that watches a metric, where no images are set aside to measure it on."""
+    if spec.data.validation or spec.data.folds or info is None or info.validation:
+        return []
+    return [
+        Finding(
+            ("train", "callbacks", index, "metric"),
+            f"[train]: {one.type} watches {one.watches()}, which is measured on validation images, "
+            "and there are none",
+            help="watch the loss, or set some aside: [data] validation = 0.1, say",
+        )
+        for index, one in enumerate(spec.train.callbacks)
+        if one.watches() not in (None, "loss")
     ]
 
 
@@ -284,7 +301,7 @@ def dataset_info(dataset: Dataset, paths: DataPaths) -> DatasetInfo | None:
     if (info := dataset.info(paths)) is None or dataset.only is None:
         return info
     images = info.train and info.train * len(dataset.only) // info.classes
-    return DatasetInfo(info.shape, len(dataset.only), train=images)
+    return replace(info, classes=len(dataset.only), names=(), train=images)
 
 
 def class_labels(chosen: Sequence[int | str], classes: Sequence[str]) -> list[int | str]:

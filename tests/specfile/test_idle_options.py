@@ -98,6 +98,24 @@ def test_a_default_may_stand_where_others_of_the_type_have_use_for_it(tmp_path):
     assert refused(tmp_path, f"{layers}\n  {layers}", more) == [(message, 13, "take it out")]
 
 
+def test_what_is_watched_must_be_measured(tmp_path):
+    more = '[train]\ncallbacks = ["ema", { type = "plateau", metric = "accuracy" }]\n'
+    sets = ('data={type="digits", validation=0}',)
+    with pytest.raises(SpecError) as caught:
+        load(tmp_path, "", more, *sets)
+    [problem] = caught.value.problems
+    assert (problem.message, problem.line, problem.help) == (
+        "[train]: plateau watches accuracy, which is measured on validation images, and there are "
+        "none",
+        12,
+        "watch the loss, or set some aside: [data] validation = 0.1, say",
+    )
+    assert load(tmp_path, "", more).warnings == []
+    assert load(tmp_path, "", more.replace("accuracy", "loss"), *sets).warnings == []
+    own = "data={type='npz', path='later.npz', validation=0}"  # which may have images for it
+    assert load(tmp_path, "", more, own).warnings == []
+
+
 def test_a_network_that_is_frozen_is_refused(tmp_path):
     layers = f'{{ type = "sequential", trainable = false, layers = [{CONV} }}] }},\n  "relu",'
     assert load(tmp_path, layers).warnings == []
