@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cnnkit.arrays import Shape
+from cnnkit.base import Layer
 from cnnkit.base.weight import count
 from cnnkit.source import Finding
 from cnnkit.specfile.checks import input_info
@@ -25,19 +26,24 @@ def advice(spec: RunSpec) -> list[Finding]:
     shape, info = input_info(spec)
     if shape is None:
         return []
-    found = []
-    for chain in placed(spec.model.layers, shape):
+    found, inside = list[Finding](), placed(spec.model.layers, shape)
+    for chain in inside:
         found += [
             *_doubled_bias(chain),
             *(one for at in chain for one in (*_wide(at), *_skips(at))),
         ]
     images = info.train if info else None
-    return [*found, *_slow_loss(spec), *(_large_head(spec, shape, images) if images else ())]
+    return [
+        *found,
+        *_slow_loss(spec, inside[0][-1].layer),
+        *(_large_head(spec, shape, images) if images else ()),
+    ]
 
 
 def _doubled_bias(chain: list[At]) -> Iterator[Finding]:
-    for first, second in pairwise(chain):
-        if second.layer.type == "batch_norm" and getattr(first.layer, "bias", "none") != "none":
+    steps = (at for at in chain if at.layer.type != "sequential")  # whose layers stand behind it
+    for first, second in pairwise(steps):  # a bias per pixel is no constant of its channel
+        if second.layer.type == "batch_norm" and getattr(first.layer, "bias", "") == "tied":
             yield Finding(
                 (*first.path, "bias"),
                 f"{first.place} has a bias, which the batch_norm behind it takes away",
@@ -89,13 +95,18 @@ def _x(sides: Sequence[int]) -> str:
     return "x".join(map(str, sides))
 
 
-def _slow_loss(spec: RunSpec) -> Iterator[Finding]:
-    head = spec.model.layers[-1]
-    if head.type == "softmax" and spec.loss.type == "mean_squared_error":
+_SLOW = {
+    "mean_squared_error": "hardly learns from an image that is told wrong with certainty",
+    "binary_cross_entropy": "judges each probability by itself, though they add up to 1",
+}
+"""What losses that can be had behind a softmax do there."""
+
+
+def _slow_loss(spec: RunSpec, head: Layer) -> Iterator[Finding]:
+    if head.type == "softmax" and spec.loss.type in _SLOW:
         yield Finding(
             ("loss",),
-            "[loss]: mean_squared_error behind a softmax hardly learns from an image that is told "
-            "wrong with certainty",
+            f"[loss]: {spec.loss.type} behind a softmax {_SLOW[spec.loss.type]}",
             help='use loss type "cross_entropy"',
         )
 
