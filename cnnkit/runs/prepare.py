@@ -112,6 +112,9 @@ def _parts(data: Data, dataset: Dataset, spec: RunSpec, paths: DataPaths) -> Dat
         paths.say(f"note: {data.name} comes with validation images, which folds leave unused")
     elif data.validation and "validation" in dataset.model_fields_set:
         paths.say(f"note: {data.name} comes with validation images: no share is set aside")
+    if (spec.train.subset or 0) > len(parts.train):
+        what = f"warning: [train] subset = {spec.train.subset:,}, but there are "
+        paths.say(f"{what}{len(parts.train):,} images to train on: all of them are taken")
     if spec.train.subset is not None:
         rows = stratified_sample(parts.train.labels, spec.train.subset, spec.seed)
         parts = replace(parts, train=take(parts.train, rows))

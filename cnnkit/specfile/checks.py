@@ -20,6 +20,7 @@ from cnnkit.errors import PluginError, ShapeError
 from cnnkit.memory import GIB, Need, memory_limit, needs, training_bytes
 from cnnkit.registry import Registry
 from cnnkit.source import Finding
+from cnnkit.specfile.idle import doubt_idle
 from cnnkit.specfile.placed import check_moves
 from cnnkit.values import misfits
 
@@ -140,7 +141,7 @@ def check_judged(spec: RunSpec, info: DatasetInfo | None) -> list[Finding]:
 def doubts(spec: RunSpec) -> list[Finding]:
     """Return what a valid spec says that can be run, but hardly be meant."""
     lr, warmup, epochs = spec.optimizer.lr, spec.optimizer.schedule.warmup, spec.train.epochs
-    found = [*_doubt_probabilities(spec), *_doubt_constants(spec)]
+    found = [*_doubt_probabilities(spec), *_doubt_constants(spec), *doubt_idle(spec)]
     if lr < _SMALLEST_RATE:
         message = f"[optimizer]: lr = {lr:g}, so nothing will be learned"
         found.append(Finding(("optimizer", "lr"), message))
