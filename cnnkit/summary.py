@@ -45,9 +45,11 @@ class Field(NamedTuple):
         if len(shape) == 3 and isinstance(window, tuple):
             return self._slid(window, getattr(layer, "stride", None), getattr(layer, "dilation", 1))
         flattens = len(layer.output_shape(shape)) < len(shape) and layer.type != "flatten"
-        if flattens or getattr(layer, "units", None):
-            return Field(self.image, self.image, self.image)
-        return self
+        whole = flattens or getattr(layer, "units", None)
+        if not whole and not layer.sees_all(shape):
+            return self
+        sides = tuple(map(max, self.sides, self.image))  # with the padding that was seen before
+        return Field(sides, self.image if whole else self.steps, self.image)
 
     def _through(self, layers: Sequence[Layer], shape: Shape) -> Field:
         field = self
@@ -77,7 +79,7 @@ class Row:
         bytes: what its output takes.
         memory: the same with the outputs of the layers inside it.
         field: what of the image a value depends on, (down, across), padding included; () where the
-            input is no image. Means over the map that a norm or squeeze_excite takes do not count.
+            input is no image. Means over the batch, which batch_norm takes, do not count.
         given: shape of its input.
     """
 

@@ -17,13 +17,14 @@ from cnnkit.base.transform import Transform
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """What can be known of a dataset without reading it: image shape (C, H, W), classes, names, and
-    how many images its training split has."""
+    """What can be known of a dataset without reading it: image shape (C, H, W), classes, names, how
+    many images its training split has, and whether it may have a validation part of its own."""
 
     shape: Shape
     classes: int
     names: tuple[str, ...] = field(default=(), compare=False)
     train: int | None = field(default=None, compare=False)
+    validation: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

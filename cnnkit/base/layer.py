@@ -110,6 +110,11 @@ class Layer(Component, ABC):
         """Return how many numbers per sample stay until backward has run, y among them."""
         return prod(self.output_shape(shape))
 
+    def sees_all(self, shape: Shape) -> bool:
+        """Tell if each value of a map that it gives depends on all of its input, as where it takes
+        the mean of the map; read for receptive fields alone."""
+        return False
+
     def changed(self, **options: Any) -> Self:
         """Return the layer with other options in the place of some of its own."""
         given = {name: getattr(self, name) for name in self.model_fields_set}

@@ -25,7 +25,7 @@ class Digits(Dataset):
     type: Literal["digits"] = "digits"
 
     def info(self, paths: DataPaths) -> DatasetInfo:
-        return DatasetInfo((1, 8, 8), 10, tuple("0123456789"), 1442)
+        return DatasetInfo((1, 8, 8), 10, tuple("0123456789"), 1442, validation=False)
 
     def load(self, paths: DataPaths) -> Data:
         with np.load(_FILE, allow_pickle=False) as arrays:

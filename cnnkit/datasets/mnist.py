@@ -163,7 +163,7 @@ class Emnist(Published):
 
     def info(self, paths: DataPaths) -> DatasetInfo:
         names = _SUBSETS[self.subset]
-        return DatasetInfo(self.shape, len(names), names)
+        return DatasetInfo(self.shape, len(names), names, validation=False)
 
     def load(self, paths: DataPaths) -> Data:
         from zipfile import ZipFile

@@ -35,7 +35,8 @@ class Published(Dataset, ABC):
     """Training images."""
 
     def info(self, paths: DataPaths) -> DatasetInfo:
-        return DatasetInfo(self.shape, len(self.labels), self.labels, self.count)
+        names = self.labels
+        return DatasetInfo(self.shape, len(names), names, self.count, validation=False)
 
     def find(self, file: Remote, paths: DataPaths) -> Path:
         """Return where a file lies, downloading it where nobody has it.

@@ -170,7 +170,7 @@ def trial_step(plan: Plan, model: Model, registry: Registry) -> frozenset[str]:
     """
     if not model.learning:
         raise TrainingError("no layer of this network has weights that learn; add one, such as "
-                            "dense")  # fmt: skip
+                            "dense, or leave trainable = false out of one")  # fmt: skip
     steps = [step for segment in plan.segments for step in segment.steps]
     x = generator(_KEY, "probe").standard_normal((_IMAGES, *model.input_shape)).astype(model.dtype)
     ctx = Context(training=True, wants_dx=False, tap=Watch(registry, thorough=True))

@@ -44,6 +44,9 @@ class LayerNorm(Layer):
     def kept(self, shape: Shape) -> int:
         return 2 * super().kept(shape)  # y, and x normalised
 
+    def sees_all(self, shape: Shape) -> bool:
+        return self.over == "sample" or len(shape) == 1
+
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         axes = (1,) if self.over == "channels" else tuple(range(1, x.ndim))
         y, back = layer_norm(x, w["gamma"], w["beta"], self.eps, axes, ctx.scratch)

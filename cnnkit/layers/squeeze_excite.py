@@ -46,6 +46,9 @@ class SqueezeExcite(Layer):
     def macs(self, shape: Shape) -> int:
         return _gate(shape[0], self.ratio).macs(shape) + super().kept(shape)
 
+    def sees_all(self, shape: Shape) -> bool:
+        return True
+
     def forward(self, x: Array, w: Weights, ctx: Context) -> tuple[Array, Backward]:
         s, gate_back = _gate(x.shape[1], self.ratio).forward(x, w, ctx._replace(wants_dx=True))
         y = np.multiply(x, s[:, :, None, None], out=ctx.scratch.empty(x.shape, x.dtype))

@@ -110,6 +110,9 @@ def _parts(data: Data, dataset: Dataset, spec: RunSpec, paths: DataPaths) -> Dat
         paths.say(f"note: {data.name} comes with validation images, which folds leave unused")
     elif data.validation and "validation" in dataset.model_fields_set:
         paths.say(f"note: {data.name} comes with validation images: no share is set aside")
+    if (spec.train.subset or 0) > len(parts.train):
+        what = f"warning: [train] subset = {spec.train.subset:,}, but there are "
+        paths.say(f"{what}{len(parts.train):,} images to train on: all of them are taken")
     batch, count = spec.train.batch, len(parts.train)
     if batch > count and "batch" in spec.train.model_fields_set:
         what = f"warning: [train] batch = {batch:,}, but there are {count:,} images to train on"

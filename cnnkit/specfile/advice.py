@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cnnkit.arrays import Shape
-from cnnkit.base import Layer, chain_shapes
-from cnnkit.base.component import chains
-from cnnkit.base.layer import Block, called
-from cnnkit.base.place import KeyPath
+from cnnkit.base import Layer
 from cnnkit.base.weight import count
 from cnnkit.source import Finding
 from cnnkit.specfile.checks import input_info
+from cnnkit.specfile.placed import At, placed
 
 if TYPE_CHECKING:
     from cnnkit.specfile.runspec import RunSpec
@@ -22,48 +20,30 @@ _MOST = 100
 """Weights in dense layers for each image to train on."""
 
 
-class _At(NamedTuple):
-    """A layer, the shape it is given, and where it is."""
-
-    layer: Layer
-    shape: Shape
-    path: KeyPath
-    place: str
-
-
 def advice(spec: RunSpec) -> list[Finding]:
     """Return what a valid spec would better not have: nothing of it is wrong, and all of it costs.
     Empty where the shape of an image is not known."""
     shape, info = input_info(spec)
     if shape is None:
         return []
-    found = []
-    for chain in _chains(spec.model.layers, shape, ("model", "layers")):
+    found, inside = list[Finding](), placed(spec.model.layers, shape)
+    for chain in inside:
         found += [
             *_doubled_bias(chain),
             *(one for at in chain for one in (*_wide(at), *_skips(at))),
         ]
     images = info.train if info else None
-    return [*found, *_slow_loss(spec), *(_large_head(spec, shape, images) if images else ())]
+    return [
+        *found,
+        *_slow_loss(spec, inside[0][-1].layer),
+        *(_large_head(spec, shape, images) if images else ()),
+    ]
 
 
-def _chains(
-    layers: Sequence[Layer], shape: Shape, path: KeyPath, place: str = ""
-) -> Iterator[list[_At]]:
-    """Yield the chain and those inside it, but for those of blocks, which build others."""
-    shapes = chain_shapes(layers, shape, "layers")
-    here = [_At(layer, shapes[i], (*path, i), place + called(layer, i))
-            for i, layer in enumerate(layers)]  # fmt: skip
-    yield here
-    for at in here:
-        for chain in chains(at.layer) if not isinstance(at.layer, Block) else ():
-            inner = f"{at.place} > {chain.called} ".replace("  ", " ")
-            yield from _chains(chain.layers, at.shape, (*at.path, *chain.path), inner)
-
-
-def _doubled_bias(chain: list[_At]) -> Iterator[Finding]:
-    for first, second in pairwise(chain):
-        if second.layer.type == "batch_norm" and getattr(first.layer, "bias", "none") != "none":
+def _doubled_bias(chain: list[At]) -> Iterator[Finding]:
+    steps = (at for at in chain if at.layer.type != "sequential")  # whose layers stand behind it
+    for first, second in pairwise(steps):  # a bias per pixel is no constant of its channel
+        if second.layer.type == "batch_norm" and getattr(first.layer, "bias", "") == "tied":
             yield Finding(
                 (*first.path, "bias"),
                 f"{first.place} has a bias, which the batch_norm behind it takes away",
@@ -71,7 +51,7 @@ def _doubled_bias(chain: list[_At]) -> Iterator[Finding]:
             )
 
 
-def _window(at: _At) -> tuple[str, tuple[int, int]] | None:
+def _window(at: At) -> tuple[str, tuple[int, int]] | None:
     """Return the option that says how large a layer's window is, and its sides; None without."""
     for option in ("kernel", "size"):
         sides = getattr(at.layer, option, None)
@@ -80,7 +60,7 @@ def _window(at: _At) -> tuple[str, tuple[int, int]] | None:
     return None
 
 
-def _wide(at: _At) -> Iterator[Finding]:
+def _wide(at: At) -> Iterator[Finding]:
     if (window := _window(at)) is None:
         return
     (option, sides), (_, *room) = window, at.shape
@@ -96,7 +76,7 @@ def _wide(at: _At) -> Iterator[Finding]:
         )
 
 
-def _skips(at: _At) -> Iterator[Finding]:
+def _skips(at: At) -> Iterator[Finding]:
     stride = getattr(at.layer, "stride", None)
     if (window := _window(at)) is None or stride is None:
         return
@@ -115,13 +95,18 @@ def _x(sides: Sequence[int]) -> str:
     return "x".join(map(str, sides))
 
 
-def _slow_loss(spec: RunSpec) -> Iterator[Finding]:
-    head = spec.model.layers[-1]
-    if head.type == "softmax" and spec.loss.type == "mean_squared_error":
+_SLOW = {
+    "mean_squared_error": "hardly learns from an image that is told wrong with certainty",
+    "binary_cross_entropy": "judges each probability by itself, though they add up to 1",
+}
+"""What losses that can be had behind a softmax do there."""
+
+
+def _slow_loss(spec: RunSpec, head: Layer) -> Iterator[Finding]:
+    if head.type == "softmax" and spec.loss.type in _SLOW:
         yield Finding(
             ("loss",),
-            "[loss]: mean_squared_error behind a softmax hardly learns from an image that is told "
-            "wrong with certainty",
+            f"[loss]: {spec.loss.type} behind a softmax {_SLOW[spec.loss.type]}",
             help='use loss type "cross_entropy"',
         )
 
@@ -130,7 +115,7 @@ def _large_head(spec: RunSpec, shape: Shape, images: int) -> Iterator[Finding]:
     folds, subset = spec.data.folds, spec.train.subset
     images = round(images * (1 - (1 / folds if folds else spec.data.validation)))
     images = min(images, subset or images)
-    every = (at for chain in _chains(spec.model.layers, shape, ("model", "layers")) for at in chain)
+    every = (at for chain in placed(spec.model.layers, shape) for at in chain)
     dense = [(count(at.layer.weights(at.shape)), at) for at in every
              if getattr(at.layer, "units", None)]  # fmt: skip
     total = sum(weights for weights, _ in dense)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,8 @@ from cnnkit.errors import PluginError, ShapeError
 from cnnkit.memory import GIB, Need, memory_limit, needs, training_bytes
 from cnnkit.registry import Registry
 from cnnkit.source import Finding
+from cnnkit.specfile.idle import doubt_idle
+from cnnkit.specfile.placed import check_moves
 from cnnkit.values import misfits
 
 if TYPE_CHECKING:
@@ -118,10 +122,26 @@ def check_callbacks(spec: RunSpec) -> list[Finding]:
     ]
 
 
+def check_judged(spec: RunSpec, info: DatasetInfo | None) -> list[Finding]:
+    """Refuse a callback that watches a metric, where no images are set aside to measure it on."""
+    if spec.data.validation or spec.data.folds or info is None or info.validation:
+        return []
+    return [
+        Finding(
+            ("train", "callbacks", index, "metric"),
+            f"[train]: {one.type} watches {one.watches()}, which is measured on validation images, "
+            "and there are none",
+            help="watch the loss, or set some aside: [data] validation = 0.1, say",
+        )
+        for index, one in enumerate(spec.train.callbacks)
+        if one.watches() not in (None, "loss")
+    ]
+
+
 def doubts(spec: RunSpec) -> list[Finding]:
     """Return what a valid spec says that can be run, but hardly be meant."""
     lr, warmup, epochs = spec.optimizer.lr, spec.optimizer.schedule.warmup, spec.train.epochs
-    found = [*_doubt_probabilities(spec), *_doubt_constants(spec)]
+    found = [*_doubt_probabilities(spec), *_doubt_constants(spec), *doubt_idle(spec)]
     if lr < _SMALLEST_RATE:
         message = f"[optimizer]: lr = {lr:g}, so nothing will be learned"
         found.append(Finding(("optimizer", "lr"), message))
@@ -238,6 +258,8 @@ def check_network(
     if trusted is not None:
         return []
     findings = check_memory(spec, shape)
+    with suppress(PluginError):  # of which that tells
+        findings += check_moves(spec, shape)
     if judge_loss and info is not None:
         findings += _judge_loss(spec, shapes[-1], info.classes)
     if judge_loss and (refusal := hard_to_mix(spec.loss, dataset.transforms)):
@@ -280,7 +302,7 @@ def dataset_info(dataset: Dataset, paths: DataPaths) -> DatasetInfo | None:
     if (info := dataset.info(paths)) is None or dataset.only is None:
         return info
     images = info.train and info.train * len(dataset.only) // info.classes
-    return DatasetInfo(info.shape, len(dataset.only), train=images)
+    return replace(info, classes=len(dataset.only), names=(), train=images)
 
 
 def class_labels(chosen: Sequence[int | str], classes: Sequence[str]) -> list[int | str]:

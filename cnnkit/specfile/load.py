@@ -23,6 +23,7 @@ from cnnkit.specfile.checks import (
     check_callbacks,
     check_classes,
     check_figures,
+    check_judged,
     check_memory,
     check_mended,
     check_network,
@@ -208,7 +209,8 @@ def load_spec(
     with attribute(registry, lambda: "when the spec was checked", PluginError):
         findings += [*check_figures(spec), *check_callbacks(spec)]
         findings += [*check_classes(spec.data, paths), *check_ranges(spec.data)]
-        findings += check_network(spec, spec.data, dataset_info(spec.data, paths))
+        info = dataset_info(spec.data, paths)
+        findings += [*check_judged(spec, info), *check_network(spec, spec.data, info)]
     if findings:
         raise _failure(findings, source)
     return _doubted(spec)

@@ -18,12 +18,15 @@ from cnnkit.layers import (
     DepthwiseSeparable,
     Flatten,
     GlobalPool,
+    LayerNorm,
     Parallel,
     Pool,
     Relu,
     Residual,
     Sequential,
+    SqueezeExcite,
 )
+from cnnkit.model import Model
 from cnnkit.specfile.checks import training_memory
 from cnnkit.specfile.load import load_spec
 from cnnkit.summary import layer_rows
@@ -184,6 +187,31 @@ def test_layers_that_see_all_of_the_image_or_no_image():
     assert fields(touching) == [(2, 2), (6, 6)]
     assert fields([GlobalPool(), Relu()]) == [(32, 24), (32, 24)]
     assert fields([Dense(units=3)], (7,)) == [()]
+
+
+def test_layers_that_see_all_of_the_map_they_keep():
+    """Seen by moving pixels: each one of the image changes the value in the middle of the map."""
+    conv = Conv(filters=2, kernel=3, stride=2, padding=1)
+    for layer in (SqueezeExcite(ratio=1), LayerNorm(over="sample"), LayerNorm()):
+        network = [conv, Residual(body=[layer]), Conv(filters=1, kernel=1)]
+        model = Model.build(network, (1, 9, 7), dtype="float64", seed=3)
+        images = np.random.default_rng(0).standard_normal((1, 1, 9, 7)).repeat(64, axis=0)
+        images.reshape(64, 63)[:63] += np.eye(63)
+        middle = [*model.activations(images).values()][-1][:, 0, 2, 2]
+        seen = (np.abs(middle[:63] - middle[63]) > 1e-12).reshape(9, 7)
+        rows, columns = np.nonzero(seen)
+        real = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+        assert (
+            fields(network, (1, 9, 7))[-1] == real == ((3, 3) if layer == LayerNorm() else (9, 7))
+        )
+
+
+def test_the_padding_that_was_seen_is_seen_by_all_layers_behind():
+    wide = Conv(filters=1, kernel=9, padding="same")
+    for layer in (GlobalPool(), Dense(units=2), SqueezeExcite()):
+        assert fields([wide, layer], (1, 8, 8)) == [(9, 9), (9, 9)]
+    assert fields([Pool(), SqueezeExcite(), wide], (1, 8, 12))[1:] == [(8, 12), (24, 28)]
+    assert fields([Flatten(), LayerNorm()]) == [(1, 1), (32, 24)]
 
 
 def test_a_residual_sees_what_its_wider_way_sees():

@@ -187,5 +187,6 @@ def test_a_network_in_which_nothing_learns_is_refused(make_spec, make_model):
     with Threads(1) as pool, pytest.raises(TrainingError) as caught:
         trainer_of(spec, make_model(spec, (5,)), pool)
     assert str(caught.value) == (
-        "no layer of this network has weights that learn; add one, such as dense"
+        "no layer of this network has weights that learn; add one, such as dense, or leave "
+        "trainable = false out of one"
     )

@@ -52,6 +52,14 @@ ADVICE = [
         "away",
         'give it bias = "none": batch_norm has a beta of its own',
     ),
+    (  # across the ends of chains
+        f'{{ type = "sequential", layers = ["relu", {{ {CONV}, {SAME} }}] }}, '
+        '{ type = "sequential", layers = [{ type = "sequential", layers = ["batch_norm"] }] },', "",
+        '{ type = "conv"',
+        "layer 1 (sequential) > layer 2 (conv) has a bias, which the batch_norm behind it takes "
+        "away",
+        'give it bias = "none": batch_norm has a beta of its own',
+    ),
     (
         f'"pool", "pool", {{ {CONV}, kernel = 5, padding = "same" }},', "",
         '5, padding',
@@ -108,13 +116,28 @@ def test_what_is_advised(layers, more, place, message, help_, tmp_path):
     assert spec.warnings == []  # training says nothing of it
 
 
-def test_softmax_without_cross_entropy(tmp_path):
-    spec = load_spec(write(tmp_path, ""), ['loss="mean_squared_error"'])
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize(
+    ("loss", "what"),
+    [
+        ("mean_squared_error", "hardly learns from an image that is told wrong with certainty"),
+        (
+            "binary_cross_entropy",
+            "judges each probability by itself, though they add up to 1",
+        ),
+    ],
+)
+def test_softmax_without_cross_entropy(loss, what, inside, tmp_path):
+    path = write(tmp_path, "")
+    if inside:
+        head = '{ type = "softmax", units = 10 }'
+        chain = f'{{ type = "sequential", layers = ["relu", {head}] }}'
+        path.write_text(path.read_text().replace(head, chain))
+    spec = load_spec(path, [f'loss="{loss}"'])
     [(problem, _)] = warned(advice(spec), spec.source)
     assert (problem.argument, problem.message, problem.help) == (
-        '--set loss="mean_squared_error"',
-        "[loss]: mean_squared_error behind a softmax hardly learns from an image that is told "
-        "wrong with certainty",
+        f'--set loss="{loss}"',
+        f"[loss]: {loss} behind a softmax {what}",
         'use loss type "cross_entropy"',
     )
 
@@ -124,6 +147,9 @@ def test_softmax_without_cross_entropy(tmp_path):
     [
         f'{{ {CONV}, {SAME}, bias = "none" }}, "batch_norm",',
         f'{{ {CONV}, {SAME} }}, "relu", "batch_norm",',
+        f'{{ {CONV}, {SAME}, bias = "untied" }}, "batch_norm",',  # one a pixel: it stays
+        '{ type = "residual", body = [{ type = "conv", filters = 1, kernel = 1 }] }, "batch_norm",',
+        f'{{ {CONV}, {SAME} }}, {{ type = "residual", body = ["batch_norm"] }},',
         f"{{ {CONV}, kernel = 8, stride = 8 }},",  # patches
         '{ type = "pool", size = 3, stride = 3 },',
         '{ type = "residual", body = [{ type = "conv", filters = 2, kernel = 3, stride = 2, '

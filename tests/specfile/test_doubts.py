@@ -7,7 +7,9 @@ import warnings
 import pytest
 
 from cnnkit import train
+from cnnkit.base import DataPaths
 from cnnkit.errors import SpecError
+from cnnkit.runs.prepare import prepare
 from cnnkit.specfile.load import load_spec
 
 SPEC = """\
@@ -68,6 +70,30 @@ DOUBTS = [
         "[optimizer] schedule: warmup = 1.5 is longer than the 1 epoch of training, so the "
         "learning rate never gets there",
     ),
+    (
+        "lr = 0.01", 'lr = 0.01\nschedule = { type = "step", every = 1 }', (14, 37),
+        "[optimizer] schedule: step first lowers the rate after epoch 1, and there are to be 1 "
+        "epoch",
+    ),
+    (
+        "lr = 0.01", 'lr = 0.01\nschedule = { type = "multistep", milestones = [9, 12] }', (14, 47),
+        "[optimizer] schedule: multistep first lowers the rate after epoch 9, and there are to be "
+        "1 epoch",
+    ),
+    *(
+        (
+            '"digits"\nloss = "cross_entropy"\ntrain = { epochs = 1 }',
+            '{ type = "digits", transforms = ["scale", "mixup"] }\nloss = "cross_entropy"\n'
+            f"train = {{ epochs = 1, {option} = 1 }}", (2, 50),
+            f"[data]: mixup mixes the images of a shard, and with [train] {option} = 1 there is "
+            "nothing to mix an image with",
+        )
+        for option in ("batch", "shard")
+    ),
+    (
+        "epochs = 1", 'epochs = 1, callbacks = [{ type = "plateau", min_rate = 0.1 }]', (4, 67),
+        "[train]: plateau lowers no rate to less than min_rate = 0.1, and [optimizer] lr = 0.01",
+    ),
     *(
         (
             "units = 4", f"units = 4, init = {init}", (7, column),
@@ -104,6 +130,10 @@ def test_what_can_hardly_be_meant(old, new, place, message, tmp_path):
         ("units = 4", 'units = 4, bias_init = "zeros"'),
         ('"relu"', '"sigmoid"'),  # a hidden layer with a dense one behind it
         ("lr = 0.01", 'lr = 0.01\nschedule = { type = "cosine", warmup = 1 }'),
+        (
+            "epochs = 1 }",
+            'epochs = 1, callbacks = [{ type = "plateau", min_rate = 0.001 }] }',
+        ),
     ],
 )
 def test_what_can_be_meant(old, new, tmp_path):
@@ -117,3 +147,13 @@ def test_train_warns(tmp_path):
         run = train(spec, out=tmp_path / "run")
     assert [str(one.message) for one in told] == [spec.warnings[0][1]]
     assert run.summary["remarks"][0].endswith("; lr = 0 moves no weight: try 0.001")
+
+
+def test_a_subset_larger_than_the_data_is_told(tmp_path):
+    spec = spec_of(tmp_path, "epochs = 1", "epochs = 1, subset = 99999")
+    said: list[str] = []
+    images = len(prepare(spec, DataPaths(say=said.append)).train)
+    assert said == [
+        f"warning: [train] subset = 99,999, but there are {images:,} images to train on: all of "
+        "them are taken"
+    ]
