@@ -37,7 +37,7 @@ class Memory:
 
 
 _START = "start of "
-"""What the place of a state begins with that was an epoch's first."""
+"""What the place of a state begins with that was an epoch's first; by itself, that of the rate."""
 
 
 class Callbacks:
@@ -156,13 +156,15 @@ class Callbacks:
             now.rate = checked_rate(one, method, now.rate)
 
     def mark(self) -> None:
-        """Remember the states at the start of an epoch, which may have to begin again."""
+        """Remember states and rate at the start of an epoch, which may have to begin again."""
         self._started = {_START + place: deepcopy(state) for place, state in self._states.items()}
+        self._started[_START] = {"rate": self.training.rate}
 
     def go_back(self) -> None:
         """Go back to them."""
         self._states = {p.removeprefix(_START): deepcopy(s) for p, s in self._started.items()}
-        self.training.stopped = ""
+        now = self.training
+        now.rate, now.stopped = self._states.pop("", {}).get("rate", now.rate), ""
 
     def show(self) -> None:
         """Put the weights that stand in for the optimizer's into the model."""

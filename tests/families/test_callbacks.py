@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
@@ -286,9 +288,10 @@ class Poison(Callback):
     """Spoils the weights once, in the middle of the second epoch: at half the rate no more."""
 
     type: str = "poison"
+    lr: float = 0.5
 
     def step(self, training, state):
-        if training.lr == 0.5 and (training.epoch, training.index) == (2, 3):
+        if training.lr == pytest.approx(self.lr) and (training.epoch, training.index) == (2, 3):
             training.vector[:] = np.nan
 
 
@@ -313,6 +316,39 @@ def test_an_epoch_that_begins_again_begins_with_the_states_it_had():
         wanted = {path: d * w + (1 - d) * after[path] for path, w in wanted.items()}
     wanted |= {path: kept[-1][1][path] for path in fixed(model)}
     assert_alike(model, wanted)
+
+
+class Decays(Callback):
+    """Lowers the rate after each step."""
+
+    type: str = "decays"
+
+    def step(self, training, state):
+        training.rate *= 0.9
+
+
+@pytest.mark.parametrize("stop", [None, 5, 6])  # within the epoch that begins again
+def test_an_epoch_that_begins_again_begins_with_the_rate_it_had(stop):
+    def made(watch=None):
+        callbacks = [Decays(), Poison(lr=0.5 * 0.9 ** (PER_EPOCH + 2))]
+        return Trainer(build(), CrossEntropy(), Sgd(lr=0.5), epochs=3, batch=10, watch=watch,
+                       on_nonfinite="rollback", callbacks=callbacks)  # fmt: skip
+
+    kept = []
+
+    def watch(progress):
+        if trainer.step == stop and not kept:
+            facts = trainer.optimizer_state, trainer.position, trainer.callbacks.memory
+            kept.extend(deepcopy((weights(trainer.model), *facts)))
+
+    trainer = made(watch)
+    records = trainer.fit(X, Y, HELD)
+    if stop:
+        trainer = made()
+        trainer.restore(*kept)
+        assert len(trainer.fit(X, Y, HELD)) == 2
+    assert [record.rollbacks for record in records] == [0, 1, 0]
+    assert trainer.callbacks.training.rate == pytest.approx(0.5 * 0.9 ** (3 * PER_EPOCH))
 
 
 def test_a_step_that_is_skipped_is_no_update():
