@@ -147,9 +147,9 @@ class Swa(_Averaging):
     def init_state(self, training: Training) -> dict[str, Any]:
         return {"average": np.zeros_like(training.vector), "count": 0}
 
-    def step(self, training: Training, state: dict[str, Any]) -> None:
+    def done(self, training: Training, state: dict[str, Any]) -> None:
         past = training.epoch - self.start
-        if training.index == training.steps and past >= 0 and past % self.every == 0:
+        if past >= 0 and past % self.every == 0:
             state["count"] += 1
             blend(state["average"], training.vector, 1 / state["count"])
 

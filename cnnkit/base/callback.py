@@ -39,7 +39,7 @@ class Training:
         seconds: that the batches of this epoch took.
         lr: learning rate of the last batch, schedule included.
         figures: what validation gave for this epoch, or `{"loss": training loss}` where nothing was
-            set aside; empty in `step`.
+            set aside; empty in `step` and `done`.
         stopped: why training ends here; "" while it goes on.
     """
 
@@ -77,7 +77,7 @@ class Training:
 
 
 class Callback(Component, ABC):
-    """May change training; defines `step`, `epoch`, or both.
+    """May change training; defines `step`, `done`, `epoch`, or several of them.
 
     Like any component it keeps nothing on itself. What it has to remember is `state`, a tree of
     dicts with arrays and plain numbers, changed in place: it is saved with each checkpoint, and a
@@ -94,8 +94,9 @@ class Callback(Component, ABC):
         """
         super().__init_subclass__(**kwargs)
         final = "type" in inspect.get_annotations(cls)
-        if final and cls.step is Callback.step and cls.epoch is Callback.epoch:
-            raise TypeError(f"{cls.__name__} is never called: define step or epoch")
+        called = (cls.step, cls.done, cls.epoch)
+        if final and called == (Callback.step, Callback.done, Callback.epoch):
+            raise TypeError(f"{cls.__name__} is never called: define step, done or epoch")
 
     def watches(self) -> str | None:
         """Return the figure that it needs: "loss", or a metric's type; checked before training."""
@@ -114,7 +115,14 @@ class Callback(Component, ABC):
         return {}
 
     def step(self, training: Training, state: dict[str, Any]) -> None:
-        """Be called after each update of the weights: after each batch, but for `accumulate`."""
+        """Be called after each update of the weights: after each batch, but for `accumulate` and
+        for batches that are skipped."""
+        return
+
+    def done(self, training: Training, state: dict[str, Any]) -> None:
+        """Be called after all batches of an epoch, whether its last one was skipped or not, before
+        the epoch is judged; not where `stop` ended it before. What it draws, it draws from a stream
+        of its own: `training.rng("done")`."""
         return
 
     def epoch(self, training: Training, state: dict[str, Any]) -> None:

@@ -37,7 +37,7 @@ class Memory:
 
 
 _START = "start of "
-"""What the place of a state begins with that was an epoch's first."""
+"""What the place of a state begins with that was an epoch's first; by itself, that of the rate."""
 
 
 class Callbacks:
@@ -89,9 +89,6 @@ class Callbacks:
     kept = False
     """Whether the model has been given other weights than those of the last epoch."""
 
-    def __bool__(self) -> bool:
-        return bool(self._all)
-
     @property
     def stopped(self) -> str:
         """Which callback has ended training, and why; "" while it goes on."""
@@ -130,20 +127,27 @@ class Callbacks:
             found[place] = checked_memory(one, "init_state", one.init_state(self.training))
         return found
 
-    def step(self, at: Position, lr: float) -> None:
-        """Call all of them after an update of the weights."""
-        self._call("step", at, lr, {})
+    def step(self, at: Position, lr: float, moved: bool) -> None:
+        """Call all of them after a batch: where the weights moved, and where it was the last."""
+        if moved:
+            self._call("step", at, lr, {})
+        if at.index == self.training.steps:
+            self._call("done", at, lr, {})
 
     def epoch(self, at: Position, lr: float, figures: Mapping[str, Any]) -> None:
         """Call all of them after an epoch that was judged."""
         self._call("epoch", at, lr, deepcopy(figures))
 
     def _call(
-        self, method: Literal["step", "epoch"], at: Position, lr: float, figures: Mapping[str, Any]
+        self,
+        method: Literal["step", "done", "epoch"],
+        at: Position,
+        lr: float,
+        figures: Mapping[str, Any],
     ) -> None:
         now = self.training
         now.epoch, now.index, now.step = at.epoch + 1, at.index, at.step
-        now.loss, now.seconds = at.total / max(1, at.samples), at.seconds
+        now.loss, now.seconds = at.mean, at.seconds
         now.lr, now.figures = lr, figures
         for place, one in self._each():
             state = self._states[place]
@@ -152,13 +156,15 @@ class Callbacks:
             now.rate = checked_rate(one, method, now.rate)
 
     def mark(self) -> None:
-        """Remember the states at the start of an epoch, which may have to begin again."""
+        """Remember states and rate at the start of an epoch, which may have to begin again."""
         self._started = {_START + place: deepcopy(state) for place, state in self._states.items()}
+        self._started[_START] = {"rate": self.training.rate}
 
     def go_back(self) -> None:
         """Go back to them."""
         self._states = {p.removeprefix(_START): deepcopy(s) for p, s in self._started.items()}
-        self.training.stopped = ""
+        now = self.training
+        now.rate, now.stopped = self._states.pop("", {}).get("rate", now.rate), ""
 
     def show(self) -> None:
         """Put the weights that stand in for the optimizer's into the model."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from cnnkit.arrays import FRESH, Array, Weights, demand_finite, flatten
-from cnnkit.base import Backward, Context, Layer, forward_chain
+from cnnkit.base import Backward, Context, Layer, Loss, forward_chain
 from cnnkit.base.component import Component, walk
 from cnnkit.base.context import generator
 from cnnkit.base.contract import (
@@ -21,17 +21,29 @@ from cnnkit.base.contract import (
 from cnnkit.base.layer import Tap
 from cnnkit.base.optimizer import State
 from cnnkit.base.place import spoken
+from cnnkit.base.transform import hard_to_mix
 from cnnkit.base.weight import declared
 from cnnkit.engine.nonfinite import NonFiniteError
 from cnnkit.engine.step import Batch
 from cnnkit.errors import TrainingError
 from cnnkit.meeting import Meeting
 from cnnkit.model import Model
-from cnnkit.plan import Plan
+from cnnkit.plan import Plan, tail
 from cnnkit.provenance import attribute, describe, is_foreign
 from cnnkit.registry import Registry
 
 ADVICE = "lower the learning rate, or add a warm-up to its schedule"
+
+
+def check_loss(loss: Loss, model: Model) -> None:
+    """Refuse a loss that cannot judge what the network gives, or the targets that transforms mix.
+
+    Raises:
+        ShapeError, TrainingError: saying which.
+    """
+    loss.check(tail(model.network), model.output_shape, len(model.classes))
+    if refusal := hard_to_mix(loss, model.transforms):
+        raise TrainingError(refusal)
 
 
 def diverged(model: Model, state: State | None = None, advice: str = ADVICE) -> str:

@@ -19,18 +19,23 @@ from cnnkit.base.component import Table
 from cnnkit.base.contract import checked_factor, checked_fit
 from cnnkit.base.layer import Tap
 from cnnkit.base.optimizer import State
-from cnnkit.base.transform import hard_to_mix
 from cnnkit.engine.callbacks import Callbacks, Memory
-from cnnkit.engine.guard import ADVICE, diverged, first_nonfinite, trial_step, watch_foreign
+from cnnkit.engine.guard import (
+    ADVICE,
+    check_loss,
+    diverged,
+    first_nonfinite,
+    trial_step,
+    watch_foreign,
+)
 from cnnkit.engine.nonfinite import EpochStart, NonFiniteError, Policy, demand_finite_in
 from cnnkit.engine.order import epoch_order
 from cnnkit.engine.progress import Position, Progress, Watcher
 from cnnkit.engine.step import Batch, Gradients
 from cnnkit.engine.update import Update, renew, rules_of, take_over
-from cnnkit.errors import TrainingError
 from cnnkit.examined import evaluate, labelled
 from cnnkit.model import Model
-from cnnkit.plan import Plan, make_plan, tail
+from cnnkit.plan import Plan, make_plan
 from cnnkit.provenance import attribute, describe, is_foreign
 from cnnkit.registry import Registry
 from cnnkit.values import check_values
@@ -85,7 +90,7 @@ class Trainer:
         watch: Watcher | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> None:
-        _check_loss(loss, model)
+        check_loss(loss, model)
         self.model, self._loss, self._policy = model, loss, on_nonfinite
         self._optimizer, self._schedule = optimizer, schedule or optimizer.schedule
         self._metrics, self._epochs, self._batch_size = metrics, epochs, batch
@@ -331,19 +336,15 @@ class Trainer:
             if self.listen is not None:
                 batch.tap = self.listen(batch.tap, index, steps)
             loss = self._step(batch, lr, threads, steps)
-            samples = at.samples + (0 if loss is None else len(rows))
-            total, skipped = at.total + (loss or 0), at.skipped + (loss is None)
-            seconds = time.perf_counter() - started
-            at = Position(epoch, index + 1, at.step + 1, samples, total, seconds,
-                          skipped, at.rollbacks, at.halved)  # fmt: skip
-            if self.callbacks and loss is not None and self._ends_update(index, steps):
-                self.callbacks.step(at, lr)
-            self.position = at
+            at = at.after(len(rows), loss, time.perf_counter() - started)
+            due = self._due(index, steps)
+            self.callbacks.step(at, lr, moved=due and at.missing < batch.images)
+            self.position = at = replace(at, missing=0) if due else at
             if self.watch is not None:
                 done = min((index + 1) * size, len(train))
-                self.watch(Progress(epoch + 1, done, len(train), total / max(1, samples)))
+                self.watch(Progress(epoch + 1, done, len(train), at.mean))
 
-    def _ends_update(self, index: int, steps: int) -> bool:
+    def _due(self, index: int, steps: int) -> bool:
         """Return whether an update ends with a batch of an epoch of `steps`."""
         return (index + 1) % self._optimizer.accumulate == 0 or index + 1 == steps
 
@@ -360,7 +361,7 @@ class Trainer:
         _, epoch, index = batch.key
         together = self._optimizer.accumulate
         update = self._earlier + epoch * -(-steps // together) + index // together
-        due = self._ends_update(index, steps)
+        due, came = self._due(index, steps), batch.images - self.position.missing
         try:
             shard_grads = self._gradients.compute(batch, threads)
             loss = sum(batch.losses)
@@ -369,32 +370,31 @@ class Trainer:
             if self._policy == "skip":
                 demand_finite_in(shard_grads, self._update.weights)
             if due:
-                self._update.apply(shard_grads, self._gradients, lr, update)
+                self._update.apply(shard_grads, self._gradients, lr, update, came / batch.images)
                 self._updates = update + 1
             else:
                 self._update.add(shard_grads, self._gradients)
             renew(self._fixed, self._gradients.renewed)
         except FloatingPointError:
-            when = f"at epoch {batch.key[1] + 1}, step {self.step + 1}"
-            error = self._nonfinite(batch, when)
-            none = index + 1 == steps and not self.position.samples  # of all its steps
-            if self._policy != "skip" or none or diverged(self.model, self._update.state):
-                raise error from None
-            if not self.position.skipped:  # one an epoch tells enough
-                self.notes.append(f"skipped a step, as its numbers are not finite: {error}")
-            if due and together > 1:  # others wait for this update: it gives nothing to it
-                self._update.apply([{}], self._gradients, lr, update)
+            self._skip(batch, index + 1 == steps)
+            came -= len(batch.rows)
+            if due and came:  # others wait for this update
+                self._update.apply([{}], self._gradients, lr, update, came / batch.images)
+                self._updates = update + 1
             return None
         return loss
+
+    def _skip(self, batch: Batch, last: bool) -> None:
+        """Note that a batch is left out, the last of its epoch or another, or raise."""
+        error = self._nonfinite(batch, f"at epoch {batch.key[1] + 1}, step {self.step + 1}")
+        none = last and not self.position.samples  # of all its steps
+        if self._policy != "skip" or none or diverged(self.model, self._update.state):
+            raise error from None
+        if not self.position.skipped:  # one an epoch tells enough
+            self.notes.append(f"skipped a step, as its numbers are not finite: {error}")
 
     def _check_weights(self, epoch: int) -> None:
         """The loss of a step is that before its update, so the last update has not been judged."""
         if culprit := diverged(self.model, self._update.state, self._advice):
             when = f"at the last step of epoch {epoch + 1}"
             raise NonFiniteError(f"training failed {when}: {culprit}")
-
-
-def _check_loss(loss: Loss, model: Model) -> None:
-    loss.check(tail(model.network), model.output_shape, len(model.classes))
-    if refusal := hard_to_mix(loss, model.transforms):
-        raise TrainingError(refusal)

@@ -119,9 +119,18 @@ class Update:
         self._pending += self._gathered(shard_grads, gradients)
 
     def apply(
-        self, shard_grads: Sequence[Grads], gradients: Gradients, lr: float, step: int
+        self,
+        shard_grads: Sequence[Grads],
+        gradients: Gradients,
+        lr: float,
+        step: int,
+        share: float = 1.0,
     ) -> None:
         """Add the shards' gradients in their order and move the weights.
+
+        Args:
+            share: of the images that the gradients are averaged over, those that came; fewer do
+                only where updates take several batches.
 
         Raises:
             FloatingPointError: where the gradient of a small array is not finite, or any that is
@@ -133,6 +142,8 @@ class Update:
             if self._pending.size:
                 total += self._pending
                 self._pending.fill(0)
+            if share < 1:
+                total *= total.dtype.type(1 / share)
             self._clip(total)
             for part in self._parts:
                 demand_finite(total[part.small])

@@ -58,6 +58,7 @@ class Course:
             now.vector -= (now.rate * moves).astype(np.float32)
             self._call("step")
             if now.index == _STEPS:
+                self._call("done")
                 figure = _FIGURES[now.epoch - 1]
                 now.figures = dict.fromkeys(["loss", self.callback.watches() or "loss"], figure)
                 self._call("epoch")

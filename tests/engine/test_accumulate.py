@@ -34,12 +34,15 @@ class Somebodys(Optimizer):
             weights[path] -= lr / (1 + step) * np.sign(g)
 
 
-def trained(optimizer, batch, *, threads=1, shard=4, dtype="float64", **settings):
+def trained(
+    optimizer, batch, *, threads=1, shard=4, dtype="float64", images=IMAGES, labels=LABELS,
+    **settings,
+):  # fmt: skip
     model = Model.build(LAYERS, (1, 6, 6), dtype=dtype)
     with Threads(threads) as pool:
         trainer = Trainer(model, CrossEntropy(), optimizer, epochs=2, batch=batch, shard=shard,
                           threads=pool, **settings)  # fmt: skip
-        epochs = list(trainer.run(Split(IMAGES, LABELS), None))
+        epochs = list(trainer.run(Split(images, labels), None))
     return flatten(model.weights), [one.train_loss for one in epochs]
 
 
@@ -57,6 +60,30 @@ def test_as_one_batch_so_many_times_as_large(made, batch):
     small, losses = trained(made(accumulate=3), batch)
     large, wanted = trained(made(), 3 * batch)
     for path, w in large.items():
+        np.testing.assert_allclose(small[path], w, rtol=1e-9, atol=1e-12, err_msg=path)
+    np.testing.assert_allclose(losses, wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("skipped", [(0,), (1,), (2,), (0, 2), (1, 2), (0, 1, 2)])
+def test_skipped_batches_are_left_out_of_the_average(skipped):
+    """As one batch of what is left; where nothing is, momentum does not move the weights either."""
+    rows = np.arange(24)
+    out = np.isin(rows // 4, skipped)
+    spoilt = IMAGES[:24].copy()
+    spoilt[out] = np.nan
+    rates = {"lr": 0.1, "momentum": 0.9}
+    facts = {"images": spoilt, "labels": LABELS[:24], "shuffle": "none", "on_nonfinite": "skip"}
+    small, losses = trained(Sgd(**rates, accumulate=3), 4, **facts)
+    model = Model.build(LAYERS, (1, 6, 6), dtype="float64")
+    trainer = Trainer(model, CrossEntropy(), Sgd(**rates), epochs=1, batch=12, shuffle="none")
+    wanted = []
+    for _ in range(2):
+        total = 0.0
+        for part in filter(len, (rows[:12][~out[:12]], rows[12:])):  # the updates of an epoch
+            (epoch,) = trainer.run(Split(IMAGES[part], LABELS[part]), None)
+            total += epoch.train_loss * len(part)
+        wanted.append(total / (~out).sum())
+    for path, w in flatten(model.weights).items():
         np.testing.assert_allclose(small[path], w, rtol=1e-9, atol=1e-12, err_msg=path)
     np.testing.assert_allclose(losses, wanted, rtol=1e-9)
 
@@ -95,12 +122,17 @@ def test_the_last_step_is_none_of_rate_zero(schedule, factor):
     assert epochs[1].lr == pytest.approx(0.5 * factor)
 
 
+@pytest.mark.parametrize("skipped", [False, True])
 @pytest.mark.parametrize("stop", [4, 5, 12])  # of 11 steps an epoch, in updates of 3 batches
-def test_it_goes_on_from_the_middle_of_an_update(stop):
+def test_it_goes_on_from_the_middle_of_an_update(stop, skipped):
+    images = IMAGES.copy()
+    images[[1, 13] if skipped else []] = np.nan  # in the first batches of the updates at `stop`
+
     def made(watch=None):
         model = Model.build(LAYERS, (1, 6, 6))
         optimizer = Adam(lr=0.01, accumulate=3, clip=0.1)
-        return Trainer(model, CrossEntropy(), optimizer, epochs=2, batch=4, watch=watch)
+        return Trainer(model, CrossEntropy(), optimizer, epochs=2, batch=4, watch=watch,
+                       shuffle="none", on_nonfinite="skip")  # fmt: skip
 
     kept = []
 
@@ -110,8 +142,9 @@ def test_it_goes_on_from_the_middle_of_an_update(stop):
             kept.append(whole.position)
 
     whole = made(keep)
-    list(whole.run(Split(IMAGES, LABELS), None))
+    epochs = list(whole.run(Split(images, LABELS), None))
+    assert [one.skipped for one in epochs] == [2 * skipped] * 2
     rest = made()
     rest.restore(*kept[0], kept[1])
-    list(rest.run(Split(IMAGES, LABELS), None))
+    list(rest.run(Split(images, LABELS), None))
     np.testing.assert_equal(flatten(rest.model.weights), flatten(whole.model.weights))

@@ -152,10 +152,10 @@ def test_an_update_of_several_batches_goes_on_without_one(trainer):
     optimizer = Sgd(lr=0.1, momentum=0, accumulate=2)
     epochs, weights = train(trainer(at(0, 1), optimizer=optimizer, on_nonfinite="skip"))
     assert epochs[0].skipped == 1
-    # the batch before it moves the weights as half of the two
+    # the batch before it moves the weights by itself
     whole = trainer(optimizer=optimizer)
     _, expected = train(whole)
-    first = trainer(on_nonfinite="skip", epochs=1, optimizer=Sgd(lr=0.05, momentum=0))
+    first = trainer(on_nonfinite="skip", epochs=1, optimizer=Sgd(lr=0.1, momentum=0))
     run = first.run(Split(IMAGES, LABELS), None)
     seen: list = []
     first.watch = lambda progress: seen.append(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
 from cnnkit.arrays import flatten
-from cnnkit.base import Callback
+from cnnkit.base import Callback, Split
 from cnnkit.callbacks import EarlyStopping, Ema, Plateau, StopAfter, Swa
 from cnnkit.engine.trainer import Trainer
 from cnnkit.errors import TrainingError
@@ -286,9 +288,10 @@ class Poison(Callback):
     """Spoils the weights once, in the middle of the second epoch: at half the rate no more."""
 
     type: str = "poison"
+    lr: float = 0.5
 
     def step(self, training, state):
-        if training.lr == 0.5 and (training.epoch, training.index) == (2, 3):
+        if training.lr == pytest.approx(self.lr) and (training.epoch, training.index) == (2, 3):
             training.vector[:] = np.nan
 
 
@@ -315,6 +318,39 @@ def test_an_epoch_that_begins_again_begins_with_the_states_it_had():
     assert_alike(model, wanted)
 
 
+class Decays(Callback):
+    """Lowers the rate after each step."""
+
+    type: str = "decays"
+
+    def step(self, training, state):
+        training.rate *= 0.9
+
+
+@pytest.mark.parametrize("stop", [None, 5, 6])  # within the epoch that begins again
+def test_an_epoch_that_begins_again_begins_with_the_rate_it_had(stop):
+    def made(watch=None):
+        callbacks = [Decays(), Poison(lr=0.5 * 0.9 ** (PER_EPOCH + 2))]
+        return Trainer(build(), CrossEntropy(), Sgd(lr=0.5), epochs=3, batch=10, watch=watch,
+                       on_nonfinite="rollback", callbacks=callbacks)  # fmt: skip
+
+    kept = []
+
+    def watch(progress):
+        if trainer.step == stop and not kept:
+            facts = trainer.optimizer_state, trainer.position, trainer.callbacks.memory
+            kept.extend(deepcopy((weights(trainer.model), *facts)))
+
+    trainer = made(watch)
+    records = trainer.fit(X, Y, HELD)
+    if stop:
+        trainer = made()
+        trainer.restore(*kept)
+        assert len(trainer.fit(X, Y, HELD)) == 2
+    assert [record.rollbacks for record in records] == [0, 1, 0]
+    assert trainer.callbacks.training.rate == pytest.approx(0.5 * 0.9 ** (3 * PER_EPOCH))
+
+
 def test_a_step_that_is_skipped_is_no_update():
     class Counts(Callback):
         type: str = "counts"
@@ -329,8 +365,56 @@ def test_a_step_that_is_skipped_is_no_update():
     spoilt[5] = np.nan
     trainer = Trainer(build(), CrossEntropy(), Sgd(lr=0.5), epochs=2, batch=10, shuffle="none",
                       on_nonfinite="skip", callbacks=[Counts()])  # fmt: skip
-    from cnnkit.base import Split
-
     records = list(trainer.run(Split(spoilt, Y), None))
     assert [record.skipped for record in records] == [1, 1]
     assert trainer.callbacks.memory.states == {"0_counts": {"steps": 2 * (PER_EPOCH - 1)}}
+
+
+class Calls(Callback):
+    """Notes where in training it is called."""
+
+    type: str = "calls"
+    seen: list
+
+    def step(self, training, state):
+        self.seen.append(("step", training.epoch, training.index))
+
+    def done(self, training, state):
+        assert not training.figures
+        self.seen.append(("done", training.epoch, training.index))
+
+    def epoch(self, training, state):
+        self.seen.append(("epoch", training.epoch, training.index))
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_averages_where_the_last_step_of_an_epoch_is_skipped(accumulate):
+    """With accumulate, the batch before it still moves the weights; without, none does."""
+    spoilt, model, ends, calls = X.copy(), build(), [], Calls(seen=[])
+    spoilt[-1] = np.nan
+    averages = {path: w.copy() for path, w in flatten(model.weights).items()}
+    optimizer = Sgd(lr=0.5, accumulate=accumulate)
+    trainer = Trainer(model, CrossEntropy(), optimizer, epochs=3, batch=10, shuffle="none",
+                      on_nonfinite="skip", watch=lambda _: ends.append(weights(model)),
+                      callbacks=[Ema(decay=0.6), Swa(start=2), calls])  # fmt: skip
+    records = list(trainer.run(Split(spoilt, Y), None))
+    assert [record.skipped for record in records] == [1, 1, 1]
+    moved = [2, 4] if accumulate == 2 else [1, 2, 3]
+    assert calls.seen == [call for epoch in (1, 2, 3) for call in (
+        *(("step", epoch, index) for index in moved), ("done", epoch, 4), ("epoch", epoch, 4))
+    ]  # fmt: skip
+    wanted = {path: (ends[7][path] + ends[11][path]) / 2 for path in model.learning}
+    assert_alike(model, ends[11] | wanted)
+    updates = [ends[4 * epoch + index - 1] for epoch in range(3) for index in moved]
+    for n, after in enumerate(updates):
+        d = min(0.6, (1 + n) / (10 + n))
+        averages = {path: d * w + (1 - d) * after[path] for path, w in averages.items()}
+    ema = trainer.callbacks.training.by_path(trainer.callbacks.memory.states["0_ema"]["average"])
+    for path, w in ema.items():
+        np.testing.assert_allclose(w, averages[path], rtol=1e-12, atol=1e-12, err_msg=path)
+
+
+def test_an_epoch_that_is_cut_short_is_not_done():
+    calls = Calls(seen=[])
+    trained(StopAfter(minutes=1e-9), calls)
+    assert calls.seen == [("step", 1, 1), ("epoch", 1, 1)]

@@ -64,4 +64,4 @@ def test_a_missing_callback_is_named(site, write_spec):
 def test_a_plugin_whose_callback_is_never_called(site):
     site.install("cnnkit-shrink", SHRINK.replace("def step", "def on_step"))
     (broken,) = load_plugins().broken()
-    assert broken.error == "TypeError: Shrink is never called: define step or epoch"
+    assert broken.error == "TypeError: Shrink is never called: define step, done or epoch"
