@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -257,9 +256,7 @@ def check_network(
         return [shape_finding(error)] if is_meant else []
     if trusted is not None:
         return []
-    findings = check_memory(spec, shape)
-    with suppress(PluginError):  # of which that tells
-        findings += check_moves(spec, shape)
+    findings = [*check_memory(spec, shape), *check_moves(spec, shape)]
     if judge_loss and info is not None:
         findings += _judge_loss(spec, shapes[-1], info.classes)
     if judge_loss and (refusal := hard_to_mix(spec.loss, dataset.transforms)):

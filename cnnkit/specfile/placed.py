@@ -12,7 +12,7 @@ from cnnkit.base.component import chains
 from cnnkit.base.layer import Block, called
 from cnnkit.base.place import KeyPath
 from cnnkit.base.weight import declared
-from cnnkit.errors import ShapeError
+from cnnkit.errors import PluginError, ShapeError
 from cnnkit.source import Finding
 
 if TYPE_CHECKING:
@@ -63,10 +63,14 @@ def check_moves(spec: RunSpec, shape: Shape) -> list[Finding]:
 
     An option may be that of every layer of a type, a default: where it moves weights of one of
     them, it may stand at the others.
-
-    Raises:
-        PluginError: where a layer declares what are no weights.
     """
+    try:
+        return _check_moves(spec, shape)
+    except PluginError:  # a layer declares what are no weights: check_memory names it
+        return []
+
+
+def _check_moves(spec: RunSpec, shape: Shape) -> list[Finding]:
     chain, *others = placed(spec.model.layers, shape)
     given = [(at, option) for one in (chain, *others) for at in one for option in _given(at.layer)]
     at_work = {_kind(*one) for one in given if _moves(*one)}
