@@ -27,7 +27,7 @@ class Training:
         layout: where in `vector` each weight lies.
         rate: the learning rate before the schedule; another one is that of all steps to come.
         epochs: how many there shall be.
-        higher: the figures of which a higher one is better; of all others, a lower one.
+        higher: the figures of which a higher one is better; of all others, a lower one; read-only.
         judged: returns a copy of all weights, as a tree, as validation judges them: where callbacks
             let others stand in for the optimizer's, those.
         seed: of the run.
@@ -39,7 +39,7 @@ class Training:
         seconds: that the batches of this epoch took.
         lr: learning rate of the last batch, schedule included.
         figures: what validation gave for this epoch, or `{"loss": training loss}` where nothing was
-            set aside; empty in `step` and `done`.
+            set aside; empty in `step` and `done`; read-only.
         stopped: why training ends here; "" while it goes on.
     """
 

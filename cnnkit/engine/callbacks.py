@@ -71,7 +71,7 @@ class Callbacks:
         seen = {**update.weights, **{path: locked(w) for path, w in fixed.items()}}
         self.training = Training(
             vector=update.vector, weights=MappingProxyType(seen), layout=update.layout, rate=rate,
-            epochs=epochs, higher={m.type for m in metrics if m.better == "higher"},
+            epochs=epochs, higher=frozenset(m.type for m in metrics if m.better == "higher"),
             judged=self._judged, seed=seed,
         )  # fmt: skip
         self._states: dict[str, dict[str, Any]] = {}
@@ -136,7 +136,7 @@ class Callbacks:
 
     def epoch(self, at: Position, lr: float, figures: Mapping[str, Any]) -> None:
         """Call all of them after an epoch that was judged."""
-        self._call("epoch", at, lr, deepcopy(figures))
+        self._call("epoch", at, lr, figures)
 
     def _call(
         self,
@@ -148,9 +148,10 @@ class Callbacks:
         now = self.training
         now.epoch, now.index, now.step = at.epoch + 1, at.index, at.step
         now.loss, now.seconds = at.mean, at.seconds
-        now.lr, now.figures = lr, figures
+        now.lr = lr
         for place, one in self._each():
             state = self._states[place]
+            now.figures = MappingProxyType(deepcopy(figures))  # whatever those before it did
             getattr(one, method)(now, state)
             checked_memory(one, method, state)
             now.rate = checked_rate(one, method, now.rate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ _FIGURES = (0.9, 0.5, 0.5, 0.7, 0.4, 0.6)
 """What validation gives, epoch by epoch: better, equal, worse."""
 _FACTS = [one.name for one in fields(Training) if one.name not in ("rate", "stopped")]
 """What a callback may not set."""
+_HOLD = ("figures", "higher", "layout")
+"""Those that hold others, which it may not set either."""
 
 
 class Course:
@@ -36,9 +39,10 @@ class Course:
         rng = np.random.default_rng([seed, 1])
         vector = rng.standard_normal(_LAYOUT.size).astype(np.float32)
         fixed = rng.standard_normal(5).astype(np.float32)
+        weights = MappingProxyType({**_LAYOUT.views(vector), _FIXED: fixed})
         self.training = Training(
-            vector=vector, weights={**_LAYOUT.views(vector), _FIXED: fixed}, layout=_LAYOUT,
-            rate=0.1, epochs=_EPOCHS, higher={"accuracy"}, judged=self._copied, seed=seed,
+            vector=vector, weights=weights, layout=_LAYOUT, rate=0.1, epochs=_EPOCHS,
+            higher={"accuracy"}, judged=self._copied, seed=seed,
             place=f"0_{callback.type}", steps=_STEPS,
         )  # fmt: skip
         self.changed: list[str] = []
@@ -67,10 +71,14 @@ class Course:
     def _call(self, method: str) -> None:
         before = self._facts()
         getattr(self.callback, method)(self.training, self.state)
-        self.changed += [name for name, fact in self._facts().items() if fact is not before[name]]
+        for name, (fact, text) in self._facts().items():
+            if fact is not before[name][0] or text != before[name][1]:
+                self.changed.append(name)
 
-    def _facts(self) -> dict[str, Any]:
-        return {name: getattr(self.training, name) for name in _FACTS}
+    def _facts(self) -> dict[str, tuple[Any, str]]:
+        """Return each fact, and what it says where it could be changed in place."""
+        facts = {name: getattr(self.training, name) for name in _FACTS}
+        return {name: (fact, repr(fact) if name in _HOLD else "") for name, fact in facts.items()}
 
     def arrays(self) -> dict[str, Array]:
         """Return everything that a callback may change or remember, by name."""

@@ -13,7 +13,7 @@ from cnnkit.callbacks import EarlyStopping, Ema, Plateau, StopAfter, Swa
 from cnnkit.engine.trainer import Trainer
 from cnnkit.errors import TrainingError
 from cnnkit.losses import CrossEntropy
-from cnnkit.metrics import Accuracy
+from cnnkit.metrics import Accuracy, Confusion
 from cnnkit.model import Model
 from cnnkit.optimizers import Sgd
 from cnnkit.testing.callback import Course
@@ -269,18 +269,31 @@ def test_a_callback_cannot_change_the_record_nor_draw_the_same_twice():
             drawn.append(training.rng().random())
 
         def epoch(self, training, state):
-            training.figures["accuracy"] = 1.5
+            with pytest.raises(TypeError, match="does not support item assignment"):
+                training.figures["accuracy"] = 1.5
+            with pytest.raises(AttributeError, match="has no attribute 'add'"):
+                training.higher.add("loss")
+            training.figures["confusion"][0][0] = -1  # its own copy, as the one after it has
             drawn.append(training.rng().random())
             with pytest.raises(ValueError, match="read-only"):
                 training.weights["0_batch_norm/mean"][0] = 7.0
+            training.figures = {}
 
-    _, records = trained(Meddles(), epochs=2)
-    _, plain = trained(epochs=2)
+    class Reads(Callback):
+        type: str = "reads"
+
+        def epoch(self, training, state):
+            read.append(dict(training.figures))
+
+    read, metrics = [], [Accuracy(), Confusion()]
+    _, records = trained(Meddles(), Reads(), epochs=2, metrics=metrics)
+    _, plain = trained(epochs=2, metrics=metrics)
+    assert read == [record.validation for record in plain]
     assert [record.validation for record in records] == [record.validation for record in plain]
     assert len(set(drawn)) == 2 * (PER_EPOCH + 1)
     again = list(drawn)
     drawn.clear()
-    trained(Meddles(), epochs=2)
+    trained(Meddles(), epochs=2, metrics=metrics)
     assert drawn == again
 
 

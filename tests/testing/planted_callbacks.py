@@ -107,6 +107,26 @@ class EndsTheEpoch(Shaken):
         training.steps = training.index + 1
 
 
+@planted("facts_left_alone")
+class Flatters(Shaken):
+    """A figure that is written over for the callbacks after it."""
+
+    type: Literal["flatters"] = "flatters"
+
+    def epoch(self, training, state):
+        training.figures["loss"] = 0.0
+
+
+@planted("facts_left_alone")
+class TurnsTheLoss(Shaken):
+    """A loss that the callbacks after it take for better where it is higher."""
+
+    type: Literal["turns_the_loss"] = "turns_the_loss"
+
+    def step(self, training, state):
+        training.higher.add("loss")
+
+
 @planted("training_is_deterministic")
 class UnseededWalk(Shaken):
     """A generator that nobody seeded."""
