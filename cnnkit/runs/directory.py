@@ -23,7 +23,8 @@ from cnnkit.registry import Registry
 from cnnkit.runs.kept import need_plugin_files
 from cnnkit.runs.lock import Lock
 from cnnkit.signals import signals_wait
-from cnnkit.specfile.load import apply_overrides, load_spec
+from cnnkit.specfile.load import load_spec
+from cnnkit.specfile.overrides import apply_overrides
 from cnnkit.specfile.runspec import RunSpec
 
 

@@ -10,19 +10,19 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from copy import deepcopy
 from operator import floordiv, mul
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel
-from pydantic_core import PydanticCustomError
-
 from cnnkit.base import Layer
-from cnnkit.base.component import Slot, is_path, slots
+from cnnkit.base.component import is_path
 from cnnkit.base.place import KeyPath
 from cnnkit.registry import Registry
 from cnnkit.source import Expanded, Finding, Origin, Source
+from cnnkit.specfile.components import components
+from cnnkit.specfile.overrides import Waiting
 from cnnkit.specfile.runspec import RunSpec
 
 Tree = dict[str, Any]
@@ -50,7 +50,7 @@ class _TooMuch(Exception):  # noqa: N818  # it ends the expansion, and is caught
 def expand(tree: Tree, source: Source, registry: Registry) -> Expanded:
     """Write out a spec's tables, or none of them where that would be too much; `source` tells which
     file says what."""
-    work = _Expansion(tree, source, registry)
+    work = _Expansion(tree, source, registry, Waiting(registry))
     try:
         plain = work.whole()
     except _TooMuch:
@@ -58,7 +58,9 @@ def expand(tree: Tree, source: Source, registry: Registry) -> Expanded:
         plain = {}
     found = [_placed(finding, {**tree, **plain}, registry) for finding in work.findings]
     unknown = frozenset({finding.path for finding in found} | work.unknown)
-    return Expanded(plain, source._replace(origins=work.origins), found, unknown)
+    made = source._replace(origins=work.origins, late=work.waiting.laid())
+    found = found or work.waiting.lost  # what they name may be what is missing
+    return Expanded(plain, made, found, unknown)
 
 
 def _placed(finding: Finding, tree: Tree, registry: Registry) -> Finding:
@@ -77,8 +79,8 @@ class _Expansion:
     A path `at` leads through what is made, a path `written` through the files.
     """
 
-    def __init__(self, tree: Tree, source: Source, registry: Registry) -> None:
-        self.tree, self.source, self.registry = tree, source, registry
+    def __init__(self, tree: Tree, source: Source, registry: Registry, waiting: Waiting) -> None:
+        self.tree, self.source, self.registry, self.waiting = tree, source, registry, waiting
         self.origins: dict[KeyPath, Origin] = {}
         self.findings: list[Finding] = []
         self.unknown: set[KeyPath] = set()
@@ -104,6 +106,11 @@ class _Expansion:
             rest["model"] = {k: v for k, v in model.items() if k != "defaults"}
         plain: Tree = self._value(rest, (), (), scope)
         self._apply_defaults(plain, scope)
+        if self.waiting.laid():  # what only they put out of use is used in the files
+            twin = _Expansion(self.tree, self.source, self.registry, Waiting(None))
+            with suppress(_TooMuch):
+                twin.whole()
+            self._used |= twin._used
         if not self.findings:
             self._refuse_unused()
         self._place_paths(plain)
@@ -135,12 +142,8 @@ class _Expansion:
         self.findings.append(Finding(path, message, note, help_, at=at))
 
     def _unknown(self, path: KeyPath, what: str, name: str, known: Any, help_: str) -> None:
-        from cnnkit.diagnosis.problems import did_you_mean
-
-        meant = did_you_mean(name, known)
-        note = f'did you mean "{meant}"?' if meant else ""
         at: At = "key" if what == "option" else "value"
-        self._refuse(path, f'unknown {what} "{name}"', help_, note, at)
+        self._refuse(path, f'unknown {what} "{name}"', help_, _meant(name, known), at)
 
     def _too_much(self, written: KeyPath, message: str) -> None:
         self.findings = []
@@ -203,16 +206,27 @@ class _Expansion:
 
     def _list(self, items: list[Any], at: KeyPath, written: KeyPath, scope: _Scope) -> list[Any]:
         made: list[Any] = []
-        for index, item in enumerate(items):
-            here, there = (*at, len(made)), (*written, index)
+        for index, item in enumerate(self.waiting.begin(at, items)):
+            self.waiting.reach(at, len(made))
             if len(made) != index:
-                self.origins[here] = Origin(there, scope.uses)
-            if isinstance(item, dict) and item.get("type") == "repeat":
-                self._repeat(item, made, at, there, scope)
-            else:
-                self._refuse_block(item, here)
-                made.append(self._value(item, here, there, scope))
+                self.origins[*at, len(made)] = Origin((*written, index), scope.uses)
+            self._item(item, made, at, (*written, index), scope)
+        self.waiting.end(at, items, made)
         return made
+
+    def _item(
+        self, item: Any, made: list[Any], at: KeyPath, written: KeyPath, scope: _Scope
+    ) -> None:
+        """Add what one item of a list is written out to."""
+        here = (*at, len(made))
+        if isinstance(item, dict) and item.get("type") == "repeat":
+            self._repeat(item, made, at, written, scope)
+            return
+        self._refuse_block(item, here)
+        if self.waiting.at(at) and isinstance(item, dict) and "name" in item:
+            name = self._value(item["name"], (*here, "name"), (*written, "name"), scope)
+            item = self.waiting.lay({**item, "name": name}, here)
+        made.append(self._value(item, here, written, scope))
 
     def _refuse_block(self, item: Any, at: KeyPath) -> None:
         """Refuse the name of a block in the place of a type."""
@@ -235,20 +249,24 @@ class _Expansion:
             return
         block, times = options.pop("block"), options.pop("times", 1)
         self._used.add(("blocks", block))
-        given = options.pop("with", {})
-        inner = self._inner(block, given, here, scope)
+        inner = self._inner(block, options.pop("with", {}), here, scope)
         name = options.pop("name", block)
         one = times == 1 and "name" in table
         for _ in range(times):
             here = (*at, len(made))
             self._copies[*at, str(name)] += 1
-            number = self._copies[*at, str(name)]
             self.origins[here] = Origin(written, scope.uses)
             layers = ("blocks", block, "layers")
             self.origins[*here, "layers"] = Origin(layers, inner.uses)
-            copy = name if one or not isinstance(name, str) else f"{name}_{number}"
-            inside = self._list(self._blocks[block]["layers"], (*here, "layers"), layers, inner)
-            made.append({**options, "type": "sequential", "name": copy, "layers": inside})
+            copy = name if one or not isinstance(name, str) else f"{name}_{self._copies[*at, name]}"
+            whole = {**options, "type": "sequential", "name": copy, **self._blocks[block]}
+            rest = self.waiting.lay(whole, here)
+            if not isinstance(rest, dict) or "layers" not in rest:  # another layer in its place
+                self._item(rest, made, at, written, scope)
+                continue
+            inside = self._value(rest.pop("layers"), (*here, "layers"), layers, inner)
+            rest = rest if rest is whole else self._value(rest, here, written, inner)
+            made.append({**rest, "layers": inside})
 
     def _inner(self, block: str, given: Tree, at: KeyPath, scope: _Scope) -> _Scope:
         """Return what names mean inside a block."""
@@ -293,7 +311,7 @@ class _Expansion:
             self._refuse(("model", "defaults"), "defaults must be tables of options", help_)
             return
         seen = set()
-        for path, holder, _, family in _components(plain, self.registry) if found else ():
+        for path, holder, _, family in components(plain, self.registry) if found else ():
             value = holder[path[-1]]
             kind = value.get("type") if isinstance(value, dict) else value
             if family != "layers" or not isinstance(kind, str):
@@ -310,10 +328,18 @@ class _Expansion:
                     inner = _Scope(scope.values, (uses, *layer.uses))
                     self.origins[place] = Origin(written, inner.uses)
                     table[option] = self._value(default, place, written, inner)
+        self._check_unused(found, scope)
         for kind in found.keys() - seen:
             path = ("model", "defaults", kind)
             if self._is_own(path) or kind not in self.registry.types("layers"):
                 self._unused(path, f'no layer is of type "{kind}"', seen)
+
+    def _check_unused(self, defaults: Tree, scope: _Scope) -> None:
+        """Refuse variables that are not there in defaults that no layer takes."""
+        used = {origin.path for origin in self.origins.values()}
+        for path in (("model", "defaults", k, o) for k, table in defaults.items() for o in table):
+            if path not in used:
+                self._value(defaults[path[2]][path[3]], path, path, scope)
 
     def _origin(self, path: KeyPath) -> Origin:
         return self.source._replace(origins=self.origins).origin(path)
@@ -333,18 +359,18 @@ class _Expansion:
                 self._unused(at, f'block "{block}" uses no variable "{at[-1]}"', self._asked)
 
     def _unused(self, path: KeyPath, message: str, known: set[str]) -> None:
-        from cnnkit.diagnosis.problems import did_you_mean
-
-        meant = did_you_mean(str(path[-1]), known - {path[-1]})
-        note = f'did you mean "{meant}"?' if meant else ""
-        self._refuse(path, message, "take it out", note, "key")
+        meant = _meant(str(path[-1]), known - {path[-1]})
+        self._refuse(path, message, "take it out", meant, "key")
 
     def _place_paths(self, plain: Tree) -> None:
         """Let paths in included files start from the folders of these."""
-        for path, holder, cls, _ in _components(plain, self.registry) if self.source.laid else ():
+        set_ = self.source._replace(overrides=self.waiting.laid())
+        for path, holder, cls, _ in components(plain, self.registry) if self.source.laid else ():
             table = holder[path[-1]]
             for name, field in cls.model_fields.items() if cls and isinstance(table, dict) else ():
-                if is_path(field) and isinstance(table.get(name), str):
+                if is_path(field) and isinstance(table.get(name), str) and (
+                    set_.override_of((*path, name)) is None
+                ):  # fmt: skip
                     written = self._origin((*path, name)).path
                     if not self._is_own(written) and self.source.override_of(written) is None:
                         folder = self.source.file_of(written).folder
@@ -356,6 +382,13 @@ _LETTERS = "use at most 30 letters, digits and underscores, a letter first"
 _HOLES = 'write "${name}", "${name * 2}" or "${name // 2}", by whole numbers alone'
 
 
+def _meant(name: str, known: Any) -> str:
+    from cnnkit.diagnosis.problems import did_you_mean
+
+    meant = did_you_mean(name, known)
+    return f'did you mean "{meant}"?' if meant else ""
+
+
 def _size(value: Any) -> int:
     """Return how many values there are in a value, itself included."""
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -365,31 +398,3 @@ def _size(value: Any) -> int:
 def _shown(value: Any) -> str:
     text = "a table" if isinstance(value, dict) else json.dumps(value, default=str)
     return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-_Place = tuple[KeyPath, Any, type[BaseModel] | None, str]
-
-
-def _components(tree: Tree, registry: Registry) -> Iterator[_Place]:
-    """Yield the path of each component and section, what holds it, its class and its family."""
-    for name, slot in slots(RunSpec).items():
-        if name in tree:
-            yield from _inside(tree, (name,), slot, registry)
-
-
-def _inside(holder: Any, path: KeyPath, slot: Slot, registry: Registry) -> Iterator[_Place]:
-    value = holder[path[-1]]
-    if slot.many:
-        for index in range(len(value) if isinstance(value, list) else 0):
-            yield from _inside(value, (*path, index), slot._replace(many=slot.many - 1), registry)
-        return
-    kind = value.get("type") if isinstance(value, dict) else value
-    try:
-        cls = slot.section or (registry.find(slot.family, kind) if isinstance(kind, str) else None)
-    except PydanticCustomError:
-        cls = None
-    yield path, holder, cls, slot.family
-    value = holder[path[-1]]
-    for name, inner in slots(cls).items() if cls and isinstance(value, dict) else ():
-        if name in value:
-            yield from _inside(value, (*path, name), inner, registry)

@@ -35,7 +35,7 @@ def included(
         above = chain[-1][1]
         path = Path(above.file).parent / os.path.expanduser(name)  # noqa: PTH111
         if os.path.realpath(path) in (os.path.realpath(other.file) for _, other in chain):
-            raise _at_fault(above, "include", f'"{name}" includes this file in turn')
+            raise _at_fault(above, "include", f'"{name}" includes this file in turn', "take it out")
         if len(chain) == _MOST:
             raise _at_fault(above, "include", f"more than {_MOST} files include one another")
         try:

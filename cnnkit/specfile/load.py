@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tomli
 from pydantic import ValidationError
@@ -18,7 +17,7 @@ from cnnkit.plugins import load_plugins
 from cnnkit.provenance import attribute
 from cnnkit.registry import Registry
 from cnnkit.signals import signals_wait
-from cnnkit.source import BIDI, Expanded, Finding, FindingError, Override, Problem, Source, slot_at
+from cnnkit.source import BIDI, Expanded, Finding, Problem, Source
 from cnnkit.specfile.checks import (
     check_callbacks,
     check_classes,
@@ -32,6 +31,7 @@ from cnnkit.specfile.checks import (
     dataset_info,
     doubts,
 )
+from cnnkit.specfile.overrides import DEEPEST, Late, apply_overrides
 from cnnkit.specfile.requirements import check_requirements
 from cnnkit.specfile.resolved import check_storable
 from cnnkit.specfile.runspec import RunSpec
@@ -44,130 +44,6 @@ _STAND_INS = {
     "optimizer": {"type": "sgd", "lr": 0.1},
 }
 """What a section is judged by that is missing, or beyond guessing."""
-_DEEPEST = 64
-"""Parts of a key, and tables in tables: deeper ones would exhaust the stack of who walks them."""
-
-
-def parse_override(argument: str) -> Override:
-    """Read `train.epochs=5`: the value is TOML, a bare word is a string.
-
-    Raises:
-        FindingError: where it cannot be read.
-    """
-    key, equals, text = argument.partition("=")
-    if reverses := BIDI.search(argument):
-        code = f"U+{ord(reverses.group()):04X}"
-        message = f"a character ({code}) that reverses text, so that it reads as what it is not"
-        raise _refusal(argument, message, "take it out", "value")
-    shown = repr(argument if len(argument) <= 60 else f"{argument[:57]}...")
-    parts = [part.strip() for part in key.split(".")]
-    if not equals or not all(parts):
-        wrong = "a name is missing in its key" if equals and key.strip() else "expected KEY=VALUE"
-        help_ = "write --set train.epochs=5, or --set model.layers.0.filters=8 for the first layer"
-        raise _refusal(argument, f"cannot read {shown}: {wrong}", help_)
-    if len(parts) > _DEEPEST:
-        wrong = f"its key has {len(parts)} parts, more than {_DEEPEST}"
-        raise _refusal(argument, f"cannot read {shown}: {wrong}", "no option lies that deep")
-    path = tuple(int(p) if re.fullmatch(r"\d{1,9}", p) else p for p in parts)
-    read = _read_value(text.strip())
-    if read.keys() != {"value"}:
-        wrong = f"cannot read {shown}: expected one value, got more lines"
-        raise _refusal(argument, wrong, "give every KEY=VALUE a --set of its own")
-    return Override(argument, path, read["value"])
-
-
-def _refusal(
-    argument: str, message: str, help_: str, at: Literal["key", "value"] = "key"
-) -> FindingError:
-    override = Override(argument, (), None)
-    return FindingError(Finding((), message, help=help_, at=at, override=override))
-
-
-def _read_value(text: str) -> dict[str, Any]:
-    try:
-        return tomli.loads(f"value = {text}\n")
-    except (ValueError, RecursionError):
-        return {"value": text}
-
-
-class _UnnamedError(FindingError):
-    """An override that names a layer which is not there, or not yet."""
-
-
-def apply_overrides(
-    tree: dict[str, Any],
-    arguments: Sequence[str],
-    registry: Registry,
-    later: list[str] | None = None,
-) -> tuple[tuple[Override, ...], list[Finding]]:
-    """Lay `arguments` over `tree` in place, in order; later ones win.
-
-    Args:
-        later: gets the arguments that name a layer which is not there, where it may yet come.
-
-    Returns:
-        What was laid over it, and why the others could not be: all of them, at once.
-    """
-    overrides, refused = [], []
-    for argument in arguments:
-        try:
-            overrides.append(_apply(tree, parse_override(argument), registry))
-        except FindingError as error:
-            if later is not None and isinstance(error, _UnnamedError):
-                later.append(argument)
-                continue
-            refused.append(error.finding)
-    return tuple(overrides), refused
-
-
-def _apply(tree: dict[str, Any], override: Override, registry: Registry) -> Override:
-    """Lay an override over the tree; return it with the path that the tree has."""
-    node: Any = tree
-    path: KeyPath = ()
-    for depth, step in enumerate(override.path, 1):
-        is_item = isinstance(node, list)
-        if is_item and isinstance(step, str):  # a layer by its name
-            named = (i for i, one in enumerate(node) if isinstance(one, dict))
-            step = next((i for i in named if node[i].get("name") == step), step)
-        if not isinstance(node, dict) and not (
-            is_item and isinstance(step, int) and step < len(node)
-        ):
-            raise _no_way(override, depth, node)
-        path = (*path, step if is_item else str(step))
-        if depth < len(override.path):
-            node = _descend(node, tree, path, registry)
-    node[path[-1]] = override.value
-    return override._replace(path=path)
-
-
-def _descend(node: Any, tree: dict[str, Any], path: KeyPath, registry: Registry) -> Any:
-    """Return what is at `path`, the end of which `node` holds; a table if there was nothing."""
-    step = path[-1]
-    if isinstance(node, dict):
-        node.setdefault(step, {})
-    slot = slot_at(RunSpec, tree, path, registry)
-    if isinstance(node[step], str) and slot and slot.family and not slot.many:
-        node[step] = {"type": node[step]}  # "relu" becomes a table to set options in
-    return node[step]
-
-
-def _no_way(override: Override, depth: int, node: Any) -> FindingError:
-    """Return why an override does not get beyond the first parts of its key."""
-    from cnnkit.diagnosis.source import toml_value
-
-    *outer, step = override.path[:depth]
-    name, target = ".".join(map(str, outer)) or "the spec", ".".join(map(str, override.path))
-    if isinstance(node, list):
-        reason, note = f"{name} is an array and has no {step!r}", f"expected 0 to {len(node) - 1}"
-        note = f"{note}, the first one being 0" if node else "the array is empty"
-    else:
-        reason, note = f"{name} is {toml_value(node)}, which holds no options", ""
-    message, path = f"cannot set {target}: {reason}", override.path[:depth]
-    is_name = isinstance(node, list) and isinstance(step, str)
-    kind = _UnnamedError if is_name else FindingError
-    return kind(Finding(path, message, note, at="key", override=override))
-
-
 _MAX_BYTES = 2**20
 
 
@@ -220,7 +96,7 @@ def _laid_out(
     tree: dict[str, Any], source: Source, arguments: Sequence[str], registry: Registry
 ) -> Expanded:
     """Return a spec with `arguments` laid over it, and written out where it has a format. They are
-    laid over what the files say; where they name copies of a block, over these.
+    laid over what the files say; those that name copies of a block, when these are made.
 
     Raises:
         SpecError: where it cannot be written out.
@@ -235,8 +111,7 @@ def _laid_out(
         tree, source = included(tree, source, _read_tables)
     except FileError as error:
         raise _failure([error.finding], error.source) from None
-    later: list[str] = []
-    overrides, refused = apply_overrides(tree, arguments, registry, later)
+    overrides, refused = apply_overrides(tree, arguments, registry, may_wait=True)
     source = source._replace(overrides=overrides)
     if too_deep := _too_deep(tree):
         raise _failure([*refused, too_deep], source)
@@ -244,9 +119,7 @@ def _laid_out(
     findings = [*refused, *made.findings]
     if findings and not made.tree:
         raise _failure(findings, made.source)
-    late, again = apply_overrides(made.tree, later, registry)
-    findings += [] if made.findings else again  # what they name may be what is missing
-    return made._replace(source=made.source._replace(late=late), findings=findings)
+    return made._replace(findings=findings)
 
 
 def _too_deep(tree: dict[str, Any]) -> Finding | None:
@@ -254,12 +127,13 @@ def _too_deep(tree: dict[str, Any]) -> Finding | None:
     stack: list[tuple[KeyPath, Any, int]] = [((), tree, 0)]
     while stack:
         path, value, depth = stack.pop()
-        if depth > _DEEPEST:
-            message = f"tables are nested more than {_DEEPEST} deep"
+        if depth > DEEPEST:
+            message = f"tables are nested more than {DEEPEST} deep"
             return Finding(path[:3], message, help="nest fewer of them")
+        value = [value.override.value] if isinstance(value, Late) else value
         inside = value.items() if isinstance(value, dict) else enumerate(value)
         deeper = depth + isinstance(value, dict)
-        stack += [((*path, k), v, deeper) for k, v in inside if isinstance(v, dict | list)]
+        stack += [((*path, k), v, deeper) for k, v in inside if isinstance(v, dict | list | Late)]
     return None
 
 

@@ -222,7 +222,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "spec language: defaults of a type": (
         "default|paddng|pool|cnov",
         "expand-default-type expand-default-unused expand-default-option expand-default-value "
-        "expand-default-shape expand-default-no-table expand-default-of-the-type",
+        "expand-default-shape expand-default-no-table expand-default-of-the-type "
+        "expand-default-variable",
     ),
     "spec language: includes": (
         "include|base|wrong",
@@ -239,7 +240,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "spec language: --set": (
         "--set|-->",
         "expand-variable-set expand-variable-set-misspelt expand-copy-set expand-copy-set-beyond "
-        "expand-copy-set-type expand-copy-set-and-another expand-copy-set-beside",
+        "expand-copy-set-type expand-copy-set-and-another expand-copy-set-beside "
+        "expand-copy-set-number-beyond expand-copy-set-no-layer expand-set-include",
     ),
     "several at once": (
         r"(?s)error:.*error:",

@@ -18,6 +18,7 @@ import tomli
 import cnnkit
 from cnnkit.arrays import flatten
 from cnnkit.base import Initializer, Layer, Layers
+from cnnkit.base.component import PathText
 from cnnkit.cli import main
 from cnnkit.model import Model
 from cnnkit.provenance import plain
@@ -253,6 +254,16 @@ class Twofold(Layer):
         return x, lambda dy: (dy, {})
 
 
+class FileScale(Layer):
+    """A layer that reads a file."""
+
+    type: Literal["file_scale"] = "file_scale"
+    path: PathText
+
+    def forward(self, x, w, ctx):
+        return x, lambda dy: (dy, {})
+
+
 class Dense(Initializer):
     """Called as a layer is."""
 
@@ -420,3 +431,92 @@ def test_a_format_alone_is_a_spec_that_lacks_the_rest(tmp_path):
     assert str(caught.value).startswith(
         "error: the spec has no name, [data], [model], [loss] and [optimizer]\n"
     )
+
+
+RESIDUAL = '{ type = "residual", project = true, body = [{ type = "repeat", block = "unit" }] }'
+
+
+def test_a_number_before_a_name_counts_what_the_file_has(layers):
+    repeat = '{ type = "repeat", block = "unit", times = 2 }'
+    deep = f'{{ type = "parallel", branches = [[{repeat}], [{repeat}]] }}'
+    args = f"{repeat}, {RESIDUAL}, {RESIDUAL}, {deep}", f"[vars]\nwidth = 5\n{UNIT}"
+    sets = ["model.layers.2.drop=0.5", "model.layers.2.body.unit_1.layers.1=tanh",
+            "model.layers.3.branches.1.unit_2.layers.1=silu"]  # fmt: skip
+    *copies, first, second, last = layers(*args, set=sets)
+    assert [one["layers"][1] for one in copies] == ["relu"] * 2
+    drops = [(one["drop"], one["body"][0]["layers"][1]) for one in (first, second)]
+    assert drops == [(0.0, "relu"), (0.5, "tanh")]
+    kinds = [[one["layers"][1] for one in branch] for branch in last["branches"]]
+    assert kinds == [["relu", "relu"], ["relu", "silu"]]
+
+
+def test_a_number_within_a_copy_counts_what_the_block_has(layers):
+    head = f"""[vars]
+width = 5
+{UNIT}
+[blocks.stage]
+layers = [{{ type = "repeat", block = "unit", times = 2 }}, "relu", {{ type = "dense", units = 4 }}]
+"""
+    args = '{ type = "repeat", block = "stage", times = 2 }', head
+    sets = ["model.layers.stage_2.layers.2.units=9",
+            "model.layers.stage_2.layers.unit_2.layers.0.units=8",
+            "model.layers.stage_1.layers.0.times=1", "model.layers.stage_1.lr_scale=0.5",
+            "blocks.stage.layers.unit_1.layers.1=tanh"]  # fmt: skip
+    first, second = layers(*args, set=sets)
+    unit = {"type": "sequential", "layers": [dense(5), "tanh"]}
+    assert first["layers"] == [unit | {"name": "unit_1"}, "relu", dense(4)]
+    assert second["layers"][1]["layers"] == [dense(8), "relu"]
+    assert second["layers"][2:] == ["relu", dense(9)]
+    assert (first["lr_scale"], second.get("lr_scale")) == (0.5, None)
+
+
+def test_what_a_set_puts_into_a_copy_is_written_out_as_well(layers):
+    head = f'[vars]\nwidth = 5\n{UNIT}\n[blocks.two]\nlayers = ["relu", "tanh"]\n'
+    args = (
+        '{ type = "repeat", block = "unit", times = 2, with = { width = 6 } }, '
+        '{ type = "repeat", block = "two" }', head, '[model.defaults.dropout]\nrate = 0.25',
+    )  # fmt: skip
+    sets = ["model.layers.unit_1.layers.0.units=${width * 99}",
+            'model.layers.unit_1.layers.1={ type = "repeat", block = "two" }',
+            "model.layers.unit_2.layers.1=dropout",
+            "model.layers.two_1=dropout"]  # fmt: skip
+    first, second, third = layers(*args, set=sets)
+    two = {"type": "sequential", "name": "two_1", "layers": ["relu", "tanh"]}
+    assert first["layers"] == [dense(594), two]
+    assert second["layers"][1] == third == {"type": "dropout", "rate": 0.25, "of": "values"}
+
+
+def test_what_names_a_copy_comes_after_its_block_and_in_order(layers):
+    args = '{ type = "repeat", block = "unit", times = 2 }', f"[vars]\nwidth = 5\n{UNIT}"
+    sets = ["model.layers.unit_1.layers.1=silu", "blocks.unit.layers.1=tanh"]
+    assert [one["layers"][1] for one in layers(*args, set=sets)] == ["silu", "tanh"]
+    sets += ["model.layers.unit_1.layers.1=leaky_relu", "model.layers.unit_1.layers.1.slope=0.5"]
+    leaky = {"type": "leaky_relu", "slope": 0.5}
+    assert [one["layers"][1] for one in layers(*args, set=sets)] == [leaky, "tanh"]
+
+
+def test_a_repeat_with_a_name_is_set_as_its_only_copy(layers):
+    args = (
+        '{ type = "repeat", block = "unit", name = "stem", with = { width = 4 } }, '
+        '{ type = "dense", units = 2, name = "${word}" }', f'[vars]\nword = "last"\n{UNIT}',
+    )  # fmt: skip
+    sets = ["model.layers.stem.layers.0.units=3", "model.layers.stem.lr_scale=0.5",
+            "model.layers.last.units=6"]  # fmt: skip
+    stem, last = layers(*args, set=sets)
+    assert stem == {"type": "sequential", "name": "stem", "layers": [dense(3), "relu"],
+                    "lr_scale": 0.5}  # fmt: skip
+    assert last == dense(6) | {"name": "last"}
+    many, again, _ = layers(*args, set=["model.layers.stem.times=2"])
+    assert (many["name"], again["name"]) == ("stem_1", "stem_2")
+
+
+def test_a_path_that_a_set_puts_into_an_included_copy_is_the_users(write, tmp_path):
+    (tmp_path / "below").mkdir()
+    unit = '[blocks.unit]\nlayers = [{ type = "file_scale", path = "a.npy" }]\n'
+    write('{ type = "repeat", block = "unit", times = 2 }', unit, file="below/base.toml")
+    top = tmp_path / "top.toml"
+    top.write_text('format = 1\ninclude = "below/base.toml"\n')
+    sets = ["model.layers.unit_2.layers.0.path=b.npy"]
+    first, second, _ = cnnkit.load_spec(top, sets, types=[FileScale]).model.layers
+    assert first.layers[0].path == str(tmp_path / "below" / "a.npy")
+    assert second.layers[0].path == "b.npy"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cnnkit.plugins import load_plugins
-from cnnkit.specfile.load import apply_overrides
+from cnnkit.specfile.overrides import apply_overrides
 
 REGISTRY = load_plugins()
 
