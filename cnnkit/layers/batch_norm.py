@@ -16,7 +16,8 @@ class BatchNorm(Layer):
     y = gamma * (x - mean) / sqrt(variance + eps) + beta, all four per channel of a map (C, H, W) or
     value of a vector (D,). In training mean and variance are those of the whole batch, whatever its
     shards; afterwards they are running ones, which each step brings nearer to its batch's:
-    running = (1 - momentum) * running + momentum * batch's, the batch's variance divided by n - 1.
+    running = (1 - momentum) * running + momentum * batch's, the batch's variance divided by n - 1;
+    a batch of one number a channel leaves them as they are.
     That is PyTorch's convention, with its defaults; in Keras momentum is 1 minus this (0.99), eps
     is 0.001, and the variance is divided by n. With trainable = false the running ones are taken
     and kept in training, too, as in Keras.
@@ -72,8 +73,11 @@ class BatchNorm(Layer):
 
     def renew(self, w: Weights, count: int, mean: Array, squares: Array, ctx: Context) -> None:
         """Bring the running mean and variance nearer to those of a batch of `count` numbers a
-        channel, of which `squares` is the sum of squared distances from the mean."""
-        found = {"mean": mean, "variance": squares / max(1, count - 1)}
+        channel, of which `squares` is the sum of squared distances from the mean. A single number
+        has no variance to tell: it would pull the running one to 0."""
+        if count < 2:
+            return
+        found = {"mean": mean, "variance": squares / (count - 1)}
         for name, value in found.items():
             running = (1 - self.momentum) * w[name] + self.momentum * value
             ctx.renew(name, running.astype(w[name].dtype))

@@ -97,6 +97,16 @@ def test_running_statistics_by_hand():
     assert not np.array_equal(found["gamma"], [1, 1])
 
 
+def test_a_last_batch_of_one_vector_leaves_them_alone():
+    x, y = data(9)
+    model = Model.build([{"type": "batch_norm", "momentum": 1.0}, HEAD], (60,), dtype="float64")
+    trainer = Trainer(model, CrossEntropy(), Sgd(lr=0.1), epochs=1, batch=8, shuffle="none")
+    trainer.fit(x.reshape(9, 60), y)
+    found, first = model.weights["0_batch_norm"], x[:8].reshape(8, 60)
+    np.testing.assert_allclose(found["mean"], first.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(found["variance"], first.var(0, ddof=1), rtol=1e-12)
+
+
 def test_prediction_reads_them_and_changes_nothing():
     model = trained(NETWORKS["plain"])
     before = {path: w.copy() for path, w in flatten(model.weights).items()}
