@@ -68,7 +68,7 @@ def test_names_of_blocks_in_blocks_stay_whole(call):
     """At the 80 columns of a pipe."""
     out = call("show", str(Path(__file__).parents[2] / "specs" / "resnet.toml")).out
     assert "\n      unit_1  sequential   (64,14,14)  16x16   37,120   7,225,344" in out
-    assert "\n5             global_pool  (128)       28x28        -           -" in out
+    assert "\n5             global_pool  (128)       46x46        -           -" in out
 
 
 def test_json(call, tiny):

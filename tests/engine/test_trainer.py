@@ -112,9 +112,9 @@ def test_the_rate_of_a_step_is_the_schedules_at_its_end(make_spec, make_model, n
         class Noting:
             state = move.state
 
-            def apply(self, parts, gradients, lr, step):
+            def apply(self, parts, gradients, lr, step, share):
                 rates.append((step, pytest.approx(lr)))
-                move.apply(parts, gradients, lr, step)
+                move.apply(parts, gradients, lr, step, share)
 
         trainer._update = Noting()
         records = list(trainer.run(split, None))

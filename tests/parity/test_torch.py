@@ -10,7 +10,7 @@ from cases import NAMES, by_cnnkit
 from make_reference import by_torch
 
 pytest.importorskip("torch")
-import table
+import worst
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -26,13 +26,13 @@ def test_cnnkit_equals_torch(name):
 
 
 def test_the_table_counts_cases_and_finds_the_worst(monkeypatch, capsys):
-    monkeypatch.setattr(table, "NAMES", NAMES[:2])
-    table.main()
+    monkeypatch.setattr(worst, "NAMES", NAMES[:2])
+    worst.main()
     out = capsys.readouterr().out
     found = re.fullmatch(r"2 cases, \d+ arrays, [\d,]+ numbers: (.*) at most", out.splitlines()[-1])
     assert float(found[1]) < 1e-14
     monkeypatch.setattr(
-        table, "by_cnnkit", lambda name: {k: v + 0.5 for k, v in by_torch(name).items()}
+        worst, "by_cnnkit", lambda name: {k: v + 0.5 for k, v in by_torch(name).items()}
     )
-    table.main()
+    worst.main()
     assert float(capsys.readouterr().out.split()[-3]) > 0.01

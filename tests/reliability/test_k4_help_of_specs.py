@@ -30,6 +30,7 @@ NOT_FOLLOWED = {
     "no option lies that deep": "the option meant is not known",
     "`cnnkit init NAME` writes a whole spec": "tests/commands/test_init.py runs what it writes",
     "nest fewer of them": "what is nested means nothing",
+    "write it at the top of the file": "there is no such format, and no such file",
 }
 
 ADVICE: list[tuple[str, str, list[tuple[str, str]]]] = [
@@ -44,6 +45,10 @@ ADVICE: list[tuple[str, str, list[tuple[str, str]]]] = [
     ("shape-pool-padding", "use less padding, or a larger size", [("padding = 2", "padding = 1")]),
     ("kind-input", "write it as [C, H, W]", [("input = 8", "input = [1, 8, 8]")]),
     ("kind-metrics", "write it in brackets", [('= "accuracy"', '= ["accuracy"]')]),
+    ("expand-copy-set-number-beyond", "a number counts what the file has", [
+        ("layers.3.units=4", "layers.1.units=10")]),
+    ("expand-copy-set-number-beyond", "a copy goes by its name, such as unit_1", [
+        ("layers.3.units=4", "layers.unit_1.layers.0.filters=4")]),
     ("layer-a-number", 'or "relu"', [("  7,", '  "relu",')]),
     ("layer-tables-in-tables", "conv takes filters, kernel", [("paddin ", "padding ")]),
     ("layer-type-empty", "installed layers", [('type = ""', 'type = "pool"')]),

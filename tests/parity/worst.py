@@ -1,4 +1,4 @@
-"""How far cnnkit is from PyTorch, in float64: `python tests/parity/table.py` prints a table.
+"""How far cnnkit is from PyTorch, in float64: `python tests/parity/worst.py` prints a table.
 
 An error is the largest of an array, as a share of the largest number of PyTorch's, or of 1 where
 that is less.
