@@ -42,8 +42,7 @@ def overfit(
     if json:
         emit_json({"learned": found.by_heart, "loss": found.loss, "steps": found.steps,
                    "accuracy": found.accuracy, "switched_off": off, "left_on": left,
-                   "moved": found.moved,
-                   "still": found.still})  # fmt: skip
+                   "moved": found.moved, "still": found.still})  # fmt: skip
     else:
         emit(*_told(found, spec, left))
     return int(not found.by_heart)

@@ -80,14 +80,16 @@ def _check_moves(spec: RunSpec, shape: Shape) -> list[Finding]:
             written = spec.source.origin((*at.path, option)).path  # one for many copies
             idle.setdefault(written, _idle(at, option))
     frozen = [at for at, option in given if option == "trainable" and _moves(at, option)]
-    weights = [one for at in chain if len(at.path) == _OUTER
-               for one in declared(at.layer.weights(at.shape)).values()]  # fmt: skip
-    if frozen and not any(one.learns for one in weights):
+    if frozen and not any(_learns(at) for at in chain if len(at.path) == _OUTER):
         message = "[model]: no weight of this network learns, so that there is nothing to train"
         help_ = "take trainable = false out of a layer that has weights"
         last = Finding((*frozen[-1].path, "trainable"), message, help=help_)
         return [*idle.values(), last]
     return [*idle.values()]
+
+
+def _learns(at: At) -> bool:
+    return any(one.learns for one in declared(at.layer.weights(at.shape)).values())
 
 
 def _given(layer: Layer) -> list[str]:
