@@ -204,10 +204,12 @@ def flat(layers):
 @pytest.mark.parametrize("spec", SHIPPED, ids=lambda spec: spec.name)
 def test_backends_are_tried_on_the_networks_of_the_shipped_specs(spec):
     loaded = load_spec(spec)
-    layers, shape = chains.SPECS[spec.name]
-    assert lowered(layers) == lowered(loaded.model.layers)
-    info = loaded.data.info(DataPaths())
-    assert shape == info.shape
+    wanted = lowered(loaded.model.layers)
+    shapes = [shape for layers, shape in chains.SPECS.values() if lowered(layers) == wanted]
+    channels, *sides = loaded.data.info(DataPaths()).shape
+    assert [len(shape) for shape in shapes] == [1 + len(sides)]
+    # smaller maps where the whole network at its own size takes minutes
+    assert all(shape[0] == channels and shape[1] <= sides[0] for shape in shapes)
 
 
 def test_backends_are_tried_on_every_layer():
