@@ -61,6 +61,7 @@ class EarlyStopping(_Patient):
                 state["weights"] = training.judged()
         elif state["waited"] >= self.patience:
             training.stop(f"no better {self.metric} in {counted(state['waited'], 'epoch')}")
+            state["waited"] = 0  # whoever resumes it wants to see more
 
     def keep(self, training: Training, state: dict[str, Any]) -> Weights | None:
         return state.get("weights")

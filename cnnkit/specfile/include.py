@@ -45,6 +45,8 @@ def included(
                 raise
             what = str(error).removeprefix("error: ")
             help_ = "a path starts from the folder of the file that it stands in"
+            if (whole := Path(above.file).parent / "resolved.toml").is_file():  # of a run
+                help_ = f"this is a run's copy of what it was given; {whole} holds the whole spec"
             raise _at_fault(above, "include", what, help_) from None
     merged: _Tree = {}
     laid: dict[KeyPath, Source] = {}

@@ -208,6 +208,18 @@ def test_a_run_that_was_ended_goes_on_where_it_is_asked_to(tmp_path, spec_file, 
     assert "going on after epoch 1" in capsys.readouterr().err
 
 
+def test_a_run_that_early_stopping_ended_is_given_patience_anew(tmp_path, spec_file, capsys):
+    spec, out = str(spec_file), str(tmp_path / "run")
+    never = '[{ type = "early_stopping", patience = 2, min_delta = 100.0 }]'
+    assert main(["run", spec, "--out", out, "--set", f"train.callbacks={never}",
+                 "--set", "train.epochs=9"]) == 0  # fmt: skip
+    assert len(records(tmp_path / "run")) == 3
+    assert main(["resume", out, "--epochs", "9"]) == 0
+    assert len(records(tmp_path / "run")) == 5
+    said = "ended by early_stopping: no better loss in 2 epochs"
+    assert capsys.readouterr().err.count(said) == 2
+
+
 def test_minutes_on_the_command_line(tmp_path, spec_file, capsys):
     out = tmp_path / "run"
     assert main(["run", str(spec_file), "--out", str(out), "--minutes", "1e-9", "--json"]) == 0

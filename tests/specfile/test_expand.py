@@ -360,6 +360,12 @@ def test_a_run_needs_its_included_files_no_more(write, tmp_path, capsys):
         assert main([words[0], str(run), *words[1:]]) == 0, capsys.readouterr().err
     assert "unit_1" in (run / "resolved.toml").read_text()
     assert kept.decode().splitlines()[0] in (run / "report.html").read_text()
+    capsys.readouterr()
+    assert main(["check", str(run / "spec.toml")]) == 2
+    whole = run / "resolved.toml"
+    said = f"  = help: this is a run's copy of what it was given; {whole} holds the whole spec\n"
+    assert said in capsys.readouterr().err
+    assert main(["check", str(whole)]) == 0
 
 
 def test_without_a_format_everything_reads_as_before(write):
