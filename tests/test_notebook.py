@@ -140,12 +140,38 @@ def test_errors_are_those_of_elsewhere(digits, change, error, said, tmp_path):
         ({"best": "macro_f1"}, '"macro_f1" is no figure by which a checkpoint can be the best'),
         ({"memory": 1e-9}, "of memory that training needs with a batch of 32"),
         ({"callbacks": [{"type": "swa", "start": 11}]}, "swa begins in epoch 11"),
+        (
+            {"validation": None, "callbacks": [{"type": "plateau", "metric": "accuracy"}]},
+            "plateau watches accuracy, which is measured on validation images, and there are none",
+        ),
+        ({"transforms": ["scale", "scale"]}, "values lie within -0.5..0.5, but scale maps from"),
+        ({"network": [*STACK, "softmax"]}, "(softmax) follows another softmax"),
+        (
+            {"network": [*STACK[:-1], {"type": "dense", "units": 10}]},
+            "layer 4 (dense) does not give probabilities, which cross_entropy",
+        ),
+        (
+            {"network": [{"type": "relu", "lr_scale": 0.5}, *STACK]},
+            "layer 1 (relu) has no weights, so lr_scale = 0.5 changes nothing",
+        ),
+        (
+            {"network": [{"type": "softmax", "units": 10, "trainable": False}]},
+            "no weight of this network learns",
+        ),
     ],
 )
-def test_what_training_asks_for_is_checked(digits, settings, said, tmp_path):
+def test_what_does_not_fit_together_is_refused_as_in_a_spec(digits, settings, said, tmp_path):
+    given = {"network": STACK, "validation": 0.1} | settings
     with pytest.raises(SpecError, match=re.escape(said)):
-        cnnkit.fit(STACK, digits.train.images, digits.train.labels, validation=0.1, **settings)
+        cnnkit.fit(given.pop("network"), digits.train.images, digits.train.labels, **given)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_split_of_its_own_is_what_metrics_are_measured_on(digits):
+    x, y = digits.train.images, digits.train.labels
+    watching = [{"type": "early_stopping", "metric": "accuracy"}]
+    run = cnnkit.fit(STACK, x[:99], y[:99], validation=(x[99:], y[99:]), callbacks=watching)
+    assert "accuracy" in run.history[-1].validation
 
 
 def test_a_subset_is_what_is_trained_on(digits, tmp_path, capsys):

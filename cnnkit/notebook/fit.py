@@ -21,6 +21,7 @@ from cnnkit.base import (
     Data,
     DataPaths,
     Dataset,
+    DatasetInfo,
     Epoch,
     Layer,
     Loss,
@@ -48,7 +49,7 @@ from cnnkit.runs.recorder import summary_of
 from cnnkit.runs.remarks import after_training
 from cnnkit.runs.session import Session, trainer_of
 from cnnkit.source import Source
-from cnnkit.specfile.load import check_settings
+from cnnkit.specfile.load import recheck
 from cnnkit.specfile.runspec import ModelSpec, RunSpec, TrainSpec
 from cnnkit.values import check_values
 from cnnkit.workers import Threads
@@ -121,7 +122,8 @@ def fit(
         ShapeError, OptionError, PluginError: where the network does not fit, or is none.
         DataError: where images or labels do not fit it.
         RunError: where `out` holds files, or cannot be written.
-        SpecError: where training asks for a figure that there is not, or more memory.
+        SpecError: where parts do not fit together, such as a loss and a head, or training asks for
+            a figure that there is not, or for more memory.
         TrainingError: where the loss stops being finite.
     """
     base = network if isinstance(network, RunSpec) else None
@@ -241,7 +243,8 @@ def _ready(spec: RunSpec, data: Data, model: Model) -> Prepared:
         fitted(spec, data.train.labels, len(data.classes)),
         parts_of(data, spec.data, spec.seed, spec.train.subset),
     )
-    check_settings(spec, model.input_shape)
+    shape, held = data.train.images.shape[1:], parts.validation is not None
+    recheck(spec, spec.data, DatasetInfo(shape, len(data.classes), validation=held))
     model.note_range(check_values(parts.train.images, model.transforms, "training images"))
     return Prepared(spec, data, spec.data, parts.train, parts.validation, model, None)
 

@@ -124,7 +124,9 @@ def _parts(data: Data, dataset: Dataset, spec: RunSpec, paths: DataPaths) -> Dat
 
 def _build(spec: RunSpec, dataset: Dataset, data: Data, paths: DataPaths) -> Model:
     """Check the spec against the data at hand and draw the weights."""
-    info = DatasetInfo(data.train.images.shape[1:], len(data.classes))
+    info = DatasetInfo(
+        data.train.images.shape[1:], len(data.classes), validation=data.validation is not None
+    )
     recheck(spec, dataset, info)
     name = name_of(dataset, data)
     trained_on = check_values(data.train.images, dataset.transforms, f"training images of {name}")

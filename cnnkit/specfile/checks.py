@@ -79,6 +79,20 @@ def _misdeclared(layers: Sequence[Layer], error: PluginError, registry: Registry
     )
 
 
+def check_spec(spec: RunSpec, dataset: Dataset, info: DatasetInfo | None) -> list[Finding]:
+    """Return what is wrong with a spec each of whose values is right by itself.
+
+    Args:
+        dataset: the spec's, or the fallback that stands in for it.
+        info: what is known of it, None where nothing is.
+    """
+    return [
+        *check_squeezed(spec), *check_figures(spec), *check_callbacks(spec),
+        *check_judged(spec, dataset, info), *check_ranges(spec, dataset),
+        *check_network(spec, dataset, info),
+    ]  # fmt: skip
+
+
 def check_squeezed(spec: RunSpec) -> list[Finding]:
     """Refuse a softmax of a softmax: it is all but even, and hardly anything is learned."""
     return [
@@ -121,16 +135,16 @@ def check_callbacks(spec: RunSpec) -> list[Finding]:
     ]
 
 
-def check_judged(spec: RunSpec, info: DatasetInfo | None) -> list[Finding]:
+def check_judged(spec: RunSpec, dataset: Dataset, info: DatasetInfo | None) -> list[Finding]:
     """Refuse a callback that watches a metric, where no images are set aside to measure it on."""
-    if spec.data.validation or spec.data.folds or info is None or info.validation:
+    if dataset.validation or dataset.folds or info is None or info.validation:
         return []
     return [
         Finding(
             ("train", "callbacks", index, "metric"),
             f"[train]: {one.type} watches {one.watches()}, which is measured on validation images, "
             "and there are none",
-            help="watch the loss, or set some aside: [data] validation = 0.1, say",
+            help="watch the loss, or set some aside: validation = 0.1, say",
         )
         for index, one in enumerate(spec.train.callbacks)
         if one.watches() not in (None, "loss")
@@ -277,16 +291,13 @@ def check_mended(spec: RunSpec, dropped: set[KeyPath], paths: DataPaths) -> list
     """
     data_is_known = all(p[0] != "data" or p[1:2] in [(name,) for name in _APART] for p in dropped)
     in_model = [path for path in dropped if path[0] == "model" and path[1:] != ("dtype",)]
-    return [
-        *([*check_classes(spec.data, paths), *check_ranges(spec.data)] if data_is_known else []),
-        *check_network(
-            spec,
-            spec.data,
-            dataset_info(spec.data, paths) if data_is_known else None,
-            trusted=min((_layer_index(path) for path in in_model), default=None),
-            judge_loss=not any(path[0] == "loss" for path in dropped),
-        ),
-    ]
+    info = dataset_info(spec.data, paths) if data_is_known else None
+    trusted = min((_layer_index(path) for path in in_model), default=None)
+    judge_loss = not any(path[0] == "loss" for path in dropped)
+    findings = check_network(spec, spec.data, info, trusted, judge_loss)
+    if data_is_known:
+        findings += [*check_classes(spec.data, paths), *check_ranges(spec, spec.data)]
+    return findings
 
 
 def _layer_index(path: KeyPath) -> int:
@@ -329,12 +340,11 @@ def check_classes(dataset: Dataset, paths: DataPaths) -> list[Finding]:
     return findings
 
 
-def check_ranges(dataset: Dataset) -> list[Finding]:
+def check_ranges(spec: RunSpec, dataset: Dataset) -> list[Finding]:
     """Refuse a transform that maps from another range than those before it give."""
+    path = (*_path_of(spec, dataset), "transforms")
     return [
-        Finding(
-            ("data", "transforms", one.place), one.message, f"expected {one.expected}", one.help
-        )
+        Finding((*path, one.place), one.message, f"expected {one.expected}", one.help)
         for one in misfits(dataset.transforms)
     ]
 

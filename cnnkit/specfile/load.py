@@ -9,7 +9,6 @@ from typing import Any
 import tomli
 from pydantic import ValidationError
 
-from cnnkit.arrays import Shape
 from cnnkit.base import Component, DataPaths, Dataset, DatasetInfo
 from cnnkit.base.place import KeyPath
 from cnnkit.errors import PluginError, SpecError
@@ -19,15 +18,9 @@ from cnnkit.registry import Registry
 from cnnkit.signals import signals_wait
 from cnnkit.source import BIDI, Expanded, Finding, Problem, Source
 from cnnkit.specfile.checks import (
-    check_callbacks,
     check_classes,
-    check_figures,
-    check_judged,
-    check_memory,
     check_mended,
-    check_network,
-    check_ranges,
-    check_squeezed,
+    check_spec,
     dataset_info,
     doubts,
 )
@@ -81,12 +74,10 @@ def load_spec(
         findings += _diagnose(error, tree, registry, paths, unknown)
         raise _failure(findings, source) from None
     spec._source, spec._registry = source, registry
-    findings += [*check_storable(spec, tree, registry), *check_squeezed(spec)]
+    findings += check_storable(spec, tree, registry)
     with attribute(registry, lambda: "when the spec was checked", PluginError):
-        findings += [*check_figures(spec), *check_callbacks(spec)]
-        findings += [*check_classes(spec.data, paths), *check_ranges(spec.data)]
-        info = dataset_info(spec.data, paths)
-        findings += [*check_judged(spec, info), *check_network(spec, spec.data, info)]
+        findings += check_classes(spec.data, paths)
+        findings += check_spec(spec, spec.data, dataset_info(spec.data, paths))
     if findings:
         raise _failure(findings, source)
     return _doubted(spec)
@@ -138,25 +129,12 @@ def _too_deep(tree: dict[str, Any]) -> Finding | None:
 
 
 def recheck(spec: RunSpec, dataset: Dataset, info: DatasetInfo | None) -> None:
-    """Check shapes, loss and memory of a valid spec against what is known of its dataset, which
-    may be the fallback.
+    """Check a valid spec against what is known of its dataset, which may be the fallback.
 
     Raises:
         SpecError: with what does not fit.
     """
-    findings = check_network(spec, dataset, info)
-    if findings:
-        raise _failure(findings, spec.source)
-
-
-def check_settings(spec: RunSpec, shape: Shape) -> None:
-    """Check what `[train]` asks for, of a spec whose network is known to fit images of this shape.
-
-    Raises:
-        SpecError: with what cannot be done.
-    """
-    findings = [*check_figures(spec), *check_callbacks(spec), *check_memory(spec, shape)]
-    if findings:
+    if findings := check_spec(spec, dataset, info):
         raise _failure(findings, spec.source)
 
 

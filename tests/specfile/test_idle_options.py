@@ -108,7 +108,7 @@ def test_what_is_watched_must_be_measured(tmp_path):
         "[train]: plateau watches accuracy, which is measured on validation images, and there are "
         "none",
         12,
-        "watch the loss, or set some aside: [data] validation = 0.1, say",
+        "watch the loss, or set some aside: validation = 0.1, say",
     )
     assert load(tmp_path, "", more).warnings == []
     assert load(tmp_path, "", more.replace("accuracy", "loss"), *sets).warnings == []
