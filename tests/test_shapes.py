@@ -196,6 +196,7 @@ GOLDEN = {  # file -> (input, output of each layer, weights), all by hand
         + 1_290,
     ),
 }
+GOLDEN["best.toml"] = GOLDEN["resnet.toml"]
 
 
 def spec_layers(path):
@@ -222,9 +223,10 @@ REAL = Path(os.environ.get("CNNKIT_DATA_DIR", "no such folder"))
     not (REAL / "fashion-mnist").is_dir(), reason="CNNKIT_DATA_DIR holds no Fashion-MNIST"
 )
 @pytest.mark.parametrize(
-    "path", sorted(path for path in SPECS.glob("*.toml") if "fashion_mnist" in path.read_text()),
+    "path",
+    sorted(path for path in SPECS.glob("*.toml") if load_spec(path).data.type == "fashion_mnist"),
     ids=lambda path: path.name,
-)  # fmt: skip
+)
 def test_every_spec_takes_a_few_steps_on_real_images(path, tmp_path):
     spec = load_spec(path)
     data = load_data(spec.data, DataPaths(data_dir=REAL, cache_dir=tmp_path), False)[0].train
