@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -66,7 +66,7 @@ def verify(
     spec = _spec(stored, registry)
     with TemporaryDirectory(prefix="cnnkit-verify-") as folder:
         paths = data_paths(spec, data_dir, news.say, progress=news.screen.is_terminal)
-        found, differs = _train(stored, spec, known, paths, news, Path(folder))
+        found, differs = _train(stored, spec, known, paths, news, Path(folder) / "run")
     parted = next((one for one in found if one.then != one.now), None)
     if json:
         emit_json({"run": str(run), "equal": parted is None, "parted": parted and parted.epoch,
@@ -89,7 +89,9 @@ def _known(stored: StoredRun, epochs: int | None) -> dict[int, Values]:
         RunError: where there are none, or not so many.
     """
     records = stored.epochs()
-    if not records or not all(isinstance(one.get("weights_sha256"), str) for one in records):
+    if not records:
+        raise RunError(f"there is nothing to verify in {stored.path}: no epoch of it is finished")
+    if not all(isinstance(one.get("weights_sha256"), str) for one in records):
         raise RunError(
             f"there is nothing to verify in {stored.path}: expected lines in metrics.jsonl with "
             "the sha256 of the weights, one for each finished epoch, which 0.1 did not write"
@@ -116,21 +118,31 @@ def _train(
     folder: Path,
 ) -> tuple[list[Compared], dict[str, tuple[Any, Any]]]:
     """Train until weights part, and return what was compared, and how the environments differ."""
-    found: list[Compared] = []
-    with ExitStack() as stack:
-        bar = bar_on(news.screen, len(known)) if paths.progress and not news.quiet else None
-        watch = stack.enter_context(bar) if bar else None
-        session = stack.enter_context(_Elsewhere(spec, paths, out=folder / "run", watch=watch))
-        differs = _differences(stored, StoredRun(session.directory.path))
-        _refuse_changed(stored, session, differs)
-        news.say(f"training {len(known)} of {counted(spec.train.epochs, 'epoch')} of {stored.path} "
-                 "once more")  # fmt: skip
-        for epoch in session.epochs():
-            found.append(_compare(epoch, known[epoch.epoch]))
-            news.say(f"epoch {epoch.epoch}: {_verdict(found[-1])}")
-            if found[-1].then != found[-1].now or len(found) == len(known):
-                break
+    bar = bar_on(news.screen, len(known)) if paths.progress and not news.quiet else None
+    with bar or nullcontext() as watch:
+        with _Elsewhere(spec, paths, out=folder, watch=watch) as session:
+            differs = _differences(stored, StoredRun(folder))
+            _refuse_changed(stored, session, differs)
+            news.say(f"training {len(known)} of {counted(spec.train.epochs, 'epoch')} of "
+                     f"{stored.path} once more")  # fmt: skip
+            found = list(_compared(session, known, news))
+        least = min(len(known), spec.train.epochs)
+        while len(found) < least and found[-1].then == found[-1].now:
+            # a callback ended it, and somebody let it go on
+            with _Elsewhere(spec, paths, watch=watch, stored=StoredRun(folder)) as session:
+                found += _compared(session, known, news)
     return found, differs
+
+
+def _compared(session: Session, known: dict[int, Values], news: News) -> Iterator[Compared]:
+    """Train until weights part, or a callback ends it, and yield what was compared."""
+    for epoch in session.epochs():
+        one = _compare(epoch, known[epoch.epoch])
+        news.say(f"epoch {epoch.epoch}: {_verdict(one)}")
+        yield one
+        if one.then != one.now or epoch.epoch == len(known):
+            return
+    session.finish()
 
 
 def _refuse_changed(stored: StoredRun, session: Session, differs: Values) -> None:

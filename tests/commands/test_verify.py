@@ -193,10 +193,24 @@ def test_an_interrupted_run(call, run):
     assert call("verify", "run").out == "equal: the weights after the epoch is what run recorded\n"
 
 
+def test_a_run_that_a_callback_ended_and_somebody_let_go_on(call, run):
+    stop = '[{ type = "early_stopping", patience = 1, min_delta = 100.0 }]'
+    more = ["--set", f"train.callbacks={stop}", "--set", "train.epochs=9"]
+    assert call("run", str(run / "resolved.toml"), "--out", "short", *more).code == 0
+    for ended in (3, 4):
+        assert call("resume", "short", "--epochs", "9").code == 0
+        assert len(recorded(Path("short"))) == ended
+    said = "equal: the weights after all 4 epochs are what short recorded\n"
+    assert call("verify", "short").out == said
+    spoil(Path("short"), 4)
+    outcome = call("verify", "short")
+    assert (outcome.code, outcome.out.splitlines()[0][:18]) == (1, "parted at epoch 4:")
+
+
 @pytest.mark.parametrize(
     ("change", "arguments", "text"),
     [
-        ("", [], "there is nothing to verify in run: expected lines in metrics.jsonl with the"),
+        ("", [], "there is nothing to verify in run: no epoch of it is finished"),
         ('{"epoch": 1}\n', [], "there is nothing to verify in run: expected lines"),
         (
             None,
