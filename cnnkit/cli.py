@@ -330,7 +330,7 @@ def _places(function: Callable[..., Any]) -> Iterator[str]:
 def _of_a_section(error: Any, arguments: Sequence[str]) -> str:
     """Explain `--epochs 3`, which is no option of the command but one of the spec."""
     given = getattr(getattr(error, "token", None), "keyword", None) or ""
-    if not given.startswith("--") or not str(error).startswith("Unknown option"):
+    if given[:5] in ("", "--no-") or not str(error).startswith("Unknown option"):
         return ""
     word, options = given.removeprefix("--").replace("-", "_"), _options()
     path = options.get(word) or (word if word in options.values() else "")

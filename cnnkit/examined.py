@@ -192,12 +192,24 @@ def labelled(model: Examined, x: npt.ArrayLike, y: npt.ArrayLike) -> Split:
     classes = len(model.classes)
     if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
         what = f"dtype {labels.dtype} and shape {labels.shape}"
-        raise DataError(f"labels are of {what}; expected {len(images)} whole numbers, one an image")
+        raise DataError(f"labels are of {what}; expected {len(images)} whole numbers, one an image"
+                        f"{_mended(labels, len(images))}")  # fmt: skip
     if not len(labels) or labels.min() < 0 or labels.max() >= classes:
         got = f"{labels.min()} to {labels.max()}" if len(labels) else "none at all"
+        way = "; y - 1, perhaps" if got == f"1 to {classes}" else ""
         raise DataError(f"labels are {got}; expected 0 to {classes - 1}, as the model has "
-                        f"{counted(classes, 'class')}")  # fmt: skip
+                        f"{counted(classes, 'class')}{way}")  # fmt: skip
     return Split(images, labels.astype(np.int64))
+
+
+def _mended(labels: Array, count: int) -> str:
+    """Return what makes whole numbers of labels that are nearly some, "; y.ravel(), perhaps"."""
+    ways = []
+    if labels.ndim == 2 and len(labels) == count and labels.dtype.kind in "iufb":
+        ways.append("y.ravel()" if labels.shape[1] == 1 else "y.argmax(axis=1)")
+    if labels.dtype.kind in "fb" and "y.argmax(axis=1)" not in ways:
+        ways.append("y.astype(int)")
+    return f"; {' and '.join(ways)}, perhaps" * bool(ways)
 
 
 def evaluate(

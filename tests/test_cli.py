@@ -185,6 +185,7 @@ def test_every_verb_has_help_that_describes_every_option(verb, capsys):
             "   = got: cnnkit show a.toml '[red]b'\n   = help: leave out '[red]b'; "
             "`cnnkit show --help` says what it takes\n",
         ),
+        (["look", "a.toml", "--no-fallback"], "error: Unknown option: --no-fallback.\n"),
         (
             ["predict", "run", "a.png", "--checkpoint", "bst"],
             'error: Invalid value "bst" for --checkpoint. Choose from: "last", "best". '

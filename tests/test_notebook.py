@@ -125,6 +125,9 @@ def test_floats_are_taken_as_they_are(digits):
         ({"callbacks": ["emma"]}, PluginError, 'unknown callback type "emma"'),
         ({"shufle": "once"}, OptionError, 'did you mean "shuffle"?'),
         ({"epochs": 0}, OptionError, "epochs must be > 0, got 0"),
+        ({"network": "my.toml"}, OptionError, "expected layers, or cnnkit.load_spec('my.toml')"),
+        ({"lr": 0.1}, OptionError, 'optimizer={"type": "sgd", "lr": ...}, say'),
+        ({"metric": ["loss"]}, OptionError, 'did you mean "metrics"?'),
     ],
 )
 def test_errors_are_those_of_elsewhere(digits, change, error, said, tmp_path):
@@ -165,6 +168,16 @@ def test_what_does_not_fit_together_is_refused_as_in_a_spec(digits, settings, sa
     with pytest.raises(SpecError, match=re.escape(said)):
         cnnkit.fit(given.pop("network"), digits.train.images, digits.train.labels, **given)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_that_nothing_scales_are_warned_of(digits):
+    x, y = digits.train.images, digits.train.labels
+    for images, how in ((x, {"transforms": []}), (x.astype(np.float32), {})):
+        with pytest.warns(UserWarning, match="values of 0 to 255 reach the network") as caught:
+            cnnkit.fit(STACK, images, y, epochs=1, optimizer=Sgd(lr=1e-4), **how)
+        assert caught[0].filename == __file__
+    for images, how in ((x, {}), (x, {"transforms": ["scale"]}), (x / 255, {})):
+        cnnkit.fit(STACK, images, y, epochs=1, **how)
 
 
 def test_a_split_of_its_own_is_what_metrics_are_measured_on(digits):

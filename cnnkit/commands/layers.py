@@ -97,8 +97,9 @@ def _unknown(what: str, note: str, help_: str) -> CnnkitError:
 
 
 def _facts(entry: Entry) -> dict[str, Any]:
+    summary = " ".join(own_doc(entry.cls).partition("\n\n")[0].split())
     return {"type": entry.type, "family": entry.family, "distribution": entry.distribution,
-            "version": entry.version, "summary": own_doc(entry.cls).partition("\n")[0]}  # fmt: skip
+            "version": entry.version, "summary": summary}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

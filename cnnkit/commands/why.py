@@ -134,7 +134,9 @@ def _unseen(course: Course) -> Iterator[str]:
             "no layer was seen from within: the backend computes several at once, or none is an "
             "activation"
         )
-    if not course.losses("validation"):
+    if not course.epochs:
+        yield "no epoch of the run is finished: there is nothing to judge its course by"
+    elif not course.losses("validation"):
         yield "no images were set aside: training could not be held against validation"
 
 

@@ -6,6 +6,7 @@ import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,7 +35,7 @@ from cnnkit.base.component import Table
 from cnnkit.base.transform import transformed_shape
 from cnnkit.datasets.labels import Part
 from cnnkit.datasets.npz import Npz
-from cnnkit.errors import DataError
+from cnnkit.errors import DataError, OptionError
 from cnnkit.examined import labelled
 from cnnkit.model import Model
 from cnnkit.notebook.curves import History
@@ -51,7 +52,7 @@ from cnnkit.runs.session import Session, trainer_of
 from cnnkit.source import Source
 from cnnkit.specfile.load import recheck
 from cnnkit.specfile.runspec import ModelSpec, RunSpec, TrainSpec
-from cnnkit.values import check_values
+from cnnkit.values import check_values, unscaled
 from cnnkit.workers import Threads
 
 Pair = tuple[npt.ArrayLike, npt.ArrayLike]
@@ -126,6 +127,7 @@ def fit(
             a figure that there is not, or for more memory.
         TrainingError: where the loss stops being finite.
     """
+    _refuse_misread(network, settings)
     base = network if isinstance(network, RunSpec) else None
     seed = seed if seed is not None else base.seed if base else 0
     model = _built(network, np.asarray(x), transforms, classes, seed, types)
@@ -135,6 +137,27 @@ def fit(
     asked["data"], data = _data(model, labelled(model, x, y), validation, out)
     spec = _spec(base, model, asked).read_as(Source(), load_plugins().offering(types))
     return _trained(_ready(spec, data, model), on_epoch, quiet, Path(out) if out else None)
+
+
+def _refuse_misread(network: object, settings: Mapping[str, Any]) -> None:
+    """Refuse a path for a network, and settings that nothing takes.
+
+    Raises:
+        OptionError: saying what was meant, as far as that can be guessed.
+    """
+    if isinstance(network, str | Path):
+        said = repr(str(network))
+        raise OptionError(f"network is {said}; expected layers, or cnnkit.load_spec({said})")
+    own = [name for name, one in signature(fit).parameters.items() if one.kind != one.VAR_KEYWORD]
+    known = [*own, *(name for name in TrainSpec.model_fields if name not in own)]
+    for name in settings.keys() - set(known):
+        from cnnkit.diagnosis.problems import did_you_mean  # imported when something is wrong
+
+        meant, help_ = did_you_mean(name, known), f"fit takes {', '.join(known)}"
+        if any(name in one.cls.model_fields for one in load_plugins().entries("optimizers")):
+            help_ = f'it is the optimizer\'s: optimizer={{"type": "sgd", "{name}": ...}}, say'
+        note = f'\n  = note: did you mean "{meant}"?' if meant else ""
+        raise OptionError(f'fit takes no "{name}"{note}\n  = help: {help_}')
 
 
 def _offering(types: Types) -> Registry | None:
@@ -245,7 +268,11 @@ def _ready(spec: RunSpec, data: Data, model: Model) -> Prepared:
     )
     shape, held = data.train.images.shape[1:], parts.validation is not None
     recheck(spec, spec.data, DatasetInfo(shape, len(data.classes), validation=held))
-    model.note_range(check_values(parts.train.images, model.transforms, "training images"))
+    images, transforms = parts.train.images, model.transforms
+    model.note_range(check_values(images, transforms, "training images"))
+    if unscaled(images, transforms) or (not transforms and np.ptp(images) >= 255):
+        what = "values of 0 to 255 reach the network as they are, and it learns from small ones"
+        warnings.warn(f'{what}: give bytes, with transforms=["scale"], or x / 255', stacklevel=3)
     return Prepared(spec, data, spec.data, parts.train, parts.validation, model, None)
 
 

@@ -40,6 +40,14 @@ def test_a_list_as_json(call):
             "summary": "Rectified linear unit: shape -> shape."} in listed  # fmt: skip
 
 
+def test_a_summary_is_a_whole_sentence(call):
+    listed = json.loads(call("layers", "--json", "--family", "callbacks").out)
+    assert all(one["summary"].endswith(".") for one in listed)
+    assert "judged as far as it got." in next(
+        one["summary"] for one in listed if one["type"] == "stop_after"
+    )
+
+
 def test_one_type(call, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     outcome = call("layers", "pool")

@@ -111,6 +111,15 @@ def test_nothing_is_overwritten(call, tiny):
     assert before == {path: path.read_bytes() for path in Path("here").rglob("*") if path.is_file()}
 
 
+def test_a_run_that_is_not_done_may_go_on(call, tiny):
+    assert call("run", "tiny.toml", "--out", "here").code == 0
+    Path("here/summary.json").unlink()
+    assert call("run", "tiny.toml", "--out", "here").err.endswith(
+        "nothing is overwritten: choose another --out, or go on with the run there: --resume\n"
+    )
+    assert call("run", "tiny.toml", "--out", "here", "--resume").code == 0
+
+
 def test_a_spec_that_is_wrong_writes_nothing(call, tiny, tmp_path):
     tiny.write_text(tiny.read_text().replace("filters", "filtres"))
     assert call("run", "tiny.toml").code == 2

@@ -54,8 +54,21 @@ def test_a_schedule_may_be_given_beside_the_optimizer():
     ("x", "y", "said"),
     [
         (X, Y[:5], "labels are of dtype int64 and shape (5,); " + WHOLE),
-        (X, Y / 1, "labels are of dtype float64 and shape (20,); " + WHOLE),
-        (X, Y + 1, "labels are 1 to 3; expected 0 to 2, as the model has 3 classes"),
+        (X, Y / 1, f"labels are of dtype float64 and shape (20,); {WHOLE}; y.astype(int), perhaps"),
+        (
+            X, (Y / 1)[:, None],
+            f"labels are of dtype float64 and shape (20, 1); {WHOLE}; "
+            "y.ravel() and y.astype(int), perhaps",
+        ),
+        (
+            X, np.eye(3)[Y],
+            f"labels are of dtype float64 and shape (20, 3); {WHOLE}; y.argmax(axis=1), perhaps",
+        ),
+        (
+            X, Y + 1,
+            "labels are 1 to 3; expected 0 to 2, as the model has 3 classes; y - 1, perhaps",
+        ),
+        (X, Y - 1, "labels are -1 to 1; expected 0 to 2, as the model has 3 classes"),
         (X[:0], Y[:0], "labels are none at all; expected 0 to 2, as the model has 3 classes"),
     ],
 )  # fmt: skip

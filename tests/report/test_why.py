@@ -278,6 +278,14 @@ def test_a_run_without_the_record(told, call):
     assert call("why", "run")[1] == NOTHING
 
 
+def test_a_run_without_a_finished_epoch(told, call):
+    told(data='type = "digits"\nvalidation = 0.2')
+    Path("run/metrics.jsonl").write_text("")
+    Path("run/summary.json").unlink()
+    said = "note: no epoch of the run is finished: there is nothing to judge its course by"
+    assert call("why", "run")[2].splitlines()[-1] == said
+
+
 def test_a_damaged_record_is_named(told, call):
     told()
     Path("run/vitals.jsonl").write_text('{"epoch": 0}\n')
