@@ -58,7 +58,7 @@ def test_the_readme_is_short_and_leads_to_every_page() -> None:
 def test_the_speed_said_is_the_speed_measured() -> None:
     rows = re.findall(r"training, batch (\d+) \| \d+ \| ([\d.]+) ", PAGES[".github/docs/speed.md"])
     batches, times = ("{}, {} and {}".format(*column) for column in zip(*rows, strict=True))
-    said = f"at batches of {batches}, that takes {times} times as long"
+    said = f"at batches of {batches}, PyTorch takes {times} times as long"
     assert said in " ".join(README.split())
 
 
