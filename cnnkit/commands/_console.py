@@ -8,6 +8,7 @@ import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Any, TextIO
 
 from cnnkit.errors import CnnkitError
@@ -54,6 +55,10 @@ class News:
         """Print a line, which is a warning where it starts with that word."""
         warns = line.lower().startswith("warning")
         if warns or not self.quiet:
+            if self.screen.is_terminal:  # it would break lines within words; paths stay whole
+                width = self.screen.width
+                wide = TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+                line = "\n".join(wide.fill(one) for one in line.split("\n"))
             self.screen.print(line, style="bold yellow" if warns else None, soft_wrap=True)
 
     def warn(self, line: str) -> None:

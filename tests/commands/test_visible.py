@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cnnkit import Model
+from cnnkit.commands._console import News
 from cnnkit.files.tensors import load_tensors, save_tensors
 
 EVIL = "a\x9b31mb\u202ec\x1b[2Jd\u200be\u2066f\x07g\x7fh"
@@ -59,3 +60,16 @@ def test_what_a_warning_quotes(call, monkeypatch):
         outcome = call("schema")
     shows(outcome)
     assert outcome.err.startswith("warning: a\\u009B31mb")
+
+
+def test_lines_break_between_words_on_a_terminal_and_nowhere_in_a_file(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    path = "/where/it-is/longer-than-a-line-of-the-terminal"
+    said = f"epoch 1/30: loss 0.8920, validation loss 0.6138\nwriting to {path}"
+    News().say(said)
+    assert capsys.readouterr().err == f"{said}\n"
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    News().say(said)
+    assert capsys.readouterr().err.splitlines() == [
+        "epoch 1/30: loss 0.8920, validation loss", "0.6138", "writing to", path,
+    ]  # fmt: skip
