@@ -291,8 +291,8 @@ ERRORS = [
     (
         Pool(),
         (4, 5),
-        "needs images of shape (C,H,W), but is given (4,5); put it before any flatten or dense "
-        "layer",
+        "needs images of shape (C,H,W), but is given (4,5); give the images a channel, (1,4,5); "
+        "of arrays, by x[:, None]",
         "",
     ),
     (

@@ -343,8 +343,8 @@ def image_shape(shape: Shape) -> tuple[int, int, int]:
         ShapeError: where the shape is not an image.
     """
     if len(shape) != 3:
-        raise ShapeError(
-            f"needs images of shape (C,H,W), but is given {show(shape)}",
-            help="put it before any flatten or dense layer",
-        )
+        way = "put it before any flatten or dense layer"
+        if len(shape) == 2:  # no layer gives that
+            way = f"give the images a channel, {show((1, *shape))}; of arrays, by x[:, None]"
+        raise ShapeError(f"needs images of shape (C,H,W), but is given {show(shape)}", help=way)
     return shape[0], shape[1], shape[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from inspect import signature
 from pathlib import Path
@@ -127,7 +127,6 @@ def fit(
             a figure that there is not, or for more memory.
         TrainingError: where the loss stops being finite.
     """
-    _refuse_misread(network, settings)
     base = network if isinstance(network, RunSpec) else None
     seed = seed if seed is not None else base.seed if base else 0
     model = _built(network, np.asarray(x), transforms, classes, seed, types)
@@ -139,18 +138,15 @@ def fit(
     return _trained(_ready(spec, data, model), on_epoch, quiet, Path(out) if out else None)
 
 
-def _refuse_misread(network: object, settings: Mapping[str, Any]) -> None:
-    """Refuse a path for a network, and settings that nothing takes.
+def _refuse_unknown(settings: Iterable[str]) -> None:
+    """Refuse settings that nothing takes.
 
     Raises:
         OptionError: saying what was meant, as far as that can be guessed.
     """
-    if isinstance(network, str | Path):
-        said = repr(str(network))
-        raise OptionError(f"network is {said}; expected layers, or cnnkit.load_spec({said})")
     own = [name for name, one in signature(fit).parameters.items() if one.kind != one.VAR_KEYWORD]
     known = [*own, *(name for name in TrainSpec.model_fields if name not in own)]
-    for name in settings.keys() - set(known):
+    for name in sorted(set(settings).difference(known)):
         from cnnkit.diagnosis.problems import did_you_mean  # imported when something is wrong
 
         meant, help_ = did_you_mean(name, known), f"fit takes {', '.join(known)}"
@@ -174,6 +170,9 @@ def _built(
     types: Types,
 ) -> Model:
     """Return the network with weights, for images of this shape and dtype."""
+    if isinstance(network, str | Path):
+        said = repr(str(network))
+        raise OptionError(f"network is {said}; expected layers, or cnnkit.load_spec({said})")
     spec = network if isinstance(network, RunSpec) else None
     layers = network.model.layers if isinstance(network, RunSpec) else network
     if transforms is None:
@@ -197,6 +196,7 @@ def _train(base: RunSpec | None, given: Mapping[str, Any], types: Types) -> Trai
     Raises:
         OptionError: for a setting that there is not, or a value that it cannot have.
     """
+    _refuse_unknown(given)
     registry, values = _offering(types), dict[str, Any](epochs=10, batch=32)
     if base is not None:
         values = {name: getattr(base.train, name) for name in base.train.model_fields_set}
