@@ -310,7 +310,7 @@ READING = {
     "folding", "prediction", "plan", "examined", "model", "workers", "engine",
 }  # fmt: skip
 """What somebody must read to understand training."""
-BUDGETS = {"package": 30_050, "reading list": 10_660, "testing": 3_990}
+BUDGETS = {"package": 30_110, "reading list": 10_660, "testing": 3_990}
 """Most lines: raising one is a commit of its own that says what the lines bought."""
 
 
