@@ -118,7 +118,7 @@ SPECS: dict[str, tuple[list[Any], Shape]] = {
         *_light_stage(128, 2), "global_pool", {"type": "dropout", "rate": 0.2}, _of("softmax", 10)],
         (1, 28, 28)),
     "resnet.toml": ([
-        *_unit(32), *_residual(32), *_stage(64), *_stage(128), *_HEAD], (1, 12, 12)),
+        *_unit(32), *_residual(32), *_stage(64), *_stage(128), *_HEAD], (1, 28, 28)),
 }  # fmt: skip
 """The networks of the specs that come with cnnkit."""
 CHAINS: dict[str, tuple[list[Any], Shape]] = {
