@@ -363,7 +363,7 @@ class RunDirectory:
             raise RunError(f"cannot look into {self.path}: {error.strerror}") from error
         if content:
             more = ", ..." if len(content) > 1 else ""
-            begun = "spec.toml" in content and "summary.json" not in content
+            begun = "summary.json" not in content and self.checkpoint("last").is_file()
             way = "or go on with the run there: --resume" if begun else "or remove the folder first"
             raise RunError(
                 f"run directory {self.path} already holds {content[0]}{more}; nothing is "

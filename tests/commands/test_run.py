@@ -118,6 +118,9 @@ def test_a_run_that_is_not_done_may_go_on(call, tiny):
         "nothing is overwritten: choose another --out, or go on with the run there: --resume\n"
     )
     assert call("run", "tiny.toml", "--out", "here", "--resume").code == 0
+    Path("here/summary.json").unlink()
+    Path("here/checkpoints/last.safetensors").unlink()  # as before its first epoch
+    assert call("run", "tiny.toml", "--out", "here").err.endswith(" or remove the folder first\n")
 
 
 def test_a_spec_that_is_wrong_writes_nothing(call, tiny, tmp_path):
