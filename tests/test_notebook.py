@@ -127,6 +127,7 @@ def test_floats_are_taken_as_they_are(digits):
         ({"epochs": 0}, OptionError, "epochs must be > 0, got 0"),
         ({"network": "my.toml"}, OptionError, "expected layers, or cnnkit.load_spec('my.toml')"),
         ({"lr": 0.1}, OptionError, 'optimizer={"type": "sgd", "lr": ...}, say'),
+        ({"betas": (0.8, 0.9)}, OptionError, 'optimizer={"type": "adam", "betas": ...}, say'),
         ({"metric": ["loss"]}, OptionError, 'did you mean "metrics"?'),
     ],
 )

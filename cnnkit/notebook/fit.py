@@ -150,8 +150,10 @@ def _refuse_unknown(settings: Iterable[str]) -> None:
         from cnnkit.diagnosis.problems import did_you_mean  # imported when something is wrong
 
         meant, help_ = did_you_mean(name, known), f"fit takes {', '.join(known)}"
-        if any(name in one.cls.model_fields for one in load_plugins().entries("optimizers")):
-            help_ = f'it is the optimizer\'s: optimizer={{"type": "sgd", "{name}": ...}}, say'
+        optimizers = load_plugins().entries("optimizers")
+        if takers := [one.type for one in optimizers if name in one.cls.model_fields]:
+            said = f'optimizer={{"type": "{takers[0]}", "{name}": ...}}'
+            help_ = f"it is the optimizer's: {said}, say"
         note = f'\n  = note: did you mean "{meant}"?' if meant else ""
         raise OptionError(f'fit takes no "{name}"{note}\n  = help: {help_}')
 
